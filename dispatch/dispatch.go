@@ -1,0 +1,115 @@
+// Package dispatch takes a decision to tell a member something and turns it
+// into a recorded delivery.
+//
+// Notifications come in through EnqueueTx, inside the transaction of whoever
+// decided; they become deliveries with their River jobs. A worker takes a job,
+// asks once more whether the member may be contacted, fills the template,
+// hands the message to the channel's Sender and records what came of it
+// together with the end of the job. What the console and the member's page
+// show of a delivery is read from here.
+//
+// A delivery's state moves like this; the four on the right are final except
+// that a receipt may still turn accepted into delivered or failed:
+//
+//	           ┌──────────────► suppressed
+//	pending ───┼──────────────► accepted ──► delivered
+//	  ▲  │     ├──────────────► failed
+//	  │  ▼     │
+//	  │ deferred  (refused for now, or not yet its hour)
+//	  │  │
+//	  └──┴── in_doubt  (handed over, outcome unknown)
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"herald/subscriptions"
+	"herald/templates"
+)
+
+// State is where a delivery stands. Every delivery is in exactly one.
+type State string
+
+// The states, in the order the ledger names them.
+const (
+	Accepted   State = "accepted"   // the provider took it
+	Delivered  State = "delivered"  // the provider says that it arrived
+	Suppressed State = "suppressed" // we decided not to send it
+	Deferred   State = "deferred"   // it will be tried again at its next attempt
+	Failed     State = "failed"     // it will not be tried again
+	Pending    State = "pending"    // it waits for a worker, or is in a worker's hands
+	InDoubt    State = "in_doubt"   // it was handed over and nobody knows what came of it
+)
+
+// States are all of them, in the ledger's order.
+var States = []State{Accepted, Delivered, Suppressed, Deferred, Failed, Pending, InDoubt}
+
+// Notification is the decision to tell one member one thing.
+type Notification struct {
+	ID             uuid.UUID // version 7; made by EnqueueTx when zero
+	MemberID       int64
+	Trigger        string    // empty for Herald's own messages, such as a code
+	SubscriptionID int64     // 0: none
+	EventID        uuid.UUID // zero: none
+	Purpose        subscriptions.Purpose
+	Priority       int // 1 first … 4 last
+	Template       string
+	Data           map[string]any          // what the template is filled from
+	Channels       []subscriptions.Channel // the ladder, first choice first
+	// ContactPoint, when not 0, is where it must go although it is not yet
+	// verified: a confirmation code goes to the address it confirms.
+	ContactPoint int64
+	Decision     Decision
+	ExpiresAt    time.Time // not sent after this
+}
+
+// Decision is why a notification was made: the steps in order, each a code
+// with its figures, worded by whoever shows it.
+type Decision []Step
+
+// Step is one reason in a decision.
+type Step struct {
+	At   time.Time      `json:"at"`
+	Code string         `json:"code"` // such as event_received, condition_met, cool_down_passed
+	OK   bool           `json:"ok"`
+	Args map[string]any `json:"args,omitempty"`
+}
+
+// Message is what a Sender hands over.
+type Message struct {
+	DeliveryID uuid.UUID
+	Attempt    int
+	// WireID is the same for every attempt of a delivery, so that a provider
+	// or a reader can tell a repetition: e-mail's Message-ID is made from it.
+	WireID  string
+	Purpose subscriptions.Purpose
+	Address string // normalised
+	Name    string // the member's display name, may be empty
+	Content templates.Content
+	// UnsubscribeURL ends the subscription by GET with a page or by a
+	// one-click POST (RFC 8058); empty for transactional messages.
+	UnsubscribeURL string
+	ExpiresAt      time.Time
+}
+
+// Accepted by the provider: what it said.
+type Receipt struct {
+	ProviderID string
+	Account    string // the account that took it
+	Code       string // such as "250 2.0.0"
+	Detail     string
+}
+
+// Sender hands messages of one channel to a provider.
+//
+// Send returns a Receipt when the provider took the message, and otherwise an
+// error that wraps *SendError; an unmarked error counts as Transient. It must
+// be safe for many goroutines, must return soon after ctx ends, and must say
+// InDoubt, never Transient, when the provider may have taken the message.
+type Sender interface {
+	Channel() subscriptions.Channel
+	Send(ctx context.Context, m Message) (Receipt, error)
+}

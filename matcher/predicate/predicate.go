@@ -1,0 +1,78 @@
+// Package predicate is the language of a trigger's condition: it parses,
+// checks, plans and evaluates, and touches nothing outside itself.
+//
+// A condition is a boolean CEL expression (github.com/google/cel-spec) over
+// event.<attribute>, param.<parameter> and member.account. Compile checks it
+// against the declared names and types, and finds its anchor: the terms an
+// event can be looked up by. A subscription's constants give the keys it
+// waits on (Keys), an event gives the keys it has (Probes); where a key
+// agrees, Eval decides, and Explain says why in terms that can be put in words.
+package predicate
+
+// Type is the type of an attribute or a parameter.
+type Type string
+
+// The types. Strings is a list of strings, for parameters only.
+const (
+	String  Type = "string"
+	Number  Type = "number" // float64
+	Boolean Type = "boolean"
+	Time    Type = "time" // time.Time in Go, RFC 3339 in JSON
+	Strings Type = "strings"
+)
+
+// Schema declares the names that a condition may use.
+type Schema struct {
+	Event map[string]Type // the attributes
+	Param map[string]Type // the parameters
+	// Optional attributes and parameters may be absent; a term that reads an
+	// absent one is not met.
+	Optional map[string]bool // by "event.name" or "param.name"
+	// Broadcast allows a condition without an anchor.
+	Broadcast bool
+}
+
+// Values are the constants and readings a condition is evaluated on: strings,
+// float64, bool, time.Time and []string.
+type Values struct {
+	Event   map[string]any
+	Param   map[string]any
+	Account string // member.account
+}
+
+// Bound says how an anchor's range term compares the event with the
+// subscription's bound.
+type Bound string
+
+// The comparisons of a range term, seen from the subscription: with AtMost the
+// event's value must be at most the bound.
+const (
+	NoBound Bound = ""
+	Below   Bound = "<"
+	AtMost  Bound = "<="
+	Above   Bound = ">"
+	AtLeast Bound = ">="
+)
+
+// Key is what a subscription waits on.
+type Key struct {
+	Key   string   // the equality, set and prefix constants, encoded; "" for a broadcast
+	Bound *float64 // the range term's constant; nil where the condition has none
+}
+
+// Probe is what an event is looked up by.
+type Probe struct {
+	Key   string
+	Value *float64 // compared with Key.Bound by Predicate.Bound; nil where there is no range term
+}
+
+// Term is one top-level part of a condition, as an event met or missed it.
+type Term struct {
+	Text      string `json:"text"`                // as written: "event.price <= param.target"
+	Attribute string `json:"attribute,omitempty"` // "price", where the term compares one attribute
+	Operator  string `json:"operator,omitempty"`  // ==, <, <=, >, >=, in, prefix
+	Param     string `json:"param,omitempty"`     // "target", where it is compared with one parameter
+	Got       any    `json:"got,omitempty"`       // the attribute's value
+	Wanted    any    `json:"wanted,omitempty"`    // the constant it was compared with
+	Met       bool   `json:"met"`
+}

@@ -1,0 +1,88 @@
+package subscriptions
+
+import "time"
+
+// Member is a registered customer. It never holds the query password.
+type Member struct {
+	ID           int64          `json:"id"`
+	Account      string         `json:"account"`       // lower case; never changes
+	CustomerType string         `json:"customer_type"` // "person" or "company"
+	DisplayName  string         `json:"display_name"`
+	Locale       string         `json:"locale"`             // BCP 47, such as "en" or "zh-CN"
+	TimeZone     string         `json:"time_zone"`          // IANA, such as "Asia/Shanghai"
+	Birthday     string         `json:"birthday,omitempty"` // "2006-01-02", or empty when not told
+	Attributes   map[string]any `json:"attributes,omitempty"`
+	CreatedAt    time.Time      `json:"created_at"`
+	UpdatedAt    time.Time      `json:"updated_at"`
+}
+
+// Registration is what a new member tells. The first contact point of each
+// channel is the one used.
+type Registration struct {
+	Account      string
+	Password     string // the query password in clear; empty: none yet
+	CustomerType string // empty: "person"
+	DisplayName  string
+	Locale       string // empty: "en"
+	TimeZone     string // empty: "UTC"
+	Birthday     string
+	Attributes   map[string]any
+	Contacts     []NewContact
+	Consents     []NewConsent
+	Origin       string // portal, api, import
+}
+
+// NewContact is an address as somebody wrote it.
+type NewContact struct {
+	Channel  Channel
+	Address  string
+	Verified bool // the registering company vouches for it
+}
+
+// NewConsent is one statement of agreement or refusal.
+type NewConsent struct {
+	Channel  Channel
+	Purpose  Purpose
+	Granted  bool
+	Source   string // registration, portal, api, import, one-click, operator
+	Evidence string // what was shown or received, in words
+}
+
+// Standing is how an address has behaved.
+type Standing string
+
+// The standings.
+const (
+	Good    Standing = "good"
+	Failing Standing = "failing" // the last hand-overs failed, it may recover
+	Dead    Standing = "dead"    // the provider says that there is no such address
+)
+
+// ContactPoint is an address of a member on a channel.
+type ContactPoint struct {
+	ID             int64      `json:"id"`
+	MemberID       int64      `json:"-"`
+	Channel        Channel    `json:"channel"`
+	Address        string     `json:"address"` // normalised: lower-case domain, or E.164
+	VerifiedAt     *time.Time `json:"verified_at,omitempty"`
+	Standing       Standing   `json:"standing"`
+	StandingReason string     `json:"standing_reason,omitempty"`
+	CreatedAt      time.Time  `json:"created_at"`
+}
+
+// Consent is what a member agrees to now.
+type Consent struct {
+	Channel   Channel   `json:"channel"`
+	Purpose   Purpose   `json:"purpose"`
+	Granted   bool      `json:"granted"`
+	ChangedAt time.Time `json:"changed_at"`
+}
+
+// Suppression is an address that must not be contacted.
+type Suppression struct {
+	Channel   Channel   `json:"channel"`
+	Address   string    `json:"address"`
+	Reason    string    `json:"reason"` // unsubscribed, bounced, complained, stopped, operator
+	Detail    string    `json:"detail,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+}
