@@ -1,0 +1,61 @@
+# Herald: `make help` says what can be made.
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools.mod
+APT     := env DEBIAN_FRONTEND=noninteractive apt-get
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PGBIN   := $(shell ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check race bench assets screenshots deps test-deps clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: deps build ## start Herald with its own PostgreSQL, simulators and a seeded shop
+	bin/herald demo
+
+build: ## make bin/herald
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/herald ./cmd/herald
+
+test: test-deps build ## all tests: units, integration, end to end
+	$(GO) test -timeout 12m ./...
+
+check: ## format, vet, staticcheck, dead code, module files
+	@test -z "$$($(TOOL) gofumpt -l . | tee /dev/stderr)" || (echo 'run: make format' >&2; exit 1)
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@test -z "$$($(TOOL) deadcode -test ./... | tee /dev/stderr)" || (echo 'remove the functions above, nothing calls them' >&2; exit 1)
+	$(GO) mod tidy -diff
+
+format: ## format the Go code
+	$(TOOL) gofumpt -w .
+
+race: test-deps build ## all tests with the race detector
+	$(GO) test -race -timeout 30m ./...
+
+bench: test-deps ## the benchmarks, with figures
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+assets: ## bundle the styles and icons again (needs node and npm)
+	cd web/page/assets && npm ci --no-audit --no-fund && npm run build
+
+screenshots: test-deps build ## make the pictures of the README again
+	$(GO) test ./e2e -run TestPortal -screenshots ../docs/images
+
+clean: ## remove what was built
+	rm -rf bin
+
+# What Herald needs to run: the programs of a PostgreSQL server.
+deps:
+	@[ -n "$(PGBIN)" ] || command -v postgres >/dev/null || { \
+	  echo 'installing: postgresql'; \
+	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends postgresql >/dev/null; }
+
+# What the tests need besides: a browser with Chinese letters, and mail programs that we did not write.
+TEST_PACKAGES := chromium fonts-noto-cjk curl postfix
+test-deps: deps
+	@missing=; for p in $(TEST_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { echo "installing:$$missing"; \
+	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; }
