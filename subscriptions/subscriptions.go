@@ -8,6 +8,14 @@
 // address be contacted).
 package subscriptions
 
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
 // Channel is a way to reach a member.
 type Channel string
 
@@ -34,3 +42,18 @@ const (
 
 // Purposes are all of them, in the order pages show them.
 var Purposes = []Purpose{Transactional, Service, Marketing}
+
+// Known reports whether c is one of the channels.
+func (c Channel) Known() bool { return slices.Contains(Channels, c) }
+
+// Known reports whether p is one of the purposes.
+func (p Purpose) Known() bool { return slices.Contains(Purposes, p) }
+
+// Querier reads and writes the database: a *pgxpool.Pool, or the pgx.Tx of a
+// caller that wants the work inside its own transaction.
+type Querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
