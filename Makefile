@@ -7,7 +7,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PGBIN   := $(shell ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race bench assets screenshots deps test-deps clean
+.PHONY: help run build test check format race bench assets screenshots deps test-deps clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

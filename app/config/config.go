@@ -1,0 +1,120 @@
+// Package config is Herald's configuration: one YAML file plus HERALD_…
+// variables, merged over the defaults, checked once at start.
+//
+// Every field's documentation is its help tag: the commented example, the
+// effective configuration and the error messages are all made from this one
+// struct. A mistake names the file, the line and the field, or the variable.
+package config
+
+import "time"
+
+// Config is everything that can be set. Default gives it with its defaults.
+type Config struct {
+	Node      string   `yaml:"node" help:"The name of this node, unique in the cluster and kept short. Empty: the host's name with a random end."`
+	Roles     []string `yaml:"roles" help:"What this node does: web (pages, API and matching), dispatch (hands messages over). Nodes on one database can split them."`
+	DataDir   string   `yaml:"data_dir" help:"Where Herald keeps its private PostgreSQL and its secret key."`
+	SecretKey string   `yaml:"secret_key" secret:"true" help:"At least 32 characters that sign links in messages; the same on every node. Empty: made at the first start and kept in data_dir."`
+
+	Log           Log           `yaml:"log"`
+	Database      Database      `yaml:"database"`
+	HTTP          HTTP          `yaml:"http"`
+	API           API           `yaml:"api"`
+	Matcher       Matcher       `yaml:"matcher"`
+	Subscriptions Subscriptions `yaml:"subscriptions"`
+	Dispatch      Dispatch      `yaml:"dispatch"`
+	Email         Email         `yaml:"email"`
+}
+
+// Log is what Herald writes about itself, to standard error.
+type Log struct {
+	Level  string `yaml:"level" help:"debug, info, warn or error."`
+	Format string `yaml:"format" help:"json for machines, text for people."`
+}
+
+// Database is where everything is kept.
+type Database struct {
+	URL            string `yaml:"url" secret:"true" help:"postgres://user:password@host/name. Empty: Herald starts a private PostgreSQL in data_dir."`
+	MaxConnections int    `yaml:"max_connections" help:"Connections this node may hold, 4 to 500."`
+	BinDir         string `yaml:"bin_dir" help:"Where initdb and postgres are, for the private server. Empty: the newest installed."`
+}
+
+// HTTP is the one listener for pages, API, metrics and health.
+type HTTP struct {
+	Listen    string        `yaml:"listen" help:"host:port to listen on; port 0 takes a free one."`
+	PublicURL string        `yaml:"public_url" help:"How the world reaches Herald, for links in messages. Empty: http:// and the listen address."`
+	MaxBody   int           `yaml:"max_body" help:"Largest request body in bytes; bulk events are read as a stream of up to 64 times this."`
+	StopAfter time.Duration `yaml:"stop_after" help:"How long a stop waits for what is under way before it is cut off."`
+}
+
+// API limits each key.
+type API struct {
+	RequestsPerSecond int `yaml:"requests_per_second" help:"Requests one API key may make in a second, over time."`
+	Burst             int `yaml:"burst" help:"Requests one API key may make at once."`
+}
+
+// Matcher is the intake of events.
+type Matcher struct {
+	QueueEvents int `yaml:"queue_events" help:"Events that may wait for the database before senders are told to come again."`
+	BatchEvents int `yaml:"batch_events" help:"Events that share one transaction at most."`
+}
+
+// Subscriptions is the upkeep of what members asked for.
+type Subscriptions struct {
+	ExpirySchedule string `yaml:"expiry_schedule" help:"When expired subscriptions are moved to history and repeated ones renewed: a cron expression."`
+}
+
+// Dispatch hands messages over.
+type Dispatch struct {
+	Workers     int           `yaml:"workers" help:"Messages of one channel in hand at once on this node."`
+	FirstRetry  time.Duration `yaml:"first_retry" help:"The wait before the first new try of a message refused for now; later waits grow."`
+	SendTimeout time.Duration `yaml:"send_timeout" help:"How long one hand-over may take."`
+}
+
+// Email is the accounts that send e-mail; the first that can be reached is used.
+type Email struct {
+	Accounts []EmailAccount `yaml:"accounts" help:"SMTP servers. None: e-mail is not sent and such deliveries are suppressed."`
+}
+
+// EmailAccount is one SMTP server.
+type EmailAccount struct {
+	Name        string        `yaml:"name" help:"What the console calls it."`
+	Host        string        `yaml:"host" help:"The server's name or address."`
+	Port        int           `yaml:"port" help:"25, 465 or 587 mostly."`
+	TLS         string        `yaml:"tls" help:"starttls, tls (from the first byte) or none."`
+	Username    string        `yaml:"username" help:"Empty: no sign-in."`
+	Password    string        `yaml:"password" secret:"true" help:"The password for username."`
+	From        string        `yaml:"from" help:"The address messages come from."`
+	FromName    string        `yaml:"from_name" help:"The name beside it."`
+	MaxSessions int           `yaml:"max_sessions" help:"Connections kept open at most."`
+	Timeout     time.Duration `yaml:"timeout" help:"How long one step of the conversation may take."`
+}
+
+// Default is the configuration when nothing is set.
+func Default() Config {
+	return Config{
+		Roles:         []string{"web", "dispatch"},
+		DataDir:       "data",
+		Log:           Log{Level: "info", Format: "json"},
+		Database:      Database{MaxConnections: 40},
+		HTTP:          HTTP{Listen: "127.0.0.1:8080", MaxBody: 1 << 20, StopAfter: 20 * time.Second},
+		API:           API{RequestsPerSecond: 200, Burst: 400},
+		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000},
+		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
+		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute},
+	}
+}
+
+// defaultAccount fills the fields that an account in the file leaves out.
+func defaultAccount() EmailAccount {
+	return EmailAccount{Port: 587, TLS: "starttls", MaxSessions: 10, Timeout: 30 * time.Second}
+}
+
+// Has reports whether this node has a role.
+func (c Config) Has(role string) bool {
+	for _, r := range c.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
