@@ -14,17 +14,17 @@ type Subscription struct {
 	ValidUntil       *time.Time     `json:"valid_until,omitempty"` // the first instant at which it no longer fires
 	MaxNotifications int            `json:"max_notifications,omitempty"`
 	// CoolDown is the least time between two notifications; nil: the trigger's.
-	CoolDown    *time.Duration `json:"cool_down,omitempty"`
-	Repeats     string         `json:"repeats,omitempty"` // daily, weekly, monthly, yearly: a follow-up when it expires
-	Follows     int64          `json:"follows,omitempty"` // the subscription whose follow-up this is
-	Origin      string         `json:"origin"`
-	Sent        int            `json:"sent"`
-	LastFiredAt *time.Time     `json:"last_fired_at,omitempty"`
-	Version     int            `json:"version"`
-	CreatedAt   time.Time      `json:"created_at"`
-	UpdatedAt   time.Time      `json:"updated_at"`
-	EndedAt     *time.Time     `json:"ended_at,omitempty"`
-	EndedBy     string         `json:"ended_by,omitempty"` // expired, exhausted, cancelled, unsubscribed
+	CoolDown    *Duration  `json:"cool_down,omitempty"`
+	Repeats     string     `json:"repeats,omitempty"` // daily, weekly, monthly, yearly: a follow-up when it expires
+	Follows     int64      `json:"follows,omitempty"` // the subscription whose follow-up this is
+	Origin      string     `json:"origin"`
+	Sent        int        `json:"sent"`
+	LastFiredAt *time.Time `json:"last_fired_at,omitempty"`
+	Version     int        `json:"version"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	EndedAt     *time.Time `json:"ended_at,omitempty"`
+	EndedBy     string     `json:"ended_by,omitempty"` // expired, exhausted, cancelled, unsubscribed
 }
 
 // State is where a subscription stands.
@@ -46,7 +46,7 @@ type Order struct {
 	ValidFrom        *time.Time // nil: now
 	ValidUntil       *time.Time // nil: without end
 	MaxNotifications int        // 0: without limit
-	CoolDown         *time.Duration
+	CoolDown         *Duration  // nil: the trigger's; whole microseconds
 	Repeats          string
 	Origin           string // portal, api, import
 	Actor            string // "member", "key:shop", "operator:ann"
@@ -54,11 +54,12 @@ type Order struct {
 
 // Change is what may be changed later; a nil field is left as it is.
 type Change struct {
-	Params           map[string]any
+	Version          int            // the version that was read; 0: whichever it has now
+	Params           map[string]any // all of them, as they shall be
 	Channels         []Channel
 	ValidUntil       **time.Time
 	MaxNotifications *int
-	CoolDown         **time.Duration
+	CoolDown         **Duration
 	Repeats          *string
 	Paused           *bool
 	Actor            string
