@@ -18,6 +18,7 @@ type Code string
 
 // The kinds of problem, and what the caller can do about each.
 const (
+	Malformed    Code = "malformed"    // it cannot be read at all: mend its form and send again
 	Invalid      Code = "invalid"      // mend the named fields and send again
 	NotFound     Code = "not_found"    // there is no such thing, or it is not yours to see
 	Conflict     Code = "conflict"     // it exists already, or has changed since you read it
