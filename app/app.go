@@ -1,0 +1,190 @@
+// Package app wires Herald together and owns its lifetimes.
+//
+// New builds every part from the configuration, Start sets them going, Stop
+// ends them newest first within a limit. Nothing else in Herald starts at
+// import or lives beyond Stop.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/matcher"
+)
+
+// App is one node of Herald.
+type App struct {
+	*Stores
+
+	cfg      config.Config
+	log      *slog.Logger
+	cleanups *cleanups
+
+	node   *dispatch.Node
+	jobs   *river.Client[pgxTx]
+	intake *matcher.Intake
+	server *http.Server
+	listen net.Listener
+
+	failed chan error // a part that ended by itself
+}
+
+// New builds a node: the database is open and migrated and the address is
+// taken when it returns, nothing runs yet. When it fails, what it had begun is
+// ended again.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	a := &App{cfg: cfg, log: log, cleanups: &cleanups{log: log}, failed: make(chan error, 1)}
+	if err := a.build(ctx); err != nil {
+		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+	}
+	return a, nil
+}
+
+// build registers the end of each part the moment it exists.
+func (a *App) build(ctx context.Context) (err error) {
+	// The address is taken first: two nodes on one port is a mistake that
+	// should not cost the start of a database.
+	if a.cfg.Has("web") {
+		if a.listen, err = net.Listen("tcp", a.cfg.HTTP.Listen); err != nil {
+			return fmt.Errorf("http.listen: %w", err)
+		}
+		a.cleanups.onStop("listener", func(context.Context) error { return ignoreClosed(a.listen.Close()) })
+	}
+	if a.Stores, err = OpenStores(ctx, a.cfg, a.log); err != nil {
+		return err
+	}
+	a.cleanups.onStop("database", a.Stores.Close)
+	a.node = dispatch.NewNode(a.DB.Pool(), nodeName(a.cfg), time.Now, a.log)
+	if err := a.buildJobs(); err != nil {
+		return err
+	}
+	if a.cfg.Has("web") {
+		return a.buildWeb()
+	}
+	return nil
+}
+
+// Start sets the node going. What it starts ends at Stop.
+func (a *App) Start(ctx context.Context) error {
+	a.begin("node", a.node.Run)
+	if err := a.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("cannot start the workers: %w", err)
+	}
+	a.cleanups.onStop("workers", a.stopJobs)
+	if a.server == nil {
+		a.log.Info("herald is running", "node", nodeName(a.cfg), "roles", a.cfg.Roles)
+		return nil
+	}
+	go func() {
+		if err := a.server.Serve(a.listen); !errors.Is(err, http.ErrServerClosed) {
+			a.fail(fmt.Errorf("http server: %w", err))
+		}
+	}()
+	a.cleanups.onStop("intake", a.intake.Close)
+	a.cleanups.onStop("http server", a.stopServer)
+	a.log.Info("herald is running", "node", nodeName(a.cfg), "roles", a.cfg.Roles, "url", a.URL())
+	return nil
+}
+
+// Stop ends the node: no new requests, then no new jobs, and what is under
+// way is finished until ctx ends, when it is cut off. It may be called at any
+// time, also twice.
+func (a *App) Stop(ctx context.Context) error { return a.cleanups.run(ctx) }
+
+// Failed gives the error of a part that ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// URL is where this node's pages and API are, as configured for the world.
+func (a *App) URL() string {
+	if a.cfg.HTTP.PublicURL != "" {
+		return a.cfg.HTTP.PublicURL
+	}
+	return "http://" + a.listen.Addr().String()
+}
+
+// begin runs a part in the background until Stop.
+func (a *App) begin(name string, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { run(ctx) })
+	a.cleanups.onStop(name, func(context.Context) error {
+		cancel()
+		done.Wait()
+		return nil
+	})
+}
+
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // the first failure is the one to tell
+	}
+}
+
+// stopServer lets requests under way finish; when ctx ends they are cut off.
+func (a *App) stopServer(ctx context.Context) error {
+	if err := a.server.Shutdown(ctx); err != nil {
+		return errors.Join(err, a.server.Close())
+	}
+	return nil
+}
+
+// stopJobs lets jobs under way finish; when ctx ends their contexts are cancelled.
+func (a *App) stopJobs(ctx context.Context) error {
+	if err := a.jobs.Stop(ctx); err != nil {
+		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceAfter)
+		defer cancel()
+		return errors.Join(err, a.jobs.StopAndCancel(hard))
+	}
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Serve runs a node until ctx ends, then stops it within http.stop_after.
+func Serve(ctx context.Context, cfg config.Config) error {
+	log := logger(cfg.Log)
+	a, err := New(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	if err = a.Start(ctx); err == nil {
+		select {
+		case <-ctx.Done():
+			log.Info("stopping", "limit", cfg.HTTP.StopAfter.String())
+		case err = <-a.Failed():
+		}
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.StopAfter)
+	defer cancel()
+	return errors.Join(err, a.Stop(limit))
+}
+
+// logger writes to standard error as configured.
+func logger(cfg config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo // the configuration's check lets no other word through
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}

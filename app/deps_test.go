@@ -1,0 +1,118 @@
+package app
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// house is the plan: which rooms of ours each room may look into. A room that
+// is not listed here has no place in the house.
+var house = map[string][]string{
+	"herald/problem":           {},
+	"herald/postgres":          {},
+	"herald/access":            {"herald/problem"},
+	"herald/templates":         {"herald/problem"},
+	"herald/matcher/predicate": {"herald/problem"},
+	"herald/hardware/sim":      {},
+	"herald/subscriptions":     {"herald/problem", "herald/access", "herald/matcher/predicate"},
+	"herald/dispatch":          {"herald/problem", "herald/templates", "herald/subscriptions"},
+	"herald/dispatch/email":    {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
+	"herald/matcher":           {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
+	"herald/web/page":          below("herald/matcher"),
+	"herald/web/api":           append(below("herald/matcher"), "herald/web/page"),
+	"herald/web/portal":        append(below("herald/matcher"), "herald/web/page"),
+	"herald/web/console":       append(below("herald/matcher"), "herald/web/page"),
+	"herald/web":               append(below("herald/matcher"), "herald/web/page", "herald/web/api", "herald/web/portal", "herald/web/console"),
+	"herald/app/config":        {"herald/problem"},
+	"herald/app":               {"*"},
+	"herald/demo":              {"*"},
+	"herald/cmd/herald":        {"*"},
+}
+
+// below is a room's own list and the room itself, for those above it.
+func below(room string) []string {
+	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", room}
+}
+
+// closed lists what only some rooms may import.
+var closed = map[string][]string{
+	"herald/postgres":             {"herald/app", "herald/cmd/herald"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/app", "herald/demo"},
+	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/app"},
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	for room, imports := range rooms(t) {
+		allowed, planned := house[room]
+		if !planned {
+			t.Errorf("%s is not in the plan of the house: add it to house in this test, with what it may import", room)
+			continue
+		}
+		for _, imported := range imports {
+			if strings.HasPrefix(imported, "herald/") && !slices.Contains(allowed, imported) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s imports %s: that arrow points up or sideways", room, imported)
+			}
+			for shut, keys := range closed {
+				if (imported == shut || strings.HasPrefix(imported, shut+"/")) && !slices.Contains(keys, room) {
+					t.Errorf("%s imports %s, which only %s may", room, imported, strings.Join(keys, ", "))
+				}
+			}
+		}
+	}
+}
+
+func TestEveryRoomSaysWhatItIsFor(t *testing.T) {
+	for room := range rooms(t) {
+		dir := filepath.Join("..", strings.TrimPrefix(room, "herald/"))
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var comments []string
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if parsed.Doc != nil && !strings.HasPrefix(parsed.Doc.Text(), "go:build") {
+				comments = append(comments, filepath.Base(file))
+			}
+		}
+		if len(comments) != 1 {
+			t.Errorf("%s has %d package comments (%v), want one", room, len(comments), comments)
+		}
+	}
+}
+
+// rooms lists our packages that are part of the product, and what each imports.
+func rooms(t *testing.T) map[string][]string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOFLAGS=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	list := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if words[0] == "herald/postgres/pgtest" || words[0] == "herald/e2e" {
+			continue // tests
+		}
+		list[words[0]] = words[1:]
+	}
+	return list
+}

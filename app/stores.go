@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"herald/access"
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/matcher"
+	"herald/postgres"
+	"herald/subscriptions"
+	"herald/templates"
+)
+
+// Stores are the concepts that Herald keeps, all on one database that is open
+// and migrated. Commands that only read or write use them without an App.
+type Stores struct {
+	DB *postgres.DB
+
+	Operators *access.Operators
+	Keys      *access.Keys
+	Replays   *access.Replays
+
+	Members       *subscriptions.Members
+	Contacts      *subscriptions.Contacts
+	Consents      *subscriptions.Consents
+	Triggers      *subscriptions.Triggers
+	Subscriptions *subscriptions.Store
+
+	Templates  *templates.Store
+	Deliveries *dispatch.Store
+	Events     *matcher.Events
+}
+
+// OpenStores opens the database, migrates it, and loads the starter triggers
+// and templates into an empty one. Close ends what it opened.
+func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stores, error) {
+	db, err := postgres.Open(ctx, database(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	s, err := buildStores(ctx, db)
+	if err != nil {
+		if closing := db.Close(context.WithoutCancel(ctx)); closing != nil {
+			log.Error("database did not close", "error", closing)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func database(cfg config.Config, log *slog.Logger) postgres.Config {
+	return postgres.Config{
+		URL:      cfg.Database.URL,
+		DataDir:  cfg.DataDir,
+		BinDir:   cfg.Database.BinDir,
+		MaxConns: int32(cfg.Database.MaxConnections),
+		Logger:   log,
+	}
+}
+
+func buildStores(ctx context.Context, db *postgres.DB) (*Stores, error) {
+	pool, now := db.Pool(), time.Now
+	if err := postgres.Migrate(ctx, pool); err != nil {
+		return nil, fmt.Errorf("cannot migrate the database: %w", err)
+	}
+	passwords := access.NewPasswords(runtime.NumCPU())
+	throttle := access.NewThrottle(pool, now)
+	consents := subscriptions.NewConsents(pool, now)
+	triggers := subscriptions.NewTriggers(pool, now)
+	deliveries, err := dispatch.NewStore(pool, consents, now)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stores{
+		DB:            db,
+		Operators:     access.NewOperators(pool, passwords, throttle, now),
+		Keys:          access.NewKeys(pool, now),
+		Members:       subscriptions.NewMembers(pool, passwords, throttle, now),
+		Contacts:      subscriptions.NewContacts(pool, deliveries, now),
+		Consents:      consents,
+		Triggers:      triggers,
+		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now),
+		Templates:     templates.NewStore(pool, now),
+		Deliveries:    deliveries,
+		Events:        matcher.NewEvents(pool),
+	}
+	if err := s.Triggers.LoadStarter(ctx); err != nil {
+		return nil, fmt.Errorf("cannot load the starter triggers: %w", err)
+	}
+	if err := s.Templates.LoadStarter(ctx); err != nil {
+		return nil, fmt.Errorf("cannot load the starter templates: %w", err)
+	}
+	return s, nil
+}
+
+// Close closes the database and, where this process started it, stops the
+// private server.
+func (s *Stores) Close(ctx context.Context) error { return s.DB.Close(ctx) }

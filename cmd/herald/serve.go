@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+
+	"herald/app"
+)
+
+type serveCmd struct{}
+
+func (serveCmd) Run(ctx context.Context, c *cli) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	return app.Serve(ctx, cfg)
+}
+
+type migrateCmd struct {
+	Status bool `help:"Only say what is applied and what is not."`
+}
+
+func (m migrateCmd) Run(ctx context.Context, c *cli) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	return app.Migrate(ctx, cfg, m.Status)
+}
