@@ -14,6 +14,9 @@ CREATE TABLE members (
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now()
 );
+-- A search takes the beginning of either.
+CREATE INDEX members_account_prefix ON members (account text_pattern_ops);
+CREATE INDEX members_name_prefix ON members (lower(display_name) text_pattern_ops);
 
 CREATE TABLE contact_points (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -35,6 +38,15 @@ CREATE TABLE verifications (
     tries            integer NOT NULL DEFAULT 0,
     expires_at       timestamptz NOT NULL,
     created_at       timestamptz NOT NULL DEFAULT now()
+);
+
+-- How often codes went out, so that nobody can have Herald pester a stranger.
+-- One row for each thing that is limited ("address:email:wei@example.com", "member:7").
+CREATE TABLE code_sends (
+    subject text PRIMARY KEY,
+    sends   integer NOT NULL,                        -- since the moment below
+    since   timestamptz NOT NULL,
+    last_at timestamptz NOT NULL
 );
 
 -- What a member agrees to now, and below it how it came to be so.
@@ -60,7 +72,7 @@ CREATE INDEX consent_changes_member ON consent_changes (member_id, id);
 
 CREATE TABLE suppressions (
     channel    text NOT NULL,
-    address    text NOT NULL,
+    address    text NOT NULL,                        -- normalised, and mail addresses in lower case
     reason     text NOT NULL CHECK (reason IN ('unsubscribed', 'bounced', 'complained', 'stopped', 'operator')),
     detail     text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(),

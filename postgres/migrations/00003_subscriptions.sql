@@ -33,6 +33,7 @@ CREATE TABLE subscriptions (
     max_notifications integer CHECK (max_notifications > 0),
     cool_down         interval,                      -- null: the trigger's
     repeats           text NOT NULL DEFAULT '' CHECK (repeats IN ('', 'daily', 'weekly', 'monthly', 'yearly')),
+    periods_from      timestamptz,                   -- the end of the first period; later ones are counted from it
     follows           bigint,                        -- the subscription whose follow-up this is
     origin            text NOT NULL,                 -- portal, api, import: how it was ordered
     sent              integer NOT NULL DEFAULT 0,    -- notifications so far
@@ -46,6 +47,7 @@ CREATE TABLE subscriptions (
 CREATE INDEX subscriptions_member ON subscriptions (member_id, id);
 CREATE INDEX subscriptions_trigger ON subscriptions (trigger, id);
 CREATE INDEX subscriptions_valid_until ON subscriptions (valid_until) WHERE valid_until IS NOT NULL;
+CREATE INDEX subscriptions_capped ON subscriptions (id) WHERE max_notifications IS NOT NULL;
 
 -- What an event is looked up by: one row for each key a subscription waits on.
 -- bound is the constant of its range term, null where the condition has none.

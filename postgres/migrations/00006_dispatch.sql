@@ -11,6 +11,9 @@ CREATE TABLE notifications (
     priority        smallint NOT NULL,               -- River's: 1 first, 4 last
     template        text NOT NULL,
     data            jsonb NOT NULL,                  -- what the template is filled from
+    ladder          text[] NOT NULL,                 -- the channels, first choice first
+    contact_point_id bigint,                         -- where it must go although it is not verified
+    private         boolean NOT NULL DEFAULT false,  -- data is shown to nobody, and erased when it is final
     decision        jsonb NOT NULL,                  -- dispatch.Decision: why, step by step
     expires_at      timestamptz NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now()
@@ -44,6 +47,7 @@ CREATE INDEX deliveries_member ON deliveries (member_id, id DESC);
 CREATE INDEX deliveries_trigger ON deliveries (trigger, id DESC);
 CREATE INDEX deliveries_address ON deliveries (address, id DESC);
 CREATE INDEX deliveries_state ON deliveries (state, id DESC);
+CREATE INDEX deliveries_channel ON deliveries (channel, id DESC);
 
 -- One hand-over each. ended_at is null from the moment we may have spoken to the provider.
 CREATE TABLE attempts (
@@ -53,11 +57,13 @@ CREATE TABLE attempts (
     account     text NOT NULL DEFAULT '',
     started_at  timestamptz NOT NULL DEFAULT now(),
     ended_at    timestamptz,
-    outcome     text NOT NULL DEFAULT '',            -- dispatch.Class, or 'accepted'
+    repeats     boolean NOT NULL DEFAULT false,      -- made although an earlier one was in doubt
+    outcome     text NOT NULL DEFAULT '',            -- dispatch.Class, 'accepted' or 'template_failed'
     code        text NOT NULL DEFAULT '',            -- the provider's, such as "550 5.1.1"
     detail      text NOT NULL DEFAULT '',
     PRIMARY KEY (delivery_id, number)
 );
+CREATE INDEX attempts_accepted ON attempts (ended_at) WHERE outcome = 'accepted';
 
 CREATE TABLE nodes (
     name       text PRIMARY KEY,                     -- River's client id
