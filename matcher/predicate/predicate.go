@@ -7,6 +7,33 @@
 // event can be looked up by. A subscription's constants give the keys it
 // waits on (Keys), an event gives the keys it has (Probes); where a key
 // agrees, Eval decides, and Explain says why in terms that can be put in words.
+//
+// # The language
+//
+// It is CEL with these rules of its own:
+//
+//   - Every number is a float64. A whole literal takes the type of what it is
+//     compared or calculated with, as an untyped constant does in Go: both
+//     event.price < 49 and size(event.name) > 3 are meant as they read.
+//   - The parts joined by && at the top are the terms of the condition.
+//   - What cannot be decided without an absent value is not met, as with NULL
+//     in SQL: a term that reads an absent attribute is not met, nor is its
+//     negation; in a || b an absent value in b does no harm where a is true.
+//     A value of nil is absent. There is no has().
+//   - The macros are all, exists and exists_one.
+//
+// # Anchors
+//
+// These terms, with the sides in either order, are looked up by key:
+//
+//	event.x == param.y, event.x == member.account   all of them together
+//	event.x in param.set                            the first; a key for each element
+//	event.x.startsWith(param.p)                     the first; a probe for each length
+//	event.n <= param.m (also < > >=)                the first; numbers and times
+//
+// Every other term, including those the event decides alone, is left to Eval.
+// Keys and Probes never lose a subscription that Eval would find met; they may
+// find more.
 package predicate
 
 // Type is the type of an attribute or a parameter.

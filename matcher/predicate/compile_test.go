@@ -1,0 +1,208 @@
+package predicate_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"herald/matcher/predicate"
+	"herald/problem"
+)
+
+// shop is a schema with something of every type.
+func shop() predicate.Schema {
+	return predicate.Schema{
+		Event: map[string]predicate.Type{
+			"product": predicate.String, "name": predicate.String, "status": predicate.String,
+			"price": predicate.Number, "was": predicate.Number, "stock": predicate.Number,
+			"gift": predicate.Boolean, "at": predicate.Time, "account": predicate.String,
+		},
+		Param: map[string]predicate.Type{
+			"product": predicate.String, "word": predicate.String, "products": predicate.Strings,
+			"names": predicate.Strings, "target": predicate.Number, "floor": predicate.Number,
+			"gift": predicate.Boolean, "since": predicate.Time,
+		},
+		Optional: map[string]bool{"event.was": true, "param.floor": true},
+	}
+}
+
+func broadcast() predicate.Schema {
+	s := shop()
+	s.Broadcast = true
+	return s
+}
+
+func mustCompile(t *testing.T, condition string, s predicate.Schema) *predicate.Predicate {
+	t.Helper()
+	p, err := predicate.Compile(condition, s)
+	if err != nil {
+		t.Fatalf("Compile(%q): %v", condition, err)
+	}
+	return p
+}
+
+func TestCompileRefuses(t *testing.T) {
+	type place struct{ Rule, Message string }
+	for name, c := range map[string]struct {
+		condition string
+		want      []place
+	}{
+		"an unknown attribute": {
+			"event.product == param.product\n  && event.colour == 'red'",
+			[]place{{"name", "2:11: event.colour is not an attribute of this trigger"}},
+		},
+		"an unknown parameter": {
+			"event.product == param.item",
+			[]place{{"name", "1:23: param.item is not a parameter of this trigger"}},
+		},
+		"what is not told of the member": {
+			"event.name == member.name",
+			[]place{{"name", "1:21: member.name is not known here, only member.account"}},
+		},
+		"several names at once": {
+			"event.a == param.b",
+			[]place{
+				{"name", "1:6: event.a is not an attribute of this trigger"},
+				{"name", "1:17: param.b is not a parameter of this trigger"},
+			},
+		},
+		"another root": {
+			"product == param.product",
+			[]place{{"type", "1:1: undeclared reference to 'product'"}},
+		},
+		"the whole event": {
+			"event == param",
+			[]place{{"type", "1:1: undeclared reference to 'event'"}, {"type", "1:10: undeclared reference to 'param'"}},
+		},
+		"a loop variable that hides the event": {
+			"param.products.exists(event, event.price > 1)",
+			[]place{{"name", "1:22: event cannot name an element"}},
+		},
+		"text compared with a number": {
+			"event.product < param.target",
+			[]place{{"type", "1:15: found no matching overload for '<' applied to '(string, number)'"}},
+		},
+		"text compared with a whole literal": {
+			"event.product == 5",
+			[]place{{"type", "1:15: found no matching overload for '==' applied to '(string, int)'"}},
+		},
+		"a number in a set of texts": {
+			"event.price in param.products",
+			[]place{{"type", "1:13: found no matching overload for 'in' applied to '(number, list(string))'"}},
+		},
+		"has": {
+			"has(event.was) && event.product == param.product",
+			[]place{{"type", "1:4: undeclared reference to 'has'"}},
+		},
+		"what is not true or false": {
+			"event.price - param.target",
+			[]place{{"result", "1:1: must be true or false, this is a number"}},
+		},
+		"no anchor": {
+			"event.status == 'shipped' && event.price != param.target",
+			[]place{{"anchor", "1:1: names nothing to look subscriptions up by; " +
+				"compare an attribute with a parameter, such as event.x == param.x, or declare the trigger a broadcast"}},
+		},
+		"a loop in a loop": {
+			"event.product == param.product && param.products.all(a, param.names.exists(b, a == b))",
+			[]place{{"cost", "1:1: too dear to evaluate: estimated at"}},
+		},
+		"a search for each element": {
+			"event.product == param.product && param.names.exists(n, event.name.contains(n))",
+			[]place{{"cost", "1:1: too dear to evaluate: estimated at"}},
+		},
+		"an expression that does not end": {
+			"event.product ==",
+			[]place{{"syntax", "1:17: Syntax error: mismatched input"}},
+		},
+		"an empty condition":   {"", []place{{"syntax", "1:1: Syntax error"}}},
+		"a bad literal regexp": {"event.product == param.product && event.name.matches('(')", []place{{"syntax", "1:1: "}}},
+		"bytes that are not text": {
+			"event.product == '\xff'", []place{{"syntax", "1:1: not valid UTF-8"}},
+		},
+		"more than 4 kB": {
+			strings.Repeat(" ", 4097), []place{{"max", "at most 4096 bytes, this has 4097"}},
+		},
+		"nesting without end": {
+			strings.Repeat("(", 1000) + "true" + strings.Repeat(")", 1000), []place{{"syntax", "1:"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := predicate.Compile(c.condition, shop())
+			var refused *problem.Error
+			if !errors.As(err, &refused) || refused.Code != problem.Invalid {
+				t.Fatalf("Compile: %v, want a problem of code invalid", err)
+			}
+			var got []place
+			for i, f := range refused.Fields {
+				if f.Path != "condition" {
+					t.Errorf("path %q, want condition", f.Path)
+				}
+				message := f.Message
+				if i < len(c.want) && strings.HasPrefix(message, c.want[i].Message) {
+					message = c.want[i].Message
+				}
+				got = append(got, place{f.Rule, message})
+			}
+			if diff := cmp.Diff(c.want, got[:min(len(got), max(len(c.want), 1))]); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompileAllowsBroadcastWhenDeclared(t *testing.T) {
+	p := mustCompile(t, "event.status == 'shipped'", broadcast())
+	keys, err := p.Keys(nil, "wei")
+	if err != nil || !cmp.Equal(keys, []predicate.Key{{}}) {
+		t.Errorf("Keys = %v, %v, want one empty key", keys, err)
+	}
+	probes, err := p.Probes(map[string]any{"status": "shipped"})
+	if err != nil || !cmp.Equal(probes, []predicate.Probe{{}}) {
+		t.Errorf("Probes = %v, %v, want one empty probe", probes, err)
+	}
+}
+
+func TestCompileRefusesASchemaOfUnknownTypes(t *testing.T) {
+	_, err := predicate.Compile("true", predicate.Schema{Event: map[string]predicate.Type{"x": "money"}})
+	if err == nil || !strings.Contains(err.Error(), `event.x: unknown type "money"`) {
+		t.Errorf("Compile = %v", err)
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, seed := range []string{
+		"event.product == param.product && event.price <= param.target",
+		"event.product in param.products || event.name.startsWith(param.word)",
+		"param.products.exists(p, p == event.product) && event.at > timestamp('2026-01-01T00:00:00Z')",
+		"event.price in [1, 2.5, -3] ? true : event.gift == param.gift",
+		"-(-event.price) * 2 / 3 + 1 % 2 >= param['target']",
+		"((((((((((((((((", "event.a.b.c == {'x': [1]}.x[0]", "'\\x00' == event.name",
+	} {
+		f.Add(seed)
+	}
+	event := map[string]any{"product": "a", "price": 1.5, "name": "中文", "gift": true}
+	param := map[string]any{"product": "a", "target": 2.0, "products": []string{"a", "b"}, "word": "中"}
+	f.Fuzz(func(t *testing.T, condition string) {
+		p, err := predicate.Compile(condition, broadcast())
+		if err != nil {
+			if problem.CodeOf(err) != problem.Invalid {
+				t.Fatalf("Compile(%q): %v, want a problem of code invalid", condition, err)
+			}
+			return
+		}
+		v := predicate.Values{Event: event, Param: param, Account: "wei"}
+		met, err := p.Eval(v)
+		if err != nil && met {
+			t.Errorf("Eval(%q) is met and fails: %v", condition, err)
+		}
+		if all := allMet(p.Explain(v)); err == nil && met != all {
+			t.Errorf("%q: Eval %v, all terms met %v", condition, met, all)
+		}
+		if met && !found(t, p, v) {
+			t.Errorf("%q: met, and its anchor does not find it", condition)
+		}
+	})
+}

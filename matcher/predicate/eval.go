@@ -1,0 +1,127 @@
+package predicate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+)
+
+// Eval reports whether an event meets a subscription. An error means that the
+// values themselves make no sense in the condition, such as a regular
+// expression that does not parse; the condition is then not met.
+func (p *Predicate) Eval(v Values) (bool, error) {
+	return evaluate(p.program, v, p.reads)
+}
+
+// Explain is the condition term by term, as this event met or missed it.
+// Eval is true where every term is met.
+func (p *Predicate) Explain(v Values) []Term {
+	terms := make([]Term, 0, len(p.terms))
+	for _, t := range p.terms {
+		explained := t.Term
+		explained.Met, _ = evaluate(t.program, v, t.reads)
+		if c := t.simple; c != nil {
+			explained.Got = v.Event[c.attribute]
+			explained.Wanted = shown(c.constant(v.Param, v.Account))
+		}
+		terms = append(terms, explained)
+	}
+	return terms
+}
+
+// shownElements is how much of a set an explanation repeats.
+const shownElements = 20
+
+func shown(constant any) any {
+	if set, ok := constant.([]string); ok && len(set) > shownElements {
+		return append(slices.Clone(set[:shownElements]), "…")
+	}
+	return constant
+}
+
+func evaluate(program cel.Program, v Values, reads []string) (bool, error) {
+	result, _, err := program.Eval(activation{&v})
+	if err != nil {
+		if slices.ContainsFunc(reads, func(name string) bool { return v.absent(name) }) {
+			return false, nil
+		}
+		return false, fmt.Errorf("evaluate the condition: %w", err)
+	}
+	met, ok := result.Value().(bool)
+	if !ok {
+		return false, errors.New("evaluate the condition: neither true nor false")
+	}
+	return met, nil
+}
+
+func (v *Values) absent(name string) bool {
+	_, ok := activation{v}.ResolveName(name)
+	return !ok
+}
+
+// activation lets CEL read Values by qualified name; it implements cel.Activation.
+type activation struct{ values *Values }
+
+func (a activation) ResolveName(name string) (any, bool) {
+	var value any
+	if key, ok := strings.CutPrefix(name, "event."); ok {
+		value = a.values.Event[key]
+	} else if key, ok := strings.CutPrefix(name, "param."); ok {
+		value = a.values.Param[key]
+	} else if name == "member.account" {
+		return a.values.Account, true
+	}
+	return value, value != nil
+}
+
+func (a activation) Parent() cel.Activation { return nil }
+
+// Params reads parameters from the JSON they are stored as: times from RFC
+// 3339, sets from arrays of strings. What the schema does not name is left
+// out, null is absent.
+func (s Schema) Params(raw []byte) (map[string]any, error) {
+	var stored map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &stored); err != nil {
+		return nil, fmt.Errorf("read parameters: %w", err)
+	}
+	params := make(map[string]any, len(stored))
+	for name, value := range stored {
+		t, known := s.Param[name]
+		if !known || string(value) == "null" {
+			continue
+		}
+		decoded, err := decode(t, value)
+		if err != nil {
+			return nil, fmt.Errorf("read param.%s: %w", name, err)
+		}
+		params[name] = decoded
+	}
+	return params, nil
+}
+
+func decode(t Type, raw json.RawMessage) (any, error) {
+	switch t {
+	case String:
+		return as[string](raw)
+	case Number:
+		return as[float64](raw)
+	case Boolean:
+		return as[bool](raw)
+	case Time:
+		return as[time.Time](raw)
+	case Strings:
+		return as[[]string](raw)
+	}
+	return nil, fmt.Errorf("unknown type %q", t)
+}
+
+func as[T any](raw json.RawMessage) (T, error) {
+	var v T
+	err := json.Unmarshal(raw, &v)
+	return v, err
+}

@@ -1,0 +1,244 @@
+package predicate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"herald/problem"
+)
+
+// The limits of a subscription's keys and an event's probes.
+const (
+	MaxKeys   = 1000 // elements of a set, so keys of a subscription
+	maxPrefix = 64   // characters of a prefix that a key distinguishes
+	maxPart   = 200  // bytes of a text that stand in a key as they are
+)
+
+// Bound is how an anchor's range term compares: a subscription is a candidate
+// where value Bound bound holds of Probe.Value and Key.Bound. It is NoBound
+// where the condition has no range term.
+func (p *Predicate) Bound() Bound { return p.anchor.bound }
+
+// Keys are what a subscription with these constants waits on; none when an
+// absent parameter or an empty set means that no event can meet it. A set of
+// more than MaxKeys elements is a *problem.Error with the path "params.<name>".
+func (p *Predicate) Keys(param map[string]any, account string) ([]Key, error) {
+	var base strings.Builder
+	for _, c := range p.anchor.equal {
+		value := c.constant(param, account)
+		if value == nil {
+			return nil, nil
+		}
+		if err := writePart(&base, value); err != nil {
+			return nil, fmt.Errorf("param.%s: %w", c.param, err)
+		}
+	}
+	if c := p.anchor.prefix; c != nil {
+		value := param[c.param]
+		if value == nil {
+			return nil, nil
+		}
+		text, ok := value.(string)
+		if !ok {
+			return nil, fmt.Errorf("param.%s: a prefix is text, not %T", c.param, value)
+		}
+		writeText(&base, 'p', firstRunes(text, maxPrefix))
+	}
+	bound, ok, err := p.anchor.limit(param)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if p.anchor.set == nil {
+		return []Key{{Key: base.String(), Bound: bound}}, nil
+	}
+	return setKeys(base.String(), p.anchor.set.param, param, bound)
+}
+
+// setKeys are base extended by each element of a set, once.
+func setKeys(base, name string, param map[string]any, bound *float64) ([]Key, error) {
+	if param[name] == nil {
+		return nil, nil
+	}
+	elements, ok := param[name].([]string)
+	if !ok {
+		return nil, fmt.Errorf("param.%s: a set is a list of texts, not %T", name, param[name])
+	}
+	if len(elements) > MaxKeys {
+		var fields problem.Fields
+		fields.AddArgs("params."+name, "max", map[string]any{"max": MaxKeys}, "at most %d entries", MaxKeys)
+		return nil, fields.Err("the parameters cannot be used")
+	}
+	var keys []Key
+	seen := make(map[string]bool, len(elements))
+	for _, element := range elements {
+		if seen[element] {
+			continue
+		}
+		seen[element] = true
+		var key strings.Builder
+		key.WriteString(base)
+		writeText(&key, 's', element)
+		keys = append(keys, Key{Key: key.String(), Bound: bound})
+	}
+	return keys, nil
+}
+
+// Probes are what an event is looked up by; none when an absent attribute
+// means that it can meet no subscription.
+func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
+	var base strings.Builder
+	for _, c := range p.anchor.equal {
+		value := event[c.attribute]
+		if value == nil {
+			return nil, nil
+		}
+		if err := writePart(&base, value); err != nil {
+			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
+		}
+	}
+	var value *float64
+	if c := p.anchor.ranged; c != nil {
+		if event[c.attribute] == nil {
+			return nil, nil
+		}
+		reading, err := scale(event[c.attribute])
+		if err != nil {
+			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
+		}
+		value = &reading
+	}
+	keys, err := p.anchor.extend(base.String(), event)
+	if err != nil {
+		return nil, err
+	}
+	probes := make([]Probe, len(keys))
+	for i, key := range keys {
+		probes[i] = Probe{Key: key, Value: value}
+	}
+	return probes, nil
+}
+
+// extend adds the prefix and set parts of an event to the key of its equality
+// parts: a key for each length of prefix that a subscription may wait on.
+func (a anchor) extend(base string, event map[string]any) ([]string, error) {
+	var member string
+	if a.set != nil {
+		text, ok, err := text(event, a.set.attribute)
+		if err != nil || !ok {
+			return nil, err
+		}
+		var part strings.Builder
+		writeText(&part, 's', text)
+		member = part.String()
+	}
+	if a.prefix == nil {
+		return []string{base + member}, nil
+	}
+	whole, ok, err := text(event, a.prefix.attribute)
+	if err != nil || !ok {
+		return nil, err
+	}
+	var keys []string
+	for length := 0; length <= len(whole) && len(keys) <= maxPrefix; {
+		var key strings.Builder
+		key.WriteString(base)
+		writeText(&key, 'p', whole[:length])
+		key.WriteString(member)
+		keys = append(keys, key.String())
+		_, size := utf8.DecodeRuneInString(whole[length:])
+		length += max(size, 1)
+	}
+	return keys, nil
+}
+
+// limit is the bound of the range term; ok is false when its parameter is absent.
+func (a anchor) limit(param map[string]any) (bound *float64, ok bool, err error) {
+	if a.ranged == nil {
+		return nil, true, nil
+	}
+	value := param[a.ranged.param]
+	if value == nil {
+		return nil, false, nil
+	}
+	scaled, err := scale(value)
+	if err != nil {
+		return nil, false, fmt.Errorf("param.%s: %w", a.ranged.param, err)
+	}
+	return &scaled, true, nil
+}
+
+// scale puts numbers and times (seconds since 1970) on the line of float64. It
+// keeps order, and may join times less than a microsecond apart.
+func scale(value any) (float64, error) {
+	switch v := value.(type) {
+	case float64:
+		return v, nil
+	case time.Time:
+		return float64(v.Unix()) + float64(v.Nanosecond())/1e9, nil
+	}
+	return 0, fmt.Errorf("not a number or time: %T", value)
+}
+
+func text(event map[string]any, attribute string) (s string, ok bool, err error) {
+	value := event[attribute]
+	if value == nil {
+		return "", false, nil
+	}
+	s, ok = value.(string)
+	if !ok {
+		return "", false, fmt.Errorf("event.%s: not a text: %T", attribute, value)
+	}
+	return s, true, nil
+}
+
+// writePart appends a value that is compared for equality. Parts begin with
+// their type, and texts with their length, so that no two lists of values
+// have the same key.
+func writePart(b *strings.Builder, value any) error {
+	switch v := value.(type) {
+	case string:
+		writeText(b, 's', v)
+	case float64:
+		// v + 0 makes one number of 0 and -0, which are equal.
+		fmt.Fprintf(b, "n%016x", math.Float64bits(v+0))
+	case bool:
+		b.WriteString("b" + strconv.FormatBool(v)[:1])
+	case time.Time:
+		fmt.Fprintf(b, "t%d.%09d", v.Unix(), v.Nanosecond())
+	default:
+		return fmt.Errorf("cannot be compared for equality: %T", value)
+	}
+	return nil
+}
+
+// writeText appends a text as kind, length, colon, text. A text that is long,
+// or that PostgreSQL cannot hold, stands as its SHA-256 under the kind's
+// capital: an index entry is bounded, and Eval compares the text itself.
+func writeText(b *strings.Builder, kind byte, s string) {
+	if len(s) > maxPart || strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
+		sum := sha256.Sum256([]byte(s))
+		s, kind = hex.EncodeToString(sum[:]), kind-'a'+'A'
+	}
+	b.WriteByte(kind)
+	b.WriteString(strconv.Itoa(len(s)))
+	b.WriteByte(':')
+	b.WriteString(s)
+}
+
+// firstRunes is the beginning of s, at most n characters; an invalid byte
+// counts as one.
+func firstRunes(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}
