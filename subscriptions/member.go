@@ -34,9 +34,32 @@ type Registration struct {
 
 // NewContact is an address as somebody wrote it.
 type NewContact struct {
-	Channel  Channel
-	Address  string
+	Channel Channel
+	Address string
+	// Region (ISO 3166, such as "CN") is the country of a number written
+	// without one; empty: the one that the member's locale names, if it does.
+	Region   string
 	Verified bool // the registering company vouches for it
+}
+
+// MemberChange is what may be changed of a member; a nil field is left as it is.
+type MemberChange struct {
+	CustomerType *string
+	DisplayName  *string
+	Locale       *string
+	TimeZone     *string
+	Birthday     *string // "2006-01-02", or empty: no longer told
+	// Attributes are merged into those that are there, by name at the first
+	// level; null takes one away.
+	Attributes map[string]any
+}
+
+// MemberFilter asks for members. Query matches the beginning of the account or
+// of the display name, or a whole address; empty: everybody.
+type MemberFilter struct {
+	Query string
+	After int64 // the ID after which to go on; 0: from the start
+	Limit int   // 0: 50, at most 500
 }
 
 // NewConsent is one statement of agreement or refusal.
@@ -78,11 +101,30 @@ type Consent struct {
 	ChangedAt time.Time `json:"changed_at"`
 }
 
+// ConsentChange is one statement of consent and where it came from.
+type ConsentChange struct {
+	Channel  Channel   `json:"channel"`
+	Purpose  Purpose   `json:"purpose"`
+	Granted  bool      `json:"granted"`
+	Source   string    `json:"source"`
+	Evidence string    `json:"evidence"`
+	At       time.Time `json:"at"`
+}
+
+// The reasons to suppress an address.
+const (
+	Unsubscribed = "unsubscribed" // its owner wants no more service and marketing messages
+	Bounced      = "bounced"      // what was sent there came back
+	Complained   = "complained"   // its owner reported a message as unwanted
+	Stopped      = "stopped"      // its owner answered STOP
+	ByOperator   = "operator"     // an operator decided it
+)
+
 // Suppression is an address that must not be contacted.
 type Suppression struct {
 	Channel   Channel   `json:"channel"`
-	Address   string    `json:"address"`
-	Reason    string    `json:"reason"` // unsubscribed, bounced, complained, stopped, operator
+	Address   string    `json:"address"` // normalised, and mail addresses in lower case
+	Reason    string    `json:"reason"`  // unsubscribed, bounced, complained, stopped, operator
 	Detail    string    `json:"detail,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }

@@ -48,6 +48,7 @@ CREATE TABLE code_sends (
     since   timestamptz NOT NULL,
     last_at timestamptz NOT NULL
 );
+CREATE INDEX code_sends_last ON code_sends (last_at);
 
 -- What a member agrees to now, and below it how it came to be so.
 CREATE TABLE consents (
