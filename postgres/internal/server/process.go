@@ -182,7 +182,7 @@ func (s *Server) settings() []string {
 	}
 	if s.cfg.Volatile {
 		return append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-			"autovacuum=off", "wal_level=minimal", "max_wal_senders=0", "max_connections=400")
+			"autovacuum=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=128MB", "max_connections=400")
 	}
 	return append(settings, "fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_connections=200")
 }
