@@ -72,7 +72,7 @@ func Compile(condition string, s Schema) (*Predicate, error) {
 		return nil, refuseIssues("type", issues)
 	}
 	if !checked.OutputType().IsExactType(cel.BoolType) {
-		return nil, refuse("result", fmt.Sprintf("1:1: must be true or false, this is a %s", checked.OutputType()))
+		return nil, refuse("result", "1:1: must be true or false, this is a "+plainWords(checked.OutputType().String()))
 	}
 	if err := checkCost(env, checked); err != nil {
 		return nil, err
@@ -219,16 +219,20 @@ func position(l common.Location) string {
 	if l == nil || l.Line() < 1 {
 		return "1:1"
 	}
-	return fmt.Sprintf("%d:%d", l.Line(), l.Column()+1)
+	return fmt.Sprintf("%d:%d", l.Line(), max(l.Column()+1, 1))
 }
 
 var (
 	operatorName = regexp.MustCompile(`'@?_?([^'_]+)_?'`)
-	container    = strings.NewReplacer(" (in container '')", "", "double", "number", "timestamp", "time")
+	celNumber    = regexp.MustCompile(`\bdouble\b`)
+	celTime      = regexp.MustCompile(`\btimestamp\b`)
 )
 
 // plainWords turns CEL's "applied to '(string, double)'" into the words of
 // Schema, and '_<_' into '<'.
 func plainWords(message string) string {
-	return operatorName.ReplaceAllString(container.Replace(message), "'$1'")
+	message = strings.ReplaceAll(message, " (in container '')", "")
+	message = operatorName.ReplaceAllString(message, "'$1'")
+	message = celNumber.ReplaceAllString(message, "number")
+	return celTime.ReplaceAllString(message, "time")
 }

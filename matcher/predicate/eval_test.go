@@ -36,11 +36,11 @@ func TestEval(t *testing.T) {
 		"event.price == param.target": true,
 		"event.price != param.target": false,
 
-		"event.at < param.since":                            false,
-		"event.at <= param.since":                           true,
+		"event.at < param.since":                             false,
+		"event.at <= param.since":                            true,
 		"event.at == timestamp('2026-02-03T20:00:00+08:00')": true,
-		"event.at - param.since < duration('1s')":           true,
-		"event.at.getHours() == 12":                         true,
+		"event.at - param.since < duration('1s')":            true,
+		"event.at.getHours() == 12":                          true,
 
 		// Whole literals.
 		"event.price == 49": true, "49 == event.price": true, "event.price < 49": false,

@@ -59,8 +59,8 @@ type Schema struct {
 	Broadcast bool
 }
 
-// Values are the constants and readings a condition is evaluated on: strings,
-// float64, bool, time.Time and []string.
+// Values are the constants and readings a condition is evaluated on: strings
+// (valid UTF-8), float64, bool, time.Time and []string.
 type Values struct {
 	Event   map[string]any
 	Param   map[string]any
@@ -97,9 +97,9 @@ type Probe struct {
 type Term struct {
 	Text      string `json:"text"`                // as written: "event.price <= param.target"
 	Attribute string `json:"attribute,omitempty"` // "price", where the term compares one attribute
-	Operator  string `json:"operator,omitempty"`  // ==, <, <=, >, >=, in, prefix
+	Operator  string `json:"operator,omitempty"`  // ==, !=, <, <=, >, >=, in, prefix
 	Param     string `json:"param,omitempty"`     // "target", where it is compared with one parameter
 	Got       any    `json:"got,omitempty"`       // the attribute's value
-	Wanted    any    `json:"wanted,omitempty"`    // the constant it was compared with
+	Wanted    any    `json:"wanted,omitempty"`    // the constant it was compared with; the beginning of a long set
 	Met       bool   `json:"met"`
 }
