@@ -1,0 +1,39 @@
+package templates
+
+// Sample is data of the shape that a template is filled from, with every
+// attribute the starter templates use. A template is tried on it before it is
+// saved, and a preview may show it.
+//
+//	event    the attributes of the event
+//	param    what the subscriber filled in
+//	member   account, name, locale
+//	trigger  name, title
+//	summary  the subscription in a line
+//	links    delivery, alerts, unsubscribe (absent from transactional messages)
+//	code, address  of a confirmation, instead of event and param
+func Sample() map[string]any {
+	return map[string]any{
+		"event": map[string]any{
+			"product": "teapot-3", "name": "Teapot, three cups", "category": "tea",
+			"price": 45.0, "previous_price": 59.0, "currency": "EUR", "stock": 12.0, "quantity": 12.0,
+			"order": "A-1042", "status": "shipped", "carrier": "Post", "tracking": "RR123456789CN",
+			"items": 3.0, "total": 129.5, "account": "wei", "balance": 8.2,
+			"title": "A week of tea", "text": "20 % off all teapots.", "code": "TEA20",
+			"url": "https://shop.example/teapot-3", "until": "2026-06-30T18:00:00Z",
+		},
+		"param": map[string]any{
+			"product": "teapot-3", "target": 49.0, "category": "tea", "order": "A-1042",
+			"below": 10.0, "threshold": 10.0, "currency": "EUR",
+		},
+		"member":  map[string]any{"account": "wei", "name": "Wei", "locale": "en"},
+		"trigger": map[string]any{"name": "price_drop", "title": "Price drop"},
+		"summary": "teapot-3 at 49 or less",
+		"links": map[string]any{
+			"delivery":    "https://alerts.shop.example/d/1",
+			"alerts":      "https://alerts.shop.example/alerts",
+			"unsubscribe": "https://alerts.shop.example/u/1",
+		},
+		"code":    "482913",
+		"address": "wei@example.com",
+	}
+}

@@ -1,0 +1,143 @@
+package templates
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+
+	"github.com/goccy/go-yaml"
+	"github.com/jackc/pgx/v5"
+)
+
+// The messages that Herald brings: one file a locale, and the page they share.
+//
+//go:embed starter
+var starterFiles embed.FS
+
+// starterLocale is one file of starter messages.
+type starterLocale struct {
+	Locale      string
+	Brand       string // above the message
+	Alerts      string // the words of the link to the member's alerts
+	Unsubscribe string // the words of the link that stops the alert
+	Why         string // why the member gets this
+	Phrases     map[string]string
+	Messages    map[string]starterMessage
+}
+
+// starterMessage is one message; every text is Liquid.
+type starterMessage struct {
+	Subject string
+	Lead    string // the one sentence that says it
+	Code    string // set large
+	Text    string
+	Facts   []starterFact
+	Button  string // leads to links.delivery
+	Why     string // instead of the file's
+	Own     bool   // Herald's own message: no alert to see or to stop
+	SMS     string
+}
+
+type starterFact struct {
+	Label, Value string
+	If           string // shown only when this is not empty
+}
+
+// page is what layout.html is filled from.
+type page struct {
+	starterMessage
+	Locale, Brand, Alerts, Unsubscribe string
+	Links                              bool
+}
+
+// LoadStarter saves the starter templates when there are no templates at all.
+// Several nodes may do so at once.
+func (s *Store) LoadStarter(ctx context.Context) error {
+	starters, err := starterTemplates()
+	if err != nil {
+		return err
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('starter templates', 0))`); err != nil {
+			return err
+		}
+		var some bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM templates)`).Scan(&some); err != nil || some {
+			return err
+		}
+		for _, t := range starters {
+			t.SavedAt = s.now()
+			if _, err := check(ctx, &t); err != nil {
+				return fmt.Errorf("%s %s %s: %w", t.Name, t.Channel, t.Locale, err)
+			}
+			if err := saveTx(ctx, tx, &t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load starter templates: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.kept)
+	return nil
+}
+
+// starterTemplates are the embedded messages as templates, by locale and name.
+func starterTemplates() ([]Template, error) {
+	layout, err := texttemplate.New("layout.html").Delims("[[", "]]").ParseFS(starterFiles, "starter/layout.html")
+	if err != nil {
+		return nil, fmt.Errorf("read the starter layout: %w", err)
+	}
+	var all []Template
+	for _, file := range []string{"starter/en.yaml", "starter/zh-CN.yaml"} {
+		source, err := starterFiles.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the starter messages: %w", err)
+		}
+		var l starterLocale
+		if err := yaml.UnmarshalWithOptions(source, &l, yaml.Strict()); err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		for _, name := range slices.Sorted(maps.Keys(l.Messages)) {
+			pair, err := l.templates(layout, name)
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %s: %w", file, name, err)
+			}
+			all = append(all, pair...)
+		}
+	}
+	return all, nil
+}
+
+// templates are a message's e-mail and SMS.
+func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]Template, error) {
+	m := l.Messages[name]
+	if m.Why == "" {
+		m.Why = l.Why
+	}
+	p := page{
+		starterMessage: m, Links: !m.Own,
+		Locale: l.Locale, Brand: l.Brand, Alerts: l.Alerts, Unsubscribe: l.Unsubscribe,
+	}
+	var html bytes.Buffer
+	if err := layout.Execute(&html, p); err != nil {
+		return nil, err
+	}
+	phrases := make([]string, 0, 2*len(l.Phrases))
+	for phrase, text := range l.Phrases {
+		phrases = append(phrases, "[["+phrase+"]]", text)
+	}
+	spoken := strings.NewReplacer(phrases...)
+	return []Template{
+		{Name: name, Channel: "email", Locale: l.Locale, Subject: spoken.Replace(m.Subject), HTML: spoken.Replace(html.String()), SavedBy: "herald"},
+		{Name: name, Channel: "sms", Locale: l.Locale, Body: spoken.Replace(m.SMS), SavedBy: "herald"},
+	}, nil
+}
