@@ -21,6 +21,7 @@ import (
 
 	"herald/matcher"
 	"herald/problem"
+	"herald/web/api/jsontext"
 )
 
 // Limits bound what is read; New values come from Defaults.
@@ -123,7 +124,7 @@ func readData(raw []byte, f *problem.Fields, l Limits) map[string]any {
 	if len(raw) == 0 || string(raw) == "null" {
 		return map[string]any{}
 	}
-	if depth(raw) > l.Depth {
+	if jsontext.Depth(raw) > l.Depth {
 		f.AddArgs("data", "depth", map[string]any{"max": l.Depth}, "data is nested deeper than %d levels", l.Depth)
 		return nil
 	}
@@ -132,7 +133,7 @@ func readData(raw []byte, f *problem.Fields, l Limits) map[string]any {
 		f.Add("data", "object", "data must be a JSON object: %s", plain(err))
 		return nil
 	}
-	if holdsNUL(raw) {
+	if jsontext.HoldsNUL(raw) {
 		f.Add("data", "text", `data may not hold the character \u0000`)
 	}
 	return data

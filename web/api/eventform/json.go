@@ -1,22 +1,20 @@
 package eventform
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"herald/matcher"
 	"herald/problem"
+	"herald/web/api/jsontext"
 )
 
 // Structured reads one event in JSON (application/cloudevents+json).
 func Structured(body []byte, l Limits) (Item, error) {
-	if err := readable(body, l.Depth); err != nil {
+	if err := jsontext.Check(body, l.Depth); err != nil {
 		return Item{}, err
 	}
 	return readEnvelope(body, l), nil
@@ -24,12 +22,12 @@ func Structured(body []byte, l Limits) (Item, error) {
 
 // Batch reads a JSON array of events (application/cloudevents-batch+json).
 func Batch(body []byte, l Limits) ([]Item, error) {
-	if err := readable(body, l.Depth+1); err != nil {
+	if err := jsontext.Check(body, l.Depth+1); err != nil {
 		return nil, err
 	}
 	var raw []json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil || raw == nil {
-		return nil, malformed(1, 0, "a batch is a JSON array of events")
+		return nil, jsontext.Malformed(1, 0, "a batch is a JSON array of events")
 	}
 	if len(raw) > l.Batch {
 		return nil, tooMany(l)
@@ -65,7 +63,7 @@ func Binary(header func(name string) string, body []byte, types Types, l Limits)
 		}
 		event.Data, f = data, append(f, mistakes...)
 	} else {
-		if err := readable(body, l.Depth); err != nil && len(body) > 0 {
+		if err := jsontext.Check(body, l.Depth); err != nil && len(body) > 0 {
 			return Item{}, err
 		}
 		event.Data = readData(body, &f, l)
@@ -118,80 +116,6 @@ func readEnvelope(raw []byte, l Limits) Item {
 	return Item{Event: event}
 }
 
-// readable makes sure that a body is one JSON value, not nested too deep. It
-// needs no memory that grows with the depth.
-func readable(body []byte, maxDepth int) error {
-	if depth(body) > maxDepth {
-		return malformed(1, 0, fmt.Sprintf("values are nested deeper than %d levels", maxDepth))
-	}
-	if !utf8.Valid(body) {
-		return malformed(1, 0, "the text is not UTF-8")
-	}
-	if json.Valid(body) {
-		return nil
-	}
-	var v json.RawMessage
-	err := json.Unmarshal(body, &v)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		before := body[:min(int(syntax.Offset), len(body))]
-		return malformed(1+bytes.Count(before, []byte("\n")), int(syntax.Offset), syntax.Error())
-	}
-	return malformed(1, 0, fmt.Sprint(err))
-}
-
-// malformed is a body that cannot be read; the offset is in bytes from the start.
-func malformed(line, offset int, message string) *problem.Error {
-	at := fmt.Sprintf("line %d, byte %d", line, offset)
-	return &problem.Error{
-		Code:    problem.Malformed,
-		Message: "the body cannot be read: " + at + ": " + message,
-		Fields: []problem.Field{{
-			Rule: "malformed", Message: at + ": " + message, Args: map[string]any{"line": line, "offset": offset},
-		}},
-	}
-}
-
 func tooMany(l Limits) *problem.Error {
 	return problem.New(problem.TooLarge, "a batch may hold at most %d events; send more of them in several, or one a line", l.Batch)
-}
-
-// depth is how deep the arrays and objects of a JSON text are nested. It reads
-// the text once and keeps nothing; text that is no JSON gives some number.
-func depth(text []byte) int {
-	deepest, now, quoted := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return deepest
-}
-
-// holdsNUL reports whether a string in a JSON text has the escape \u0000,
-// which PostgreSQL's text and jsonb cannot hold.
-func holdsNUL(text []byte) bool {
-	for rest := text; ; {
-		at := bytes.Index(rest, []byte(`\u0000`))
-		if at < 0 {
-			return false
-		}
-		escapes := 0 // an even number before it: the backslash is its own
-		for at-escapes > 0 && rest[at-escapes-1] == '\\' {
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return true
-		}
-		rest = rest[at+1:]
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"herald/problem"
+	"herald/web/api/jsontext"
 )
 
 // Lines reads events one a line (application/x-ndjson), holding one line at a
@@ -38,7 +39,7 @@ func (l *Lines) Next() (Item, error) {
 		if len(text) == 0 {
 			continue
 		}
-		if err := readable(text, l.limits.Depth); err != nil {
+		if err := jsontext.Check(text, l.limits.Depth); err != nil {
 			var p *problem.Error
 			if !errors.As(err, &p) {
 				return Item{}, fmt.Errorf("read a line: %w", err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"herald/problem"
+	"herald/web/api/jsontext"
 	"herald/web/api/xmlform"
 )
 
@@ -30,7 +31,7 @@ func XML(body []byte, types Types, l Limits) (items []Item, batch bool, err erro
 		return nil, false, err
 	}
 	if root.Name.Space != "" && root.Name.Space != Namespace {
-		return nil, false, malformed(d.Line(), 0, fmt.Sprintf("the namespace %q is not that of events, %q", root.Name.Space, Namespace))
+		return nil, false, jsontext.Malformed(d.Line(), 0, fmt.Sprintf("the namespace %q is not that of events, %q", root.Name.Space, Namespace))
 	}
 	switch root.Name.Local {
 	case "event":
@@ -44,7 +45,7 @@ func XML(body []byte, types Types, l Limits) (items []Item, batch bool, err erro
 			return nil, true, err
 		}
 	default:
-		return nil, false, malformed(d.Line(), 0, "the document is neither an <event> nor a <batch>")
+		return nil, false, jsontext.Malformed(d.Line(), 0, "the document is neither an <event> nor a <batch>")
 	}
 	return items, root.Name.Local == "batch", d.End()
 }
@@ -57,7 +58,7 @@ func readXMLBatch(d *xmlform.Decoder, types Types, l Limits) ([]Item, error) {
 			return items, err
 		}
 		if start.Name.Local != "event" {
-			return nil, malformed(d.Line(), 0, "a <batch> holds <event> elements, not <"+start.Name.Local+">")
+			return nil, jsontext.Malformed(d.Line(), 0, "a <batch> holds <event> elements, not <"+start.Name.Local+">")
 		}
 		if len(items) == l.Batch {
 			return nil, tooMany(l)
