@@ -93,6 +93,27 @@ func URL(t testing.TB) string {
 	return cluster.server.URL(name)
 }
 
+// DataDir is an empty folder for a private server, for tests of what starts
+// one: its user can reach it, which it cannot a folder of t.TempDir when the
+// tests run as root. It is removed when the test ends, with what still runs there.
+func DataDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(fastDir(), "herald-data-")
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	g, err := newGuard(dir)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := g.release(); err != nil {
+			t.Errorf("pgtest: remove %s: %v", dir, err)
+		}
+	})
+	return dir
+}
+
 // start starts the server and makes the template.
 func start(ctx context.Context) error {
 	dir, err := os.MkdirTemp(fastDir(), "herald-test-")
@@ -161,7 +182,7 @@ type guard struct {
 // guardScript waits for the end of its input, then stops what runs in the
 // folder $1 ($2 is its postmaster.pid) and removes it.
 const guardScript = `read -r _
-if read -r pid <"$2" 2>/dev/null; then
+if read -r pid 2>/dev/null <"$2"; then
 	kill -QUIT "$pid"
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 fi
@@ -174,7 +195,7 @@ func newGuard(dir string) (*guard, error) {
 	}
 	defer input.Close()
 	cmd := exec.Command("/bin/sh", "-c", guardScript, "guard", dir, filepath.Join(dir, "data", "postmaster.pid"))
-	cmd.Stdin, cmd.Stderr = input, os.Stderr // whoever reads our errors waits for the guard too
+	cmd.Stdin, cmd.Stderr = input, os.Stderr             // whoever reads our errors waits for the guard too
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's Ctrl-C is not for it
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("guard the test server: %w", err), held.Close())

@@ -58,6 +58,9 @@ func accountOf(uid, gid uint32) account {
 // prepare makes the folders, gives them to the account, and checks that it can
 // reach them and the programs.
 func (a account) prepare(l layout, i installation) error {
+	if err := l.checkOurs(); err != nil {
+		return err
+	}
 	for _, dir := range []string{l.dir, l.sockets} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make the database's folder: %w", err)
@@ -74,6 +77,25 @@ func (a account) prepare(l layout, i installation) error {
 			return fmt.Errorf("the database server runs as user %s, who may not pass through %s (%s) to %s: "+
 				"open it with `chmod o+x %s`, or choose another data directory", a.name, closed, mode, dir, closed)
 		}
+	}
+	return nil
+}
+
+// checkOurs refuses a folder in which none of our things lie, but others do: it
+// is about to be closed to everybody else.
+func (l layout) checkOurs() error {
+	inside, err := os.ReadDir(l.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at the database's folder: %w", err)
+	}
+	for _, entry := range inside {
+		switch filepath.Join(l.dir, entry.Name()) {
+		case l.data, l.lock, l.log, filepath.Join(l.dir, "run"):
+			return nil
+		}
+	}
+	if len(inside) > 0 {
+		return fmt.Errorf("%s is not empty and holds no database of Herald's: choose a folder of its own", l.dir)
 	}
 	return nil
 }

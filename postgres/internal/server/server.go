@@ -176,6 +176,10 @@ func (s *Server) run(ctx context.Context) error {
 const backendsEndWithin = 10 * time.Second
 
 func (s *Server) try(ctx context.Context) error {
+	// Another owner may have removed the socket's folder since we started.
+	if err := s.account.prepare(s.layout, s.install); err != nil {
+		return err
+	}
 	p, err := s.launch(ctx)
 	if err != nil {
 		return err
@@ -201,7 +205,7 @@ func (s *Server) URL(database string) string {
 
 // Stop ends our part: an owner shuts the server down, disconnecting everyone,
 // and who is only attached leaves it as it is. When ctx ends first the server
-// is stopped at once, and recovers at its next start. Stop is called once.
+// is stopped at once, and recovers at its next start. It may be called again.
 func (s *Server) Stop(ctx context.Context) error {
 	s.cancel()
 	<-s.done
@@ -217,5 +221,10 @@ func (s *Server) leave(ctx context.Context) error {
 		err = s.process.stop(ctx)
 		s.log.InfoContext(ctx, "database server stopped", "pid", s.process.pid)
 	}
-	return errors.Join(err, s.lock.Close())
+	if filepath.Dir(s.layout.sockets) != s.layout.dir {
+		err = errors.Join(err, os.RemoveAll(s.layout.sockets))
+	}
+	err = errors.Join(err, s.lock.Close())
+	s.lock, s.process = nil, nil
+	return err
 }
