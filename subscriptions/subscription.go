@@ -41,15 +41,15 @@ const (
 type Order struct {
 	MemberID         int64
 	Trigger          string
-	Params           map[string]any
-	Channels         []Channel  // empty: the trigger's
-	ValidFrom        *time.Time // nil: now
-	ValidUntil       *time.Time // nil: without end
-	MaxNotifications int        // 0: without limit
-	CoolDown         *Duration  // nil: the trigger's; whole microseconds
-	Repeats          string
-	Origin           string // portal, api, import
-	Actor            string // "member", "key:shop", "operator:ann"
+	Params           map[string]any // as CheckParams reads them
+	Channels         []Channel      // empty: the trigger's
+	ValidFrom        *time.Time     // nil: now
+	ValidUntil       *time.Time     // nil: without end
+	MaxNotifications int            // 0: without limit
+	CoolDown         *Duration      // nil: the trigger's
+	Repeats          string         // daily, weekly, monthly, yearly, or empty; needs ValidUntil
+	Origin           string         // portal, api, import
+	Actor            string         // "member", "key:shop", "operator:ann"
 }
 
 // Change is what may be changed later; a nil field is left as it is.
@@ -57,19 +57,27 @@ type Change struct {
 	Version          int            // the version that was read; 0: whichever it has now
 	Params           map[string]any // all of them, as they shall be
 	Channels         []Channel
-	ValidUntil       **time.Time
+	ValidUntil       **time.Time // to nil: without end
 	MaxNotifications *int
-	CoolDown         **Duration
+	CoolDown         **Duration // to nil: the trigger's
 	Repeats          *string
 	Paused           *bool
 	Actor            string
+}
+
+// SubscriptionFilter says which subscriptions in force to list, by id.
+type SubscriptionFilter struct {
+	Trigger  string // empty: of all triggers
+	MemberID int64  // 0: of all members
+	After    int64  // the last id of the page before
+	Limit    int    // 1 to 1000; 0: 100
 }
 
 // Record is one line of a subscription's history.
 type Record struct {
 	Change string         `json:"change"` // created, changed, paused, resumed, ended, renewed
 	Actor  string         `json:"actor"`
-	Before map[string]any `json:"before,omitempty"`
-	After  map[string]any `json:"after,omitempty"`
+	Before map[string]any `json:"before,omitempty"` // only what is no longer so
+	After  map[string]any `json:"after,omitempty"`  // only what is new
 	At     time.Time      `json:"at"`
 }

@@ -1,16 +1,26 @@
 package subscriptions
 
+import (
+	"fmt"
+	"time"
+
+	"herald/matcher/predicate"
+)
+
 // Text is a wording in each language, by BCP 47 tag: {"en": …, "zh": …}.
 type Text map[string]string
 
 // In is the wording for a locale, falling back from "zh-CN" to "zh" to "en".
-func (t Text) In(locale string) string {
+func (t Text) In(locale string) string { return t[t.tag(locale)] }
+
+// tag is the language that In falls back to.
+func (t Text) tag(locale string) string {
 	for tag := locale; tag != ""; tag = parentTag(tag) {
-		if s, ok := t[tag]; ok {
-			return s
+		if _, ok := t[tag]; ok {
+			return tag
 		}
 	}
-	return t["en"]
+	return "en"
 }
 
 func parentTag(tag string) string {
@@ -37,7 +47,8 @@ type Trigger struct {
 	// Broadcast allows a condition that names no key to look it up by.
 	Broadcast bool `json:"broadcast,omitempty" yaml:"broadcast,omitempty"`
 	// Summary says a subscription in a line, as a Liquid template over param:
-	// "{{ param.product }} below {{ param.target }}".
+	// "{{ param.product }} below {{ param.target }}". A parameter with options
+	// reads as the chosen option's title.
 	Summary  Text      `json:"summary" yaml:"summary"`
 	Channels []Channel `json:"channels" yaml:"channels"` // the default ladder
 	Purpose  Purpose   `json:"purpose" yaml:"purpose"`
@@ -49,6 +60,8 @@ type Trigger struct {
 	Expiry   string `json:"expiry" yaml:"expiry"`
 	Template string `json:"template" yaml:"template"`
 
+	// Version counts the saves, from 1. A Save whose Version is not 0 goes
+	// through only while that is still the stored one.
 	Version int  `json:"version" yaml:"-"`
 	Enabled bool `json:"enabled" yaml:"-"`
 }
@@ -70,15 +83,60 @@ type Param struct {
 	Type     string   `json:"type" yaml:"type"` // string, number, boolean, time, strings
 	Unit     string   `json:"unit,omitempty" yaml:"unit,omitempty"`
 	Optional bool     `json:"optional,omitempty" yaml:"optional,omitempty"`
-	Min      *float64 `json:"min,omitempty" yaml:"min,omitempty"`
-	Max      *float64 `json:"max,omitempty" yaml:"max,omitempty"`
+	Min      *float64 `json:"min,omitempty" yaml:"min,omitempty"`         // of a number; of strings, how many
+	Max      *float64 `json:"max,omitempty" yaml:"max,omitempty"`         // likewise; nil: at most 50 strings
 	MaxLen   int      `json:"max_len,omitempty" yaml:"max_len,omitempty"` // characters; 0: 200
-	Options  []Option `json:"options,omitempty" yaml:"options,omitempty"`
-	Default  any      `json:"default,omitempty" yaml:"default,omitempty"`
+	Options  []Option `json:"options,omitempty" yaml:"options,omitempty"` // of a string, or of each of strings
+	// Default is taken when the subscriber leaves it out: a string, number,
+	// boolean, RFC 3339 time or list of strings.
+	Default any `json:"default,omitempty" yaml:"default,omitempty"`
 }
 
 // Option is one of the values a parameter may take.
 type Option struct {
 	Value string `json:"value" yaml:"value"`
 	Title Text   `json:"title" yaml:"title"`
+}
+
+// Schema declares to the condition language which names and types the
+// condition may use. A parameter with a default is never absent.
+func (t Trigger) Schema() predicate.Schema {
+	s := predicate.Schema{
+		Event:     make(map[string]predicate.Type, len(t.Attributes)),
+		Param:     make(map[string]predicate.Type, len(t.Params)),
+		Optional:  map[string]bool{},
+		Broadcast: t.Broadcast,
+	}
+	for _, a := range t.Attributes {
+		s.Event[a.Name] = predicate.Type(a.Type)
+		if a.Optional {
+			s.Optional["event."+a.Name] = true
+		}
+	}
+	for _, p := range t.Params {
+		s.Param[p.Name] = predicate.Type(p.Type)
+		if p.Optional && p.Default == nil {
+			s.Optional["param."+p.Name] = true
+		}
+	}
+	return s
+}
+
+// Compile makes the condition ready to look up and evaluate. Its error is a
+// *problem.Error with Path "condition".
+func (t Trigger) Compile() (*predicate.Predicate, error) {
+	return predicate.Compile(t.Condition, t.Schema())
+}
+
+// Durations are CoolDown and Expiry as time; a stored trigger's always parse.
+func (t Trigger) Durations() (coolDown, expiry time.Duration, err error) {
+	if t.CoolDown != "" {
+		if coolDown, err = time.ParseDuration(t.CoolDown); err != nil {
+			return 0, 0, fmt.Errorf("cool-down of %s: %w", t.Name, err)
+		}
+	}
+	if expiry, err = time.ParseDuration(t.Expiry); err != nil {
+		return 0, 0, fmt.Errorf("expiry of %s: %w", t.Name, err)
+	}
+	return coolDown, expiry, nil
 }
