@@ -92,14 +92,14 @@ func TestFilters(t *testing.T) {
 		}
 	}
 	for source, reason := range map[string]string{
-		`{{ "dear" | money: "USD" }}`:               "not a number",
-		`{{ at | date: "%Y", "Mars/Olympus" }}`:     "there is no time zone",
-		`{{ "yesterday" | date }}`:                  "not a time",
-		`{{ "now" | date }}`:                        "now is not available",
-		`{{ 1 | divided_by: 0 }}`:                   "division by zero",
-		`{{ "abc" | slice: 1, -5 }}`:                "slice bounds out of range",
-		`{{ "abcabcabc" | truncate: 2000 }}`:        "cannot be filled",
-		`{% cycle "a", "b" %}`:                      "cycle must be within a forloop",
+		`{{ "dear" | money: "USD" }}`:                  "not a number",
+		`{{ at | date: "%Y", "Mars/Olympus" }}`:        "there is no time zone",
+		`{{ "yesterday" | date }}`:                     "not a time",
+		`{{ "now" | date }}`:                           "now is not available",
+		`{{ 1 | divided_by: 0 }}`:                      "division by zero",
+		`{{ "abc" | slice: 1, -5 }}`:                   "slice bounds out of range",
+		`{{ "abcabcabc" | truncate: 2000 }}`:           "cannot be filled",
+		`{% cycle "a", "b" %}`:                         "cycle must be within a forloop",
 		`{% for i in (1..3) limit: "x" %}{% endfor %}`: "must be an integer",
 	} {
 		if _, err := fillField(t, source, "en", plain, data); err == nil || !strings.Contains(err.Error(), reason) {
@@ -149,17 +149,17 @@ func TestMistakesNameTheirLine(t *testing.T) {
 func TestRunawayTemplatesFailAlone(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	for name, c := range map[string]struct{ source, reason string }{
-		"a loop without an end":           {"{% for i in (1..1000000000) %}{% endfor %}", "rounds"},
-		"loops in loops":                  {"{% for i in (1..1000) %}{% for j in (1..1000) %}{% for k in (1..1000) %}{% endfor %}{% endfor %}{% endfor %}", "rounds"},
-		"a table without an end":          {"{% tablerow i in (1..1000000000) %}{% endtablerow %}", "rounds"},
-		"a long text":                     {"{% for i in (1..9999) %}" + long + "{% endfor %}", "prints more than"},
-		"a long capture":                  {"{% capture x %}{% for i in (1..9999) %}" + long + "{% endfor %}{% endcapture %}", "prints more than"},
-		"a variable that doubles":         {"{% assign x = 'ab' %}{% for i in (1..60) %}{% assign x = x | append: x %}{% endfor %}", "bytes"},
-		"a replacement that squares":      {"{% assign x = 'aaaaaaaaaa' %}{% for i in (1..9) %}{% assign x = x | replace: 'a', x %}{% endfor %}", "bytes"},
-		"quotes that double":              {`{% assign x = '"""' %}{% for i in (1..60) %}{% assign x = x | json %}{% endfor %}`, "bytes"},
-		"a list that doubles":             {"{% assign x = 'a b' | split: ' ' %}{% for i in (1..60) %}{% assign x = x | concat: x %}{% endfor %}", "elements"},
-		"a list glued with a long text":   {"{% assign x = 'a' %}{% for i in (1..13) %}{% assign x = x | append: x %}{% endfor %}{% assign y = x | split: '' | join: x %}", "bytes"},
-		"a year of ten thousand figures":  {`{{ "2026-01-01" | date: "%100000Y" }}`, "bytes"},
+		"a loop without an end":          {"{% for i in (1..1000000000) %}{% endfor %}", "rounds"},
+		"loops in loops":                 {"{% for i in (1..1000) %}{% for j in (1..1000) %}{% for k in (1..1000) %}{% endfor %}{% endfor %}{% endfor %}", "rounds"},
+		"a table without an end":         {"{% tablerow i in (1..1000000000) %}{% endtablerow %}", "rounds"},
+		"a long text":                    {"{% for i in (1..9999) %}" + long + "{% endfor %}", "prints more than"},
+		"a long capture":                 {"{% capture x %}{% for i in (1..9999) %}" + long + "{% endfor %}{% endcapture %}", "prints more than"},
+		"a variable that doubles":        {"{% assign x = 'ab' %}{% for i in (1..60) %}{% assign x = x | append: x %}{% endfor %}", "bytes"},
+		"a replacement that squares":     {"{% assign x = 'aaaaaaaaaa' %}{% for i in (1..9) %}{% assign x = x | replace: 'a', x %}{% endfor %}", "bytes"},
+		"quotes that double":             {`{% assign x = '"""' %}{% for i in (1..60) %}{% assign x = x | json %}{% endfor %}`, "bytes"},
+		"a list that doubles":            {"{% assign x = 'a b' | split: ' ' %}{% for i in (1..60) %}{% assign x = x | concat: x %}{% endfor %}", "elements"},
+		"a list glued with a long text":  {"{% assign x = 'a' %}{% for i in (1..13) %}{% assign x = x | append: x %}{% endfor %}{% assign y = x | split: '' | join: x %}", "bytes"},
+		"a year of ten thousand figures": {`{{ "2026-01-01" | date: "%100000Y" }}`, "bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()

@@ -38,8 +38,12 @@ func ownFilters(locale string) map[string]any {
 		"date": func(v any, pattern, zone func(string) string) (string, error) {
 			return formatDate(v, pattern("%Y-%m-%d"), zone("UTC"))
 		},
-		"append":        func(s, suffix string) (string, error) { return bounded(len(s)+len(suffix), func() string { return s + suffix }) },
-		"prepend":       func(s, prefix string) (string, error) { return bounded(len(s)+len(prefix), func() string { return prefix + s }) },
+		"append": func(s, suffix string) (string, error) {
+			return bounded(len(s)+len(suffix), func() string { return s + suffix })
+		},
+		"prepend": func(s, prefix string) (string, error) {
+			return bounded(len(s)+len(prefix), func() string { return prefix + s })
+		},
 		"replace":       func(s, old, with string) (string, error) { return replace(s, old, with, strings.Count(s, old)) },
 		"replace_first": func(s, old, with string) (string, error) { return replace(s, old, with, 1) },
 		"join":          join,
