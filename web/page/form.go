@@ -36,6 +36,17 @@ func (f *Form) Get(name string) string { return strings.TrimSpace(f.Values.Get(n
 // Has reports whether a value of a field was chosen, as of a checkbox.
 func (f *Form) Has(name, value string) bool { return slices.Contains(f.Values[name], value) }
 
+// Checked reports whether a checkbox was ticked. Its last value counts: the
+// box of the template "field" is preceded by a hidden "false".
+func (f *Form) Checked(name string) bool { return last(f.Values[name]) == "true" }
+
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
 // Refuse records a mistake at a field by the rule that it breaks: the wording
 // is rule.<rule>.
 func (f *Form) Refuse(name, rule string, pairs ...any) {
@@ -96,19 +107,22 @@ func (f *Form) Blame(err error) error {
 	return nil
 }
 
-// Rule words a broken rule. A rule without wording is told by its English message.
+// Rule words a broken rule by rule.<rule>, or rule.<rule>.<type> where there
+// is wording for its Args' type. What has none is told by its English message.
 func (l *Locale) Rule(field problem.Field) string {
-	if !l.Has("rule." + field.Rule) {
-		return field.Message
+	key := "rule." + field.Rule
+	if variant := fmt.Sprintf("%s.%v", key, field.Args["type"]); l.Has(variant) {
+		key = variant
 	}
-	var pairs []any
+	pairs := []any{}
 	for name, value := range field.Args {
 		if f, ok := figure(value); ok {
 			value = l.Number(f)
 		}
-		pairs = append(pairs, name, value)
+		// "max_len" is called so by some rules and "max" by others.
+		pairs = append(pairs, name, value, strings.TrimSuffix(name, "_len"), value)
 	}
-	if s := l.T("rule."+field.Rule, pairs...); s != "rule."+field.Rule {
+	if s := l.T(key, pairs...); s != key {
 		return s
 	}
 	return field.Message
@@ -141,6 +155,9 @@ func (f Field) Chosen(value string) bool {
 	}
 	return f.Value == value
 }
+
+// Ticked reports whether a checkbox is ticked.
+func (f Field) Ticked() bool { return last(f.Values) == "true" }
 
 // DescribedBy names the elements that explain the input, for aria-describedby.
 func (f Field) DescribedBy() string {

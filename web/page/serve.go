@@ -194,6 +194,8 @@ func statusOf(err error) int {
 	switch problem.CodeOf(err) {
 	case problem.Invalid:
 		return http.StatusUnprocessableEntity
+	case problem.Malformed:
+		return http.StatusBadRequest
 	case problem.NotFound:
 		return http.StatusNotFound
 	case problem.Conflict:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -31,6 +32,15 @@ type Visit struct {
 
 // Context is the request's.
 func (v *Visit) Context() context.Context { return v.R.Context() }
+
+// Remote is the address the request came from, by which sign-ins are limited.
+func (v *Visit) Remote() string {
+	host, _, err := net.SplitHostPort(v.R.RemoteAddr)
+	if err != nil {
+		return v.R.RemoteAddr
+	}
+	return host
+}
 
 // View is what a template is filled from.
 type View struct {
