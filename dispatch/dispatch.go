@@ -8,8 +8,9 @@
 // together with the end of the job. What the console and the member's page
 // show of a delivery is read from here.
 //
-// A delivery's state moves like this; the four on the right are final except
-// that a receipt may still turn accepted into delivered or failed:
+// A delivery's state moves like this; the states on the right are final,
+// except that a receipt may still turn accepted into delivered or failed, and
+// that an operator may send a failed one again:
 //
 //	           ┌──────────────► suppressed
 //	pending ───┼──────────────► accepted ──► delivered
@@ -18,6 +19,9 @@
 //	  │ deferred  (refused for now, or not yet its hour)
 //	  │  │
 //	  └──┴── in_doubt  (handed over, outcome unknown)
+//
+// What was once in doubt stays in doubt until a provider gives a clear answer:
+// it is neither suppressed nor expired, because it may have arrived.
 package dispatch
 
 import (
@@ -44,6 +48,11 @@ const (
 	InDoubt    State = "in_doubt"   // it was handed over and nobody knows what came of it
 )
 
+// Final reports whether Herald will not move the delivery any more by itself.
+func (s State) Final() bool {
+	return s == Accepted || s == Delivered || s == Suppressed || s == Failed
+}
+
 // States are all of them, in the ledger's order.
 var States = []State{Accepted, Delivered, Suppressed, Deferred, Failed, Pending, InDoubt}
 
@@ -62,8 +71,12 @@ type Notification struct {
 	// ContactPoint, when not 0, is where it must go although it is not yet
 	// verified: a confirmation code goes to the address it confirms.
 	ContactPoint int64
-	Decision     Decision
-	ExpiresAt    time.Time // not sent after this
+	// Private data is for the receiver alone, such as a code: it is shown on
+	// no page and erased as soon as the delivery is final.
+	Private   bool
+	Decision  Decision
+	ExpiresAt time.Time // not sent after this
+	CreatedAt time.Time // set by EnqueueTx
 }
 
 // Decision is why a notification was made: the steps in order, each a code
@@ -95,7 +108,7 @@ type Message struct {
 	ExpiresAt      time.Time
 }
 
-// Accepted by the provider: what it said.
+// Receipt is what a provider said when it took a message.
 type Receipt struct {
 	ProviderID string
 	Account    string // the account that took it

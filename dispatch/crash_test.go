@@ -1,0 +1,320 @@
+package dispatch
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"herald/subscriptions"
+)
+
+// doomedURL names the database of a process of this test that is a node
+// which hands one message over and never comes back.
+const doomedURL = "HERALD_TEST_DOOMED_NODE"
+
+// runDoomedNode works on the database until it is killed. It says on standard
+// output that a message is in its sender's hands.
+func runDoomedNode(url string) {
+	ctx := context.Background()
+	must := func(err error) {
+		if err != nil {
+			fmt.Println("cannot:", err)
+			os.Exit(1)
+		}
+	}
+	pool, err := pgxpool.New(ctx, url)
+	must(err)
+	consents := subscriptions.NewConsents(pool, time.Now)
+	store, err := NewStore(pool, consents, time.Now, subscriptions.Email)
+	must(err)
+	node := NewNode(pool, "doomed", time.Now, slog.New(slog.DiscardHandler))
+	node.every = 50 * time.Millisecond
+	must(node.beat(ctx))
+	sender := &scripted{script: func(context.Context, Message) (Receipt, error) {
+		fmt.Println("handing over")
+		select {}
+	}}
+	w, err := NewWorker(store, []Sender{sender}, WorkerConfig{
+		Templates: rendered{}, Links: plainLinks{}, Contacts: subscriptions.NewContacts(pool, store, time.Now),
+		Suppressions: consents, Node: node, Logger: slog.New(slog.DiscardHandler),
+	})
+	must(err)
+	workers := river.NewWorkers()
+	w.AddTo(workers)
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		ID: node.Name(), Workers: workers, Queues: w.Queues(), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(err)
+	must(client.Start(ctx))
+	node.Run(ctx)
+}
+
+// killDoomedNode runs the doomed node until it has a message in hand, and
+// kills it.
+func killDoomedNode(t *testing.T, url string) {
+	t.Helper()
+	doomed := exec.CommandContext(t.Context(), os.Args[0])
+	doomed.Env = append(os.Environ(), doomedURL+"="+url)
+	out, err := doomed.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doomed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	if line != "handing over\n" {
+		t.Fatalf("the node said %q", line)
+	}
+	if err := doomed.Process.Kill(); err != nil { // SIGKILL
+		t.Fatal(err)
+	}
+	_ = doomed.Wait() // "signal: killed", as it should
+}
+
+func TestWorkOfAKilledNodeIsTakenUp(t *testing.T) {
+	b := newIdleBench(t)
+	id := b.enqueue(b.note())[0]
+	killDoomedNode(t, b.pool.Config().ConnString())
+
+	if d := b.delivery(id); d.State != Pending || d.Attempts != 1 {
+		t.Fatalf("when the node died: %+v", d)
+	}
+	node, worker := b.newWorker("heir", b.sender)
+	node.every, node.silent = 20*time.Millisecond, 500*time.Millisecond
+	b.events = b.start("heir", worker)
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); node.Run(ctx) }()
+	b.worked(1)
+	cancel()
+	<-stopped
+
+	d := b.delivery(id)
+	if d.State != Accepted || d.Attempts != 2 || d.Repeated != 1 {
+		t.Errorf("after the take-up: %+v", d)
+	}
+	if m := b.sender.sent(); len(m) != 1 || m[0].WireID != id.String() || m[0].Attempt != 2 {
+		t.Errorf("sent %+v", m)
+	}
+	a := b.attemptsOf(id)
+	if len(a) != 2 || a[0].Node != "doomed" || a[0].Outcome != "in_doubt" || a[1].Node != "heir" || !a[1].Repeats {
+		t.Errorf("attempts %+v", a)
+	}
+	b.balanced()
+}
+
+func TestCrashBetweenIntentAndOutcome(t *testing.T) {
+	crash := func(b *bench, id uuid.UUID) {
+		task, err := b.store.load(t.Context(), id, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claimed, err := b.store.claim(t.Context(), &task, "dead"); err != nil || !claimed {
+			t.Fatalf("claimed %v: %v", claimed, err)
+		}
+	}
+	t.Run("it is sent once more and marked", func(t *testing.T) {
+		b := newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		crash(b, id)
+		b.events = b.start(b.node.Name(), b.worker)
+		b.worked(1)
+		if d := b.delivery(id); d.State != Accepted || d.Repeated != 1 || len(b.sender.sent()) != 1 {
+			t.Errorf("got %+v", d)
+		}
+	})
+	t.Run("refused for now, it stays in doubt", func(t *testing.T) {
+		b := newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		crash(b, id)
+		b.sender.fails(&SendError{Class: Transient})
+		b.events = b.start(b.node.Name(), b.worker)
+		b.worked(1)
+		if d := b.delivery(id); d.State != InDoubt || d.Reason != "transient" || b.waiting() != 1 {
+			t.Errorf("got %+v", d)
+		}
+	})
+	t.Run("no longer wanted, it rests in doubt", func(t *testing.T) {
+		b := newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		crash(b, id)
+		b.exec(`UPDATE consents SET granted = false`)
+		b.events = b.start(b.node.Name(), b.worker)
+		b.worked(1)
+		if d := b.delivery(id); d.State != InDoubt || d.Reason != "no_consent" || len(b.sender.sent()) != 0 {
+			t.Errorf("got %+v", d)
+		}
+		if a := b.attemptsOf(id); len(a) != 1 || a[0].Outcome != "in_doubt" || a[0].EndedAt == nil {
+			t.Errorf("attempts %+v", a)
+		}
+	})
+	t.Run("in the hands of a node that lives, it is left alone", func(t *testing.T) {
+		b := newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		crash(b, id)
+		b.exec(`INSERT INTO nodes (name) VALUES ('dead')`) // it lives
+		b.events = b.start(b.node.Name(), b.worker)
+		if e := b.worked(1)[0]; e.Kind != river.EventKindJobSnoozed {
+			t.Errorf("the job was %s", e.Kind)
+		}
+		b.due(b.worker.longest()) // too long for any hand-over
+		b.worked(1)
+		if d := b.delivery(id); d.State != Accepted || d.Repeated != 1 {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestOutcomeIsRecordedThoughConnectionsBreak(t *testing.T) {
+	b := newBench(t)
+	b.sender.does(func(ctx context.Context, _ Message) (Receipt, error) {
+		_, err := b.pool.Exec(ctx, `
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		if err != nil {
+			return Receipt{}, err
+		}
+		return Receipt{ProviderID: "p9"}, nil
+	})
+	id := b.enqueue(b.note())[0]
+	b.worked(1)
+	if d := b.delivery(id); d.State != Accepted || d.ProviderID != "p9" || d.Attempts != 1 || d.Repeated != 0 {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestOutcomeThatCannotBeRecordedLeavesDoubt(t *testing.T) {
+	b := newBench(t, func(c *WorkerConfig) { c.RecordFor = 200 * time.Millisecond })
+	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$`)
+	b.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	id := b.enqueue(b.note())[0]
+	if e := b.worked(1)[0]; e.Kind != river.EventKindJobFailed {
+		t.Errorf("the job was %s", e.Kind)
+	}
+	b.exec(`DROP TRIGGER refuse ON attempts`)
+	b.due(0)
+	b.worked(1)
+	d := b.delivery(id)
+	if d.State != Accepted || d.Attempts != 2 || d.Repeated != 1 {
+		t.Errorf("got %+v", d)
+	}
+	if a := b.attemptsOf(id); a[0].Outcome != "in_doubt" || !a[1].Repeats {
+		t.Errorf("attempts %+v", a)
+	}
+}
+
+// A worker that was held for dead, and comes back while another has its
+// delivery in hand, may add what it knows but not what the other decides.
+func TestOutcomeThatComesLate(t *testing.T) {
+	begin := func(t *testing.T) (b *bench, first, second task) {
+		b = newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		for i, of := range []*task{&first, &second} {
+			var err error
+			if *of, err = b.store.load(t.Context(), id, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if claimed, err := b.store.claim(t.Context(), of, fmt.Sprint("node-", i)); err != nil || !claimed {
+				t.Fatalf("claimed %v: %v", claimed, err)
+			}
+		}
+		return b, first, second
+	}
+	record := func(b *bench, of task, v verdict) (counts bool) {
+		err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) (err error) {
+			counts, err = b.worker.recordTx(t.Context(), tx, of, v)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counts
+	}
+	t.Run("a refusal is noted and decides nothing", func(t *testing.T) {
+		b, first, _ := begin(t)
+		if record(b, first, verdict{state: Failed, reason: "refused", outcome: "permanent"}) {
+			t.Error("it counted")
+		}
+		if d := b.delivery(first.ID); d.State != InDoubt {
+			t.Errorf("got %+v", d)
+		}
+		if a := b.attemptsOf(first.ID); a[0].Outcome != "permanent" {
+			t.Errorf("attempts %+v", a)
+		}
+	})
+	t.Run("an acceptance is the truth", func(t *testing.T) {
+		b, first, second := begin(t)
+		if !record(b, first, verdict{state: Accepted, outcome: "accepted"}) {
+			t.Error("it did not count")
+		}
+		if record(b, second, verdict{state: Failed, reason: "refused", outcome: "permanent"}) {
+			t.Error("a final state was left")
+		}
+		if d := b.delivery(first.ID); d.State != Accepted || d.Repeated != 1 {
+			t.Errorf("got %+v", d)
+		}
+		if a := b.attemptsOf(first.ID); a[0].Outcome != "accepted" || a[1].Outcome != "permanent" {
+			t.Errorf("attempts %+v", a)
+		}
+	})
+}
+
+func TestDeliveryIsNeverInTwoHands(t *testing.T) {
+	b := newIdleBench(t)
+	b.sender.does(func(context.Context, Message) (Receipt, error) {
+		return Receipt{}, nil
+	})
+	ns := make([]Notification, 40)
+	for i := range ns {
+		ns[i] = b.note()
+	}
+	ids := b.enqueue(ns...)
+	for range 4 { // jobs that a take-up or an operator made while others ran
+		b.exec(`INSERT INTO river_job (state, max_attempts, args, kind, queue, priority)
+			SELECT 'available', 25, jsonb_build_object('delivery', id), 'dispatch_hand_over', 'dispatch_email', 1 FROM deliveries`)
+	}
+	_, other := b.newWorker("node-2", b.sender)
+	b.events = b.start("node-1", b.worker)
+	others := b.start("node-2", other)
+	for b.waiting() > 0 {
+		b.due(0)
+		select {
+		case <-b.events:
+		case <-others:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if b.sender.overlaps != 0 || len(b.sender.sent()) != len(ids) {
+		t.Errorf("%d messages for %d deliveries, %d at the same time", len(b.sender.sent()), len(ids), b.sender.overlaps)
+	}
+	if l := b.balanced(); l.Accepted != int64(len(ids)) {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestNodeThatCannotBeatStartsNoHandOver(t *testing.T) {
+	b := newBench(t)
+	b.node.beatAt.Store(nil)
+	id := b.enqueue(b.note())[0]
+	if e := b.worked(1)[0]; e.Kind != river.EventKindJobSnoozed {
+		t.Errorf("the job was %s", e.Kind)
+	}
+	if d := b.delivery(id); d.Attempts != 0 {
+		t.Errorf("got %+v", d)
+	}
+}

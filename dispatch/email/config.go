@@ -1,0 +1,208 @@
+package email
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/mail"
+	"os"
+	"strings"
+	"time"
+
+	"herald/problem"
+)
+
+// Config is the mail servers that Herald hands its mail to.
+type Config struct {
+	// Accounts are tried in order: the first takes everything, and the next
+	// one what the ones before cannot, while they cannot be reached. At least
+	// one.
+	Accounts []Account `yaml:"accounts" json:"accounts"`
+	// MessageIDDomain stands behind the @ of every Message-ID. It must be the
+	// same on all nodes, so that a repetition has the same Message-ID. Empty:
+	// the domain of the first account's From.
+	MessageIDDomain string `yaml:"message_id_domain" json:"message_id_domain"`
+}
+
+// Account is one mail server and how we sign in there.
+type Account struct {
+	// Name is what logs, attempts and the console call it. Unique.
+	Name string `yaml:"name" json:"name"`
+	// Host is the server's name or address; its certificate must name it.
+	Host string `yaml:"host" json:"host"`
+	// Port is usually 587 with starttls, 465 with tls, 25 without. 0: that one.
+	Port int `yaml:"port" json:"port"`
+	// TLS is "starttls" (the default: plain at first, then encrypted, or no
+	// mail at all), "tls" (encrypted from the first byte) or "none".
+	TLS string `yaml:"tls" json:"tls"`
+	// RootCAs is a PEM file with the authorities that may have signed the
+	// server's certificate. Empty: the system's.
+	RootCAs string `yaml:"root_cas" json:"root_cas"`
+	// Username and Password sign in; both or none. With TLS "none" they are
+	// sent to a loopback address only.
+	Username string `yaml:"username" json:"username"`
+	Password string `yaml:"password" json:"password"`
+	// From is the address in the envelope and in the From field.
+	From string `yaml:"from" json:"from"`
+	// FromName is what readers see instead of From. May be empty.
+	FromName string `yaml:"from_name" json:"from_name"`
+	// Hello is the name given in EHLO. Empty: this machine's host name.
+	Hello string `yaml:"hello" json:"hello"`
+	// MinSessions stay open when there is nothing to do. 0: none does.
+	MinSessions int `yaml:"min_sessions" json:"min_sessions"`
+	// MaxSessions is the most connections at a time, on this node. 0: 10.
+	MaxSessions int `yaml:"max_sessions" json:"max_sessions"`
+	// IdleTimeout closes a connection that was not used for so long, unless it
+	// is one of the MinSessions. 0: one minute.
+	IdleTimeout time.Duration `yaml:"idle_timeout" json:"idle_timeout"`
+	// CheckAfter is how long a connection may rest before it is asked (RSET)
+	// whether it is still there. 0: ten seconds.
+	CheckAfter time.Duration `yaml:"check_after" json:"check_after"`
+	// Timeout bounds connecting, encrypting and signing in together, and then
+	// the whole of each message. 0: 30 seconds. RFC 5321, section 4.5.3.2,
+	// grants a server up to ten minutes for its last answer; a shorter time
+	// leaves the message in doubt sooner.
+	Timeout time.Duration `yaml:"timeout" json:"timeout"`
+	// RetryAfter is how long an account that could not be reached is passed
+	// over while another one can. 0: five seconds.
+	RetryAfter time.Duration `yaml:"retry_after" json:"retry_after"`
+}
+
+// What Account.TLS may be.
+const (
+	tlsNone  = "none"
+	tlsStart = "starttls"
+	tlsFirst = "tls"
+)
+
+// complete fills in the defaults and checks everything; mistakes come back as
+// problem.Invalid with paths such as "accounts[0].host".
+func (c Config) complete() (Config, error) {
+	var mistakes problem.Fields
+	if len(c.Accounts) == 0 {
+		mistakes.Add("accounts", "required", "name at least one mail server")
+	}
+	accounts := make([]Account, len(c.Accounts))
+	names := map[string]bool{}
+	for i, a := range c.Accounts {
+		at := fmt.Sprintf("accounts[%d]", i)
+		accounts[i] = a.complete(at, &mistakes)
+		if names[a.Name] {
+			mistakes.Add(at+".name", "unique", "another account is called %q", a.Name)
+		}
+		names[a.Name] = true
+	}
+	c.Accounts = accounts
+	if c.MessageIDDomain == "" && len(accounts) > 0 {
+		_, c.MessageIDDomain, _ = strings.Cut(accounts[0].From, "@")
+	}
+	if len(mistakes) == 0 && !validDomain(c.MessageIDDomain) {
+		mistakes.Add("message_id_domain", "format", "use a domain such as shop.example")
+	}
+	return c, mistakes.Err("the mail configuration is not complete")
+}
+
+func (a Account) complete(at string, mistakes *problem.Fields) Account {
+	if a.Name == "" {
+		mistakes.Add(at+".name", "required", "give it a name")
+	}
+	if a.Host == "" || strings.ContainsAny(a.Host, " \t\r\n/@") {
+		mistakes.Add(at+".host", "format", "use the server's name or address, without a port")
+	}
+	if a.TLS == "" {
+		a.TLS = tlsStart
+	}
+	ports := map[string]int{tlsStart: 587, tlsFirst: 465, tlsNone: 25}
+	usual, known := ports[a.TLS]
+	if !known {
+		mistakes.Add(at+".tls", "one_of", `use "starttls", "tls" or "none"`)
+	}
+	if a.Port == 0 {
+		a.Port = usual
+	}
+	if a.Port < 0 || a.Port > 65535 {
+		mistakes.Add(at+".port", "range", "use 1 to 65535")
+	}
+	a.completeSignIn(at, mistakes)
+	if from, err := mail.ParseAddress(a.From); err != nil || from.Address != a.From || from.Name != "" || !isASCII(a.From) {
+		mistakes.Add(at+".from", "format", "use an address such as alerts@shop.example")
+	}
+	if a.Hello == "" {
+		a.Hello, _ = os.Hostname() // without a name we are localhost, which servers accept
+	}
+	if !validDomain(a.Hello) {
+		a.Hello = "localhost"
+	}
+	a.completeLimits(at, mistakes)
+	return a
+}
+
+func (a Account) completeSignIn(at string, mistakes *problem.Fields) {
+	if (a.Username == "") != (a.Password == "") {
+		mistakes.Add(at+".password", "required", "give username and password, or neither")
+	}
+	if a.Username != "" && a.TLS == tlsNone && !isLoopback(a.Host) {
+		mistakes.Add(at+".tls", "secure", "a password is not sent unencrypted: use starttls or tls")
+	}
+	if a.RootCAs == "" {
+		return
+	}
+	if pem, err := os.ReadFile(a.RootCAs); err != nil {
+		mistakes.Add(at+".root_cas", "readable", "the file cannot be read")
+	} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		mistakes.Add(at+".root_cas", "format", "there is no PEM certificate in the file")
+	}
+}
+
+func (a *Account) completeLimits(at string, mistakes *problem.Fields) {
+	if a.MaxSessions == 0 {
+		a.MaxSessions = 10
+	}
+	if a.MaxSessions < 1 || a.MaxSessions > 1000 {
+		mistakes.Add(at+".max_sessions", "range", "use 1 to 1000")
+	}
+	if a.MinSessions < 0 || a.MinSessions > a.MaxSessions {
+		mistakes.Add(at+".min_sessions", "range", "use 0 to max_sessions")
+	}
+	for _, limit := range []struct {
+		name         string
+		value        *time.Duration
+		usual, least time.Duration
+	}{
+		{"idle_timeout", &a.IdleTimeout, time.Minute, time.Second},
+		{"check_after", &a.CheckAfter, 10 * time.Second, time.Millisecond},
+		{"timeout", &a.Timeout, 30 * time.Second, 10 * time.Millisecond},
+		{"retry_after", &a.RetryAfter, 5 * time.Second, time.Millisecond},
+	} {
+		if *limit.value == 0 {
+			*limit.value = limit.usual
+		}
+		if *limit.value < limit.least {
+			mistakes.Add(at+"."+limit.name, "min", "use at least %v", limit.least)
+		}
+	}
+}
+
+// validDomain accepts host names and domains of letters, digits, dots and hyphens.
+func validDomain(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
+			return false
+		}
+	}
+	return len(s) <= 253
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

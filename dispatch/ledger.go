@@ -1,0 +1,255 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"herald/subscriptions"
+)
+
+// Ledger says what became of every notification that was meant for somebody.
+// Each stands in one state: that of the highest rung of its ladder.
+type Ledger struct {
+	Targeted   int64 `json:"targeted"` // notifications decided, counted apart from their deliveries
+	Accepted   int64 `json:"accepted"`
+	Delivered  int64 `json:"delivered"`
+	Suppressed int64 `json:"suppressed"`
+	Deferred   int64 `json:"deferred"`
+	Failed     int64 `json:"failed"`
+	Pending    int64 `json:"pending"`
+	InDoubt    int64 `json:"in_doubt"`
+	// Balanced says that the states add up to Targeted: nothing was lost.
+	Balanced bool `json:"balanced"`
+}
+
+// Open is how many may still move without a receipt.
+func (l Ledger) Open() int64 { return l.Pending + l.Deferred + l.InDoubt }
+
+func (l *Ledger) add(s State, n int64) {
+	switch s {
+	case Accepted:
+		l.Accepted += n
+	case Delivered:
+		l.Delivered += n
+	case Suppressed:
+		l.Suppressed += n
+	case Deferred:
+		l.Deferred += n
+	case Failed:
+		l.Failed += n
+	case Pending:
+		l.Pending += n
+	case InDoubt:
+		l.InDoubt += n
+	}
+}
+
+func (l *Ledger) balance() {
+	l.Balanced = l.Targeted == l.Accepted+l.Delivered+l.Suppressed+l.Deferred+l.Failed+l.Pending+l.InDoubt
+}
+
+// Filter narrows a ledger; a zero field does not.
+type Filter struct {
+	Since   time.Time // notifications decided at or after it, to the millisecond
+	Trigger string
+}
+
+// Ledger counts the notifications that the filter lets through and their
+// deliveries, both as of one instant.
+func (s *Store) Ledger(ctx context.Context, f Filter) (Ledger, error) {
+	// Deliveries are chosen by their notification's id, not their own, so
+	// that both counts are cut at the same place.
+	var n, d conditions
+	if !f.Since.IsZero() {
+		n.add("n.id >= ?", idFloor(f.Since))
+		d.args = n.args
+		d.where = append(d.where, "d.notification_id >= $1")
+	}
+	if f.Trigger != "" {
+		n.add("n.trigger = ?", f.Trigger)
+		d.args = n.args
+		d.where = append(d.where, fmt.Sprintf("d.trigger = $%d", len(n.args)))
+	}
+	rows, err := s.pool.Query(ctx, `
+SELECT '', count(*) FROM notifications n `+n.sql()+`
+UNION ALL
+SELECT d.state, count(*) FROM deliveries d `+d.and(topRung).sql()+`
+GROUP BY d.state`, n.args...)
+	if err != nil {
+		return Ledger{}, fmt.Errorf("count the ledger: %w", err)
+	}
+	var (
+		l     Ledger
+		state State
+		count int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
+		if state == "" {
+			l.Targeted = count
+		}
+		l.add(state, count)
+		return nil
+	})
+	if err != nil {
+		return Ledger{}, fmt.Errorf("count the ledger: %w", err)
+	}
+	l.balance()
+	return l, nil
+}
+
+// topRung keeps of each notification the delivery that counts.
+const topRung = `NOT EXISTS (SELECT FROM deliveries h WHERE h.notification_id = d.notification_id AND h.rung > d.rung)`
+
+// Count is how many there are of one name.
+type Count struct {
+	Name  string `json:"name"`
+	Count int64  `json:"count"`
+}
+
+// ChannelLedger is the ledger of one channel; Targeted is left at what its
+// deliveries add up to.
+type ChannelLedger struct {
+	Channel subscriptions.Channel `json:"channel"`
+	Ledger
+}
+
+// Overview is what an operator sees first.
+type Overview struct {
+	Since    time.Time       `json:"since"`
+	Ledger   Ledger          `json:"ledger"`   // since Since
+	Channels []ChannelLedger `json:"channels"` // since Since, in the order of subscriptions.Channels
+	Failures []Count         `json:"failures"` // since Since, by reason, most first
+	// What waits now, whenever it was decided.
+	Pending  int64 `json:"pending"`
+	Deferred int64 `json:"deferred"`
+	InDoubt  int64 `json:"in_doubt"`
+	// OldestPending is how long the oldest delivery has waited for a worker; 0: none waits.
+	OldestPending time.Duration `json:"oldest_pending_ns"`
+	// SentPerMinute is how many were taken by a provider in each of the last
+	// 60 minutes, oldest first; the last is the minute now running.
+	SentPerMinute []int64 `json:"sent_per_minute"`
+}
+
+// Overview is the state of dispatch now and since an instant, such as the
+// start of the operator's day.
+func (s *Store) Overview(ctx context.Context, since time.Time) (Overview, error) {
+	o := Overview{Since: since}
+	var err error
+	if o.Ledger, err = s.Ledger(ctx, Filter{Since: since}); err != nil {
+		return Overview{}, err
+	}
+	for _, part := range []func(context.Context, *Overview) error{s.byChannel, s.failures, s.waiting, s.sentPerMinute} {
+		if err := part(ctx, &o); err != nil {
+			return Overview{}, fmt.Errorf("read the overview: %w", err)
+		}
+	}
+	return o, nil
+}
+
+func (s *Store) byChannel(ctx context.Context, o *Overview) error {
+	rows, err := s.pool.Query(ctx, `
+SELECT channel, state, count(*) FROM deliveries WHERE id >= $1 GROUP BY channel, state`, idFloor(o.Since))
+	if err != nil {
+		return err
+	}
+	ledgers := map[subscriptions.Channel]*Ledger{}
+	var (
+		channel subscriptions.Channel
+		state   State
+		count   int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&channel, &state, &count}, func() error {
+		if ledgers[channel] == nil {
+			ledgers[channel] = new(Ledger)
+		}
+		ledgers[channel].add(state, count)
+		ledgers[channel].Targeted += count
+		return nil
+	})
+	for _, ch := range subscriptions.Channels {
+		if l := ledgers[ch]; l != nil {
+			l.balance()
+			o.Channels = append(o.Channels, ChannelLedger{ch, *l})
+		}
+	}
+	return err
+}
+
+func (s *Store) failures(ctx context.Context, o *Overview) error {
+	rows, err := s.pool.Query(ctx, `
+SELECT reason, count(*) FROM deliveries WHERE state = 'failed' AND id >= $1
+GROUP BY reason ORDER BY count(*) DESC, reason`, idFloor(o.Since))
+	if err != nil {
+		return err
+	}
+	o.Failures, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
+	return err
+}
+
+func (s *Store) waiting(ctx context.Context, o *Overview) error {
+	err := s.pool.QueryRow(ctx, `
+SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'deferred'), count(*) FILTER (WHERE state = 'in_doubt')
+FROM deliveries WHERE state IN ('pending', 'deferred', 'in_doubt')`).Scan(&o.Pending, &o.Deferred, &o.InDoubt)
+	if err != nil {
+		return err
+	}
+	var oldest time.Time
+	err = s.pool.QueryRow(ctx, `SELECT created_at FROM deliveries WHERE state = 'pending' ORDER BY id LIMIT 1`).Scan(&oldest)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	o.OldestPending = max(s.now().Sub(oldest), 0)
+	return err
+}
+
+const sentMinutes = 60
+
+func (s *Store) sentPerMinute(ctx context.Context, o *Overview) error {
+	first := s.now().Truncate(time.Minute).Add(-(sentMinutes - 1) * time.Minute)
+	rows, err := s.pool.Query(ctx, `
+SELECT floor(extract(epoch FROM ended_at - $1) / 60)::int, count(*)
+FROM attempts WHERE outcome = 'accepted' AND ended_at >= $1 GROUP BY 1`, first)
+	if err != nil {
+		return err
+	}
+	o.SentPerMinute = make([]int64, sentMinutes)
+	var minute, count int64
+	_, err = pgx.ForEachRow(rows, []any{&minute, &count}, func() error {
+		if minute < sentMinutes {
+			o.SentPerMinute[minute] = count
+		}
+		return nil
+	})
+	return err
+}
+
+// conditions builds a WHERE clause of those that were asked for, so that the
+// planner sees no others.
+type conditions struct {
+	where []string
+	args  []any
+}
+
+// add appends a condition whose ? stands for arg.
+func (c *conditions) add(condition string, arg any) {
+	c.args = append(c.args, arg)
+	c.where = append(c.where, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(c.args))))
+}
+
+// and is c with one more condition, which takes no argument.
+func (c conditions) and(condition string) conditions {
+	c.where = append(c.where[:len(c.where):len(c.where)], condition)
+	return c
+}
+
+func (c conditions) sql() string {
+	if len(c.where) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(c.where, " AND ")
+}

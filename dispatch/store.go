@@ -1,0 +1,114 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// Consents says whether and where members may be contacted;
+// *subscriptions.Consents does.
+type Consents interface {
+	Reach(ctx context.Context, q subscriptions.Querier, memberIDs []int64) (map[int64]subscriptions.Reach, error)
+}
+
+// Store keeps notifications, their deliveries and attempts. It is safe for
+// many goroutines.
+type Store struct {
+	pool     *pgxpool.Pool
+	consents Consents
+	now      func() time.Time
+	channels []subscriptions.Channel
+	river    *river.Client[pgx.Tx] // inserts only
+}
+
+// NewStore makes a store. The channels are those that somebody can send on,
+// here or on another node; every other one is refused with "no_sender". With
+// none at all every notification ends suppressed.
+func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, channels ...subscriptions.Channel) (*Store, error) {
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		// Also how often at most workers are woken by an insert: an alert
+		// must not wait behind the one before it.
+		FetchCooldown: wakeEvery,
+		// Its own log would say nothing that the error does not.
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the inserting River client: %w", err)
+	}
+	return &Store{pool: pool, consents: consents, now: now, channels: slices.Clone(channels), river: client}, nil
+}
+
+// wakeEvery is the least time between two wake-ups of a queue's workers.
+const wakeEvery = 10 * time.Millisecond
+
+// Notification is one notification as it was decided, without its data when
+// that is private. It is problem.NotFound when there is none.
+func (s *Store) Notification(ctx context.Context, id uuid.UUID) (Notification, error) {
+	n, err := scanNotification(s.pool.QueryRow(ctx, notificationSQL, id))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Notification{}, problem.New(problem.NotFound, "there is no such notification")
+	}
+	if err != nil {
+		return Notification{}, fmt.Errorf("read notification: %w", err)
+	}
+	return n, nil
+}
+
+const notificationSQL = `
+SELECT id, member_id, trigger, coalesce(subscription_id, 0), event_id, purpose, priority, template,
+       CASE WHEN private THEN '{}' ELSE data END, ladder, coalesce(contact_point_id, 0), private,
+       decision, expires_at, created_at
+FROM notifications
+WHERE id = $1`
+
+func scanNotification(row pgx.Row) (Notification, error) {
+	var (
+		n       Notification
+		eventID *uuid.UUID
+	)
+	err := row.Scan(&n.ID, &n.MemberID, &n.Trigger, &n.SubscriptionID, &eventID, &n.Purpose, &n.Priority, &n.Template,
+		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.ExpiresAt, &n.CreatedAt)
+	if eventID != nil {
+		n.EventID = *eventID
+	}
+	return n, err
+}
+
+// newID is a UUID of version 7 (RFC 9562, section 5.7) for an instant: ids
+// order by time down to a quarter of a microsecond, so that pages can be cut
+// by id.
+func newID(at time.Time) uuid.UUID {
+	id := idFloor(at)
+	fraction := at.UnixNano() % int64(time.Millisecond) << 12 / int64(time.Millisecond)
+	id[6] |= byte(fraction >> 8)
+	id[7] = byte(fraction)
+	_, _ = rand.Read(id[8:]) // never fails, by its documentation
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// idFloor is the lowest id of version 7 at or after an instant, cut to the millisecond.
+func idFloor(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	if ms := at.UnixMilli(); ms > 0 {
+		binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16)
+	}
+	id[6] = 0x70
+	id[8] = 0x80
+	return id
+}

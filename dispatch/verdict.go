@@ -1,0 +1,82 @@
+package dispatch
+
+import (
+	"time"
+
+	"herald/subscriptions"
+)
+
+// verdict is what becomes of a delivery after an attempt, or instead of one.
+type verdict struct {
+	state  State
+	reason string
+	wait   time.Duration // until the next attempt; 0: there is none
+
+	// Of the attempt; an empty outcome means that none was made.
+	outcome     string // "accepted", "template_failed" or a Class
+	account     string
+	code        string
+	detail      string
+	providerID  string
+	addressDead bool
+}
+
+// resendInDoubt is the policy for a hand-over whose outcome is unknown: an
+// e-mail is sent again, because its reader and every server on the way can
+// tell the repetition by its Message-ID. On the other channels a repetition
+// is a second message, so they are held for their receipt or for an operator.
+func resendInDoubt(ch subscriptions.Channel) bool { return ch == subscriptions.Email }
+
+// stop is the verdict that ends t without an attempt. What may have arrived
+// already rests in doubt instead, whatever would have ended it.
+func stop(t task, state State, reason string) *verdict {
+	if t.doubtful() && !(state == Failed && reason == "template_failed") {
+		state = InDoubt
+	}
+	return &verdict{state: state, reason: reason}
+}
+
+// decide says what an attempt's outcome means for t, whose attempts count it.
+// left is the time until t expires, and wait asks how long to wait for the
+// next attempt when the provider wishes a time (0: none).
+func decide(t task, receipt Receipt, err error, left time.Duration, wait func(wish time.Duration) time.Duration) verdict {
+	if err == nil {
+		return verdict{
+			state: Accepted, outcome: string(Accepted),
+			account: receipt.Account, code: receipt.Code, detail: receipt.Detail, providerID: receipt.ProviderID,
+		}
+	}
+	e := asSendError(err)
+	v := verdict{
+		state: Deferred, reason: string(e.Class), outcome: string(e.Class),
+		account: e.Account, code: e.Code, detail: detailOf(e), addressDead: e.AddressDead,
+	}
+	switch {
+	case e.Class == Permanent:
+		v.state, v.reason = Failed, "refused"
+		if e.AddressDead {
+			v.reason = "address_dead"
+		}
+		return v
+	case e.Class == Doubt && !resendInDoubt(t.Channel):
+		v.state, v.reason = InDoubt, "held"
+		return v
+	case e.Class == Doubt || t.doubtful():
+		v.state = InDoubt
+	}
+	v.wait = wait(e.After)
+	if v.wait >= left {
+		v.wait, v.reason = 0, "expired"
+		if v.state == Deferred {
+			v.state = Failed
+		}
+	}
+	return v
+}
+
+func detailOf(e *SendError) string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
