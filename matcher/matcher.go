@@ -6,9 +6,27 @@
 // against its validity, cool-down and cap with the subscription's row locked,
 // writes what was decided, and enqueues the notifications. Accept returns when
 // the transaction has committed: accepted means durable.
+//
+// Validity, cool-down and cap are judged by Herald's clock at the moment the
+// subscriptions' rows are locked, not by the event's own time: a subscription
+// limits what its member receives, whenever that happened.
 package matcher
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"herald/dispatch"
+)
+
+// Enqueuer takes what the matcher decided, inside the matcher's transaction:
+// when it fails, nothing of the transaction's events has happened.
+type Enqueuer interface {
+	EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error
+}
 
 // Event is something that happened in the company's systems: a CloudEvent
 // (CloudEvents 1.0, https://github.com/cloudevents/spec).
@@ -42,4 +60,26 @@ const (
 	Accepted  Status = "accepted"
 	Duplicate Status = "duplicate" // accepted before; this time it changed nothing
 	Refused   Status = "refused"   // see Result.Err
+)
+
+// Match is a subscription that an event met, and what was decided.
+type Match struct {
+	SubscriptionID int64     `json:"subscription_id"`
+	EventID        uuid.UUID `json:"event_id"`
+	Outcome        Outcome   `json:"outcome"`
+	NotificationID uuid.UUID `json:"notification_id,omitzero"` // where the outcome is Notified
+	At             time.Time `json:"at"`
+}
+
+// Outcome is what was decided of a match.
+type Outcome string
+
+// The outcomes. Where several limits hold a match back, the first of this
+// order is told.
+const (
+	Notified   Outcome = "notified"
+	WasPaused  Outcome = "paused"
+	NotValid   Outcome = "not_valid"   // before valid_from, or from valid_until on
+	InCoolDown Outcome = "cool_down"   // too soon after the last notification
+	CapReached Outcome = "cap_reached" // as many as were asked for have been sent
 )

@@ -1,0 +1,188 @@
+package matcher
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/matcher/predicate"
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// watched is an enabled trigger, ready to match.
+type watched struct {
+	subscriptions.Trigger
+	schema           predicate.Schema
+	condition        *predicate.Predicate
+	summaries        *subscriptions.Summaries
+	coolDown, expiry time.Duration
+}
+
+// catalogue is the triggers as they stood at one moment; it never changes.
+type catalogue struct {
+	state  string                // as selectState reads it
+	byType map[string][]*watched // enabled triggers by event type
+	// broken are the event types with a trigger that cannot be used; their
+	// events are not taken, because accepted means matched.
+	broken map[string]bool
+}
+
+// selectState says which versions of which triggers are in force. Versions
+// only grow, so when a transaction reads the same state after its join as the
+// catalogue it planned with, the join saw anchors of these versions.
+const selectState = `
+	SELECT coalesce(string_agg(name || ':' || version::text || ':' || enabled::text, ',' ORDER BY name), '')
+	FROM triggers`
+
+func newCatalogue(list []subscriptions.Trigger, logger *slog.Logger) *catalogue {
+	c := &catalogue{byType: map[string][]*watched{}, broken: map[string]bool{}}
+	versions := make([]string, len(list))
+	for i, t := range list {
+		versions[i] = fmt.Sprintf("%s:%d:%t", t.Name, t.Version, t.Enabled)
+		if !t.Enabled {
+			continue
+		}
+		w, err := watch(t)
+		if err != nil {
+			logger.Error("a stored trigger cannot be used, events of its type are turned away", "trigger", t.Name, "error", err)
+			c.broken[t.EventType] = true
+			continue
+		}
+		c.byType[t.EventType] = append(c.byType[t.EventType], w)
+	}
+	c.state = strings.Join(versions, ",")
+	return c
+}
+
+func watch(t subscriptions.Trigger) (*watched, error) {
+	condition, err := t.Compile()
+	if err != nil {
+		return nil, err
+	}
+	summaries, err := t.Summaries()
+	if err != nil {
+		return nil, err
+	}
+	coolDown, expiry, err := t.Durations()
+	if err != nil {
+		return nil, err
+	}
+	return &watched{
+		Trigger: t, schema: t.Schema(), condition: condition,
+		summaries: summaries, coolDown: coolDown, expiry: expiry,
+	}, nil
+}
+
+// summary says a subscription in a line, falling back to the trigger's title.
+func (w *watched) summary(params map[string]any, locale string) string {
+	line, err := w.summaries.Line(params, locale)
+	if err != nil || line == "" {
+		return w.Title.In(locale)
+	}
+	return line
+}
+
+// plan is what an event is looked up by, for each trigger of its type.
+type plan struct {
+	of   *catalogue
+	hits []hit
+}
+
+// hit is an event that may meet subscriptions of a trigger.
+type hit struct {
+	trigger *watched
+	event   map[string]any // the data, typed by the trigger
+	probes  []predicate.Probe
+}
+
+// plan checks an event's data against every trigger of its type. The error is
+// a *problem.Error: Invalid with the mistakes.
+func (c *catalogue) plan(e Event) (plan, error) {
+	if c.broken[e.Type] {
+		return plan{}, unavailable(fmt.Errorf("a trigger on %q cannot be used", e.Type))
+	}
+	p := plan{of: c}
+	var bad problem.Fields
+	for _, w := range c.byType[e.Type] {
+		values, wrong := w.CheckEvent(e.Data)
+		if len(wrong) > 0 {
+			bad = appendNew(bad, wrong)
+			continue
+		}
+		probes, err := w.condition.Probes(values)
+		if err != nil {
+			return plan{}, unavailable(fmt.Errorf("look %s up: %w", w.Name, err))
+		}
+		if len(probes) > 0 {
+			p.hits = append(p.hits, hit{trigger: w, event: values, probes: probes})
+		}
+	}
+	return p, bad.Err(refusal)
+}
+
+// appendNew leaves out the mistakes that another trigger has told already.
+func appendNew(bad, more problem.Fields) problem.Fields {
+	told := map[string]bool{}
+	for _, f := range bad {
+		told[f.Path+" "+f.Message] = true
+	}
+	for _, f := range more {
+		if !told[f.Path+" "+f.Message] {
+			bad = append(bad, f)
+		}
+	}
+	return bad
+}
+
+// shelf holds the latest catalogue that this node has read.
+type shelf struct {
+	pool     *pgxpool.Pool
+	triggers *subscriptions.Triggers
+	logger   *slog.Logger
+	latest   atomic.Pointer[catalogue]
+	reading  sync.Mutex // held while one goroutine reads for all
+}
+
+// current is the latest catalogue; it is read where there is none yet.
+func (s *shelf) current(ctx context.Context) (*catalogue, error) {
+	if c := s.latest.Load(); c != nil {
+		return c, nil
+	}
+	return s.replace(ctx, nil)
+}
+
+// replace reads the triggers anew, unless another caller has done so since the
+// catalogue that turned out to be stale.
+func (s *shelf) replace(ctx context.Context, stale *catalogue) (*catalogue, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if c := s.latest.Load(); c != stale {
+		return c, nil
+	}
+	list, err := s.triggers.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := newCatalogue(list, s.logger)
+	s.latest.Store(c)
+	return c, nil
+}
+
+// confirm is c while it is still in force, and otherwise what is.
+func (s *shelf) confirm(ctx context.Context, c *catalogue) (*catalogue, error) {
+	var state string
+	if err := s.pool.QueryRow(ctx, selectState).Scan(&state); err != nil {
+		return nil, fmt.Errorf("read the triggers' versions: %w", err)
+	}
+	if state == c.state {
+		return c, nil
+	}
+	return s.replace(ctx, c)
+}

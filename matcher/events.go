@@ -1,0 +1,113 @@
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/problem"
+)
+
+// Record is an accepted event as Herald keeps it.
+type Record struct {
+	Event
+	UUID       uuid.UUID `json:"uuid"` // Herald's own; Event.ID is the sender's
+	ReceivedAt time.Time `json:"received_at"`
+}
+
+// Events reads the events that were accepted, and what they met.
+type Events struct{ pool *pgxpool.Pool }
+
+// NewEvents reads from the database that pool leads to.
+func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool} }
+
+const selectEvents = `SELECT id, source, source_id, type, subject, time, data, received_at FROM events `
+
+// Get finds an event by Herald's id. Errors: NotFound.
+func (s *Events) Get(ctx context.Context, id uuid.UUID) (Record, error) {
+	return s.one(ctx, `WHERE id = $1`, id)
+}
+
+// BySource finds an event by its sender's source and id. Errors: NotFound.
+func (s *Events) BySource(ctx context.Context, source, id string) (Record, error) {
+	return s.one(ctx, `WHERE source = $1 AND source_id = $2`, source, id)
+}
+
+func (s *Events) one(ctx context.Context, where string, args ...any) (Record, error) {
+	rows, err := s.pool.Query(ctx, selectEvents+where, args...)
+	if err != nil {
+		return Record{}, fmt.Errorf("find event: %w", err)
+	}
+	r, err := pgx.CollectExactlyOneRow(rows, scanRecord)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Record{}, problem.New(problem.NotFound, "there is no such event")
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("find event: %w", err)
+	}
+	return r, nil
+}
+
+// Recent is the last events received, the latest first.
+func (s *Events) Recent(ctx context.Context, limit int) ([]Record, error) {
+	rows, err := s.pool.Query(ctx, selectEvents+`ORDER BY received_at DESC, id DESC LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scanRecord)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	return list, nil
+}
+
+func scanRecord(row pgx.CollectableRow) (Record, error) {
+	var r Record
+	err := row.Scan(&r.UUID, &r.Source, &r.ID, &r.Type, &r.Subject, &r.Time, &r.Data, &r.ReceivedAt)
+	r.Time, r.ReceivedAt = r.Time.UTC(), r.ReceivedAt.UTC()
+	return r, err
+}
+
+// Matches is what an event met, by subscription, the first limit of them.
+func (s *Events) Matches(ctx context.Context, event uuid.UUID, limit int) ([]Match, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT subscription_id, event_id, outcome, notification_id, at
+		FROM matches WHERE event_id = $1 ORDER BY subscription_id LIMIT $2`, event, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list matches: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scanMatch)
+	if err != nil {
+		return nil, fmt.Errorf("list matches: %w", err)
+	}
+	return list, nil
+}
+
+func scanMatch(row pgx.CollectableRow) (Match, error) {
+	var m Match
+	var notification uuid.NullUUID
+	err := row.Scan(&m.SubscriptionID, &m.EventID, &m.Outcome, &notification, &m.At)
+	m.NotificationID, m.At = notification.UUID, m.At.UTC()
+	return m, err
+}
+
+// Counts are totals since the beginning.
+type Counts struct {
+	Events  int64 `json:"events"`
+	Matches int64 `json:"matches"`
+}
+
+// Count counts events and matches.
+func (s *Events) Count(ctx context.Context) (Counts, error) {
+	var c Counts
+	err := s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM matches)`).Scan(&c.Events, &c.Matches)
+	if err != nil {
+		return Counts{}, fmt.Errorf("count events: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,338 @@
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// IntakeConfig is how much an Intake takes at once. Zero fields take the
+// default given beside them.
+type IntakeConfig struct {
+	BatchEvents   int           // 1,000: events that share one transaction, about
+	QueueEvents   int           // 10,000, at least BatchEvents: events that may wait
+	Committers    int           // 4: transactions at once, a connection each
+	CommitTimeout time.Duration // 30 s: how long a transaction may take, retries included
+	Now           func() time.Time
+	Logger        *slog.Logger // slog.Default()
+}
+
+func (c IntakeConfig) withDefaults() IntakeConfig {
+	if c.BatchEvents <= 0 {
+		c.BatchEvents = 1000
+	}
+	if c.QueueEvents <= 0 {
+		c.QueueEvents = 10_000
+	}
+	c.QueueEvents = max(c.QueueEvents, c.BatchEvents)
+	if c.Committers <= 0 {
+		c.Committers = 4
+	}
+	if c.CommitTimeout <= 0 {
+		c.CommitTimeout = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Intake accepts events. Callers' events wait in one bounded queue; each
+// committer takes all that waits, up to BatchEvents, into one transaction
+// (group commit), so that many small requests cost what one large one does.
+type Intake struct {
+	pool    *pgxpool.Pool
+	enqueue Enqueuer
+	cfg     IntakeConfig
+	shelf   *shelf
+	counts  counts
+
+	queue   chan *request
+	waiting atomic.Int64 // events in queue
+
+	closing sync.RWMutex // held for reading while a request is put into queue
+	closed  bool         // guarded by closing
+
+	lifetime   context.Context // of the transactions, not of their callers
+	cancel     context.CancelFunc
+	committers sync.WaitGroup
+}
+
+// request is what one caller waits for: at most BatchEvents of its events.
+type request struct {
+	entries []*entry
+	taken   atomic.Bool   // by a committer, or withdrawn by its caller
+	done    chan struct{} // closed by the committer
+	err     error         // set before done is closed
+}
+
+// entry is one event on its way. The committer that took it owns it.
+type entry struct {
+	event  Event
+	id     uuid.UUID // ours
+	data   []byte    // as JSON
+	plan   plan
+	result *Result
+}
+
+// NewIntake starts the committers; Close stops them. The triggers are read
+// when the first event comes, and again whenever a transaction finds that one
+// has changed, on whichever node.
+func NewIntake(pool *pgxpool.Pool, triggers *subscriptions.Triggers, enqueue Enqueuer, cfg IntakeConfig) *Intake {
+	cfg = cfg.withDefaults()
+	i := &Intake{
+		pool: pool, enqueue: enqueue, cfg: cfg,
+		shelf: &shelf{pool: pool, triggers: triggers, logger: cfg.Logger},
+		// Every request holds at least one event, so this never blocks
+		// before QueueEvents does.
+		queue: make(chan *request, cfg.QueueEvents),
+	}
+	i.lifetime, i.cancel = context.WithCancel(context.Background())
+	for range cfg.Committers {
+		i.committers.Go(i.commitUntilClosed)
+	}
+	return i
+}
+
+// Accept records events and all that they cause, and returns when that is
+// durable. There is a result for each event, in the order given: bad events
+// are refused one by one, each with a *problem.Error, while the others go in.
+//
+// An error means that nothing was accepted, except when the connection broke
+// during the commit: sending the same events again is right in every case,
+// since what was accepted before is then a Duplicate. It is a *problem.Error:
+// Throttled when the queue is full, Unavailable when the database fails or
+// the intake closes, each with After.
+//
+// When ctx ends while the events wait, they are withdrawn and Accept returns
+// at once; once they are in a transaction it returns the transaction's outcome,
+// at the latest after CommitTimeout. Events of one call are committed in
+// order, those beyond BatchEvents in further transactions: if a later one
+// fails, its events are Refused with the reason and there is no error.
+func (i *Intake) Accept(ctx context.Context, events []Event) ([]Result, error) {
+	results := make([]Result, len(events))
+	entries, err := i.prepare(ctx, events, results)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	committed := false
+	for chunk := range slices.Chunk(entries, i.cfg.BatchEvents) {
+		if err == nil {
+			err = i.submit(ctx, chunk)
+			committed = committed || err == nil
+		}
+		if err != nil {
+			refuseAll(chunk, err)
+		}
+	}
+	if err != nil && !committed {
+		return nil, err
+	}
+	i.counts.refused.Add(int64(countRefused(results)))
+	return results, nil
+}
+
+func refuseAll(entries []*entry, err error) {
+	for _, e := range entries {
+		e.result.Status, e.result.Err = Refused, err
+	}
+}
+
+func countRefused(results []Result) int {
+	n := 0
+	for _, r := range results {
+		if r.Status == Refused {
+			n++
+		}
+	}
+	return n
+}
+
+const refusal = "the event cannot be accepted"
+
+// prepare checks events outside any transaction and plans their look-up. What
+// is refused has its result; the rest are returned.
+func (i *Intake) prepare(ctx context.Context, events []Event, results []Result) ([]*entry, error) {
+	catalogue, err := i.shelf.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := i.now()
+	var entries []*entry
+	confirmed := false
+	for n, e := range events {
+		result := &results[n]
+		*result = Result{Source: e.Source, ID: e.ID, Status: Accepted}
+		data, bad := e.check(now)
+		if len(bad) > 0 {
+			result.Status, result.Err = Refused, bad.Err(refusal)
+			continue
+		}
+		p, err := catalogue.plan(e)
+		if err != nil && !confirmed {
+			// A refusal must not rest on a trigger that has changed.
+			if catalogue, err = i.shelf.confirm(ctx, catalogue); err != nil {
+				return nil, err
+			}
+			confirmed = true
+			p, err = catalogue.plan(e)
+		}
+		if err != nil {
+			result.Status, result.Err = Refused, err
+			continue
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, fmt.Errorf("make an event id: %w", err)
+		}
+		entries = append(entries, &entry{event: e, id: id, data: data, plan: p, result: result})
+	}
+	return entries, nil
+}
+
+// submit puts entries into the queue and waits for their transaction.
+func (i *Intake) submit(ctx context.Context, entries []*entry) error {
+	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	r := &request{entries: entries, done: make(chan struct{})}
+	if err := i.put(r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+	}
+	if r.taken.CompareAndSwap(false, true) {
+		return unavailable(fmt.Errorf("withdrawn from the queue: %w", ctx.Err()))
+	}
+	<-r.done
+	return r.err
+}
+
+func (i *Intake) put(r *request) error {
+	i.closing.RLock()
+	defer i.closing.RUnlock()
+	if i.closed {
+		return unavailable(errors.New("the intake is closed"))
+	}
+	n := int64(len(r.entries))
+	if i.waiting.Add(n) > int64(i.cfg.QueueEvents) {
+		i.waiting.Add(-n)
+		i.counts.throttled.Add(n)
+		return &problem.Error{Code: problem.Throttled, Message: "too many events are waiting", After: time.Second}
+	}
+	i.queue <- r
+	return nil
+}
+
+// commitUntilClosed is a committer. It ends when the queue is closed and empty.
+func (i *Intake) commitUntilClosed() {
+	for first := range i.queue {
+		var batch []*request
+		events := i.take(first, &batch)
+		for events < i.cfg.BatchEvents {
+			next, ok := i.poll()
+			if !ok {
+				break
+			}
+			events += i.take(next, &batch)
+		}
+		if len(batch) > 0 {
+			i.commit(batch)
+		}
+	}
+}
+
+// poll is the next waiting request; ok is false when none waits.
+func (i *Intake) poll() (r *request, ok bool) {
+	select {
+	case r, ok = <-i.queue:
+		return r, ok
+	default:
+		return nil, false
+	}
+}
+
+// take adds a request to the batch, unless its caller has withdrawn it, and
+// returns how many events came with it.
+func (i *Intake) take(r *request, batch *[]*request) int {
+	i.waiting.Add(-int64(len(r.entries)))
+	if !r.taken.CompareAndSwap(false, true) {
+		return 0
+	}
+	*batch = append(*batch, r)
+	return len(r.entries)
+}
+
+// commit commits a batch together. When the events themselves, and not the
+// database, are the trouble, each request is tried alone, so that one caller's
+// events cannot keep another's out.
+func (i *Intake) commit(batch []*request) {
+	var all []*entry
+	for _, r := range batch {
+		all = append(all, r.entries...)
+	}
+	err := i.transact(all)
+	for _, r := range batch {
+		r.err = err
+		if err != nil && len(batch) > 1 && !outage(err) {
+			if r.err = i.transact(r.entries); r.err != nil && outage(r.err) {
+				err = r.err // spare the others the wait
+			}
+		}
+		if r.err != nil {
+			r.err = unavailable(r.err)
+		}
+		close(r.done)
+	}
+}
+
+func (i *Intake) now() time.Time { return i.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+// Close takes no more events, commits those that wait, and returns when the
+// committers have ended. When ctx ends first, what is not yet committed is
+// given up (its callers are told so) and the error is ctx's.
+func (i *Intake) Close(ctx context.Context) error {
+	i.closing.Lock()
+	if !i.closed {
+		i.closed = true
+		close(i.queue)
+	}
+	i.closing.Unlock()
+	defer i.cancel()
+	drained := make(chan struct{})
+	go func() {
+		i.committers.Wait()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		i.cancel()
+		<-drained
+		return fmt.Errorf("close the intake: %w", ctx.Err())
+	}
+}
+
+// unavailable is the problem of events that Herald could not take, though
+// nothing is wrong with them.
+func unavailable(err error) error {
+	return &problem.Error{Code: problem.Unavailable, Message: "the events cannot be taken now", After: time.Second, Err: err}
+}
