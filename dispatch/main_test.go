@@ -207,6 +207,14 @@ func (b *bench) newWorker(name string, sender Sender, change ...func(*WorkerConf
 // one for each time it ran a job.
 func (b *bench) start(name string, w *Worker) <-chan *river.Event {
 	b.t.Helper()
+	events, stop := b.startUntil(name, w)
+	b.t.Cleanup(stop)
+	return events
+}
+
+// startUntil is start with an end of the test's choice.
+func (b *bench) startUntil(name string, w *Worker) (_ <-chan *river.Event, stop func()) {
+	b.t.Helper()
 	workers := river.NewWorkers()
 	w.AddTo(workers)
 	client, err := river.NewClient(riverpgxv5.New(b.pool), &river.Config{
@@ -225,15 +233,14 @@ func (b *bench) start(name string, w *Worker) <-chan *river.Event {
 	if err := client.Start(context.WithoutCancel(b.t.Context())); err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() {
+	return events, func() {
 		unsubscribe()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := client.StopAndCancel(ctx); err != nil {
 			b.t.Errorf("stop River: %v", err)
 		}
-	})
-	return events
+	}
 }
 
 // worked waits until jobs were run n times.

@@ -2,7 +2,6 @@ package email
 
 import (
 	"errors"
-	"fmt"
 	netmail "net/mail"
 	"net/url"
 	"strings"
@@ -18,7 +17,7 @@ import (
 const maxAddress = 254
 
 // compose writes the message for the wire: multipart/alternative where there
-// is HTML beside the text, quoted-printable, UTF-8. Its errors mean that the
+// is HTML beside the text, in UTF-8. Its errors mean that the
 // message itself cannot be sent.
 //
 // Whatever a subject, a name or an address contains, it stays inside its
@@ -30,7 +29,7 @@ func compose(m dispatch.Message, from netmail.Address, idDomain string) (*mail.M
 	if m.Content.HTML == "" && m.Content.Text == "" {
 		return nil, errors.New("the message is empty")
 	}
-	msg := mail.NewMsg(mail.WithNoDefaultUserAgent(), mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP))
+	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(&from)
 	msg.ToMailAddress(&netmail.Address{Name: oneLine(m.Name), Address: m.Address})
 	msg.Subject(oneLine(m.Content.Subject))
@@ -47,14 +46,30 @@ func compose(m dispatch.Message, from netmail.Address, idDomain string) (*mail.M
 	}
 	switch {
 	case m.Content.Text == "":
-		msg.SetBodyString(mail.TypeTextHTML, m.Content.HTML)
+		msg.SetBodyString(mail.TypeTextHTML, m.Content.HTML, encodingFor(m.Content.HTML))
 	default:
-		msg.SetBodyString(mail.TypeTextPlain, m.Content.Text)
+		msg.SetBodyString(mail.TypeTextPlain, m.Content.Text, encodingFor(m.Content.Text))
 		if m.Content.HTML != "" {
-			msg.AddAlternativeString(mail.TypeTextHTML, m.Content.HTML)
+			msg.AddAlternativeString(mail.TypeTextHTML, m.Content.HTML, encodingFor(m.Content.HTML))
 		}
 	}
 	return msg, nil
+}
+
+// encodingFor takes the shorter of the two encodings that any server passes
+// on: quoted-printable makes three bytes of one that is not ASCII, base64 four
+// of any three (RFC 2045, section 6).
+func encodingFor(text string) mail.PartOption {
+	high := 0
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			high++
+		}
+	}
+	if high > len(text)/6 {
+		return mail.WithPartEncoding(mail.EncodingB64)
+	}
+	return mail.WithPartEncoding(mail.EncodingQP)
 }
 
 // messageID is id-left@id-right (RFC 5322, section 3.6.4) of the same bytes
@@ -112,15 +127,3 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 	return strings.Join(strings.Fields(s), " ")
 }
-
-// needsUTF8 says whether the envelope cannot be written in ASCII, which only a
-// server with SMTPUTF8 takes (RFC 6531).
-func needsUTF8(m dispatch.Message) bool { return !isASCII(m.Address) }
-
-// senderOf is the From field of an account.
-func senderOf(a Account) netmail.Address {
-	return netmail.Address{Name: oneLine(a.FromName), Address: a.From}
-}
-
-// describe names a delivery in errors and logs, which hold no addresses.
-func describe(m dispatch.Message) string { return fmt.Sprintf("delivery %s", m.DeliveryID) }
