@@ -21,6 +21,10 @@ const (
 	maxEmailLocal = 64
 )
 
+// maxWritten is the most bytes an address is written with, before its domain
+// becomes ASCII.
+const maxWritten = 4 * maxEmail
+
 // maxPhone is the most characters a number may be written with; E.164 itself
 // has at most 15 digits.
 const maxPhone = 40
@@ -42,6 +46,10 @@ func Normalise(ch Channel, address, region string) (string, error) {
 
 // normalise is Normalise with the mistake as a field that has no path yet.
 func normalise(ch Channel, address, region string) (string, *problem.Field) {
+	// Before anything whose work grows faster than the text, as Punycode's does.
+	if len(address) > maxWritten {
+		return "", mistake("max_len", "an address is written with at most %d bytes", maxWritten)
+	}
 	// Full-width letters and digits are what a Chinese keyboard types.
 	address = strings.TrimSpace(width.Fold.String(address))
 	switch {
@@ -138,14 +146,21 @@ func normalisePhone(number, region string) (string, *problem.Field) {
 		}
 	}
 	parsed, err := phonenumbers.Parse(number, region)
-	if err != nil || !phonenumbers.IsValidNumber(parsed) {
-		return "", mistake("phone", "there is no such number: check its digits, or write it with + and the country code, such as +86 138 0013 8000")
+	if err != nil {
+		return "", noSuchNumber()
 	}
-	// Whoever registers such a number earns from every call made to it.
-	if phonenumbers.GetNumberType(parsed) == phonenumbers.PREMIUM_RATE {
+	switch phonenumbers.GetNumberType(parsed) {
+	case phonenumbers.UNKNOWN:
+		return "", noSuchNumber()
+	case phonenumbers.PREMIUM_RATE:
+		// Whoever registers such a number earns from every call made to it.
 		return "", mistake("premium", "premium-rate numbers are not called")
 	}
 	return phonenumbers.Format(parsed, phonenumbers.E164), nil
+}
+
+func noSuchNumber() *problem.Field {
+	return mistake("phone", "there is no such number: check its digits, or write it with + and the country code, such as +86 138 0013 8000")
 }
 
 // regionOf is the country that a locale names ("zh-CN": "CN"), or "" when it

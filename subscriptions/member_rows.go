@@ -10,14 +10,21 @@ import (
 	"herald/problem"
 )
 
-// memberColumns are what scanMember reads.
+// memberColumns are what a member is read from.
 const memberColumns = `id, account, customer_type, display_name, locale, time_zone,
 	coalesce(to_char(birthday, 'YYYY-MM-DD'), ''), attributes, created_at, updated_at`
 
+// destinations are where memberColumns are scanned to.
+func (m *Member) destinations() []any {
+	return []any{
+		&m.ID, &m.Account, &m.CustomerType, &m.DisplayName, &m.Locale, &m.TimeZone,
+		&m.Birthday, &m.Attributes, &m.CreatedAt, &m.UpdatedAt,
+	}
+}
+
 func scanMember(row pgx.CollectableRow) (Member, error) {
 	var m Member
-	err := row.Scan(&m.ID, &m.Account, &m.CustomerType, &m.DisplayName, &m.Locale, &m.TimeZone,
-		&m.Birthday, &m.Attributes, &m.CreatedAt, &m.UpdatedAt)
+	err := row.Scan(m.destinations()...)
 	m.CreatedAt, m.UpdatedAt = m.CreatedAt.UTC(), m.UpdatedAt.UTC()
 	return m, err
 }

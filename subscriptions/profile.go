@@ -43,6 +43,13 @@ type profile struct {
 	attributes   map[string]any
 }
 
+func profileOf(m Member) profile {
+	return profile{
+		customerType: m.CustomerType, displayName: m.DisplayName, locale: m.Locale,
+		timeZone: m.TimeZone, birthday: m.Birthday, attributes: m.Attributes,
+	}
+}
+
 // check normalises the profile in place, fills in the defaults, and notes what
 // is wrong. now decides which birthdays are still to come.
 func (p *profile) check(zones *zones, now time.Time, fields *problem.Fields) {
@@ -78,7 +85,7 @@ func (p *profile) checkLocale(fields *problem.Fields) {
 		p.locale = "en"
 	}
 	tag, err := language.Parse(p.locale)
-	if base, _ := tag.Base(); err != nil || len(p.locale) > maxLocale || base.String() == "und" {
+	if base, _, _ := tag.Raw(); err != nil || len(p.locale) > maxLocale || base.String() == "und" {
 		fields.Add("locale", "known", "must be a language as in BCP 47, such as en or zh-CN")
 		return
 	}

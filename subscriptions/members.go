@@ -1,0 +1,267 @@
+package subscriptions
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/problem"
+)
+
+// Members keeps who is registered.
+type Members struct {
+	pool      *pgxpool.Pool
+	passwords passwords
+	throttle  throttle
+	now       func() time.Time
+	zones     zones
+}
+
+// NewMembers keeps them in the database that pool leads to.
+func NewMembers(pool *pgxpool.Pool, passwords passwords, throttle throttle, now func() time.Time) *Members {
+	return &Members{pool: pool, passwords: passwords, throttle: throttle, now: now}
+}
+
+// Register makes a member with their contact points and consents, all or
+// nothing.
+//
+// Errors: Invalid with every mistake by field ("account", "password",
+// "birthday", "contacts[0].address", "consents[1].purpose" …); Conflict on the
+// field account when it is taken.
+func (s *Members) Register(ctx context.Context, r Registration) (Member, error) {
+	var fields problem.Fields
+	p := s.checkRegistration(&r, &fields)
+	if err := fields.Err("the registration has mistakes"); err != nil {
+		return Member{}, err
+	}
+	hash, err := s.hash(ctx, r.Password)
+	if err != nil {
+		return Member{}, err
+	}
+	now := s.now()
+	var m Member
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		m, err = insertMember(ctx, tx, now, r.Account, hash, p)
+		if err != nil {
+			return err
+		}
+		for _, c := range r.Contacts {
+			if _, err := insertContact(ctx, tx, now, m.ID, c); err != nil {
+				return err
+			}
+		}
+		return recordConsents(ctx, tx, now, m.ID, r.Consents)
+	})
+	if err != nil {
+		return Member{}, err
+	}
+	return m, nil
+}
+
+// hash is the hash of a password, or nil of none.
+func (s *Members) hash(ctx context.Context, password string) (*string, error) {
+	if password == "" {
+		return nil, nil
+	}
+	phc, err := s.passwords.Hash(ctx, password)
+	if err != nil {
+		return nil, fmt.Errorf("hash a member's password: %w", err)
+	}
+	return &phc, nil
+}
+
+// checkRegistration normalises r in place and returns its profile.
+func (s *Members) checkRegistration(r *Registration, fields *problem.Fields) profile {
+	r.Account = normaliseAccount(r.Account)
+	checkAccount(r.Account, fields)
+	if r.Password != "" {
+		checkPassword("password", r.Password, r.Account, fields)
+	}
+	p := profileOf(Member{
+		CustomerType: r.CustomerType, DisplayName: r.DisplayName, Locale: r.Locale,
+		TimeZone: r.TimeZone, Birthday: r.Birthday, Attributes: r.Attributes,
+	})
+	p.check(&s.zones, s.now(), fields)
+	r.Contacts = checkContacts(r.Contacts, regionOf(p.locale), fields)
+	checkConsents(r.Consents, fields)
+	return p
+}
+
+// checkContacts returns the contacts normalised.
+func checkContacts(contacts []NewContact, region string, fields *problem.Fields) []NewContact {
+	if len(contacts) > maxContacts {
+		fields.AddArgs("contacts", "max_items", map[string]any{"max": maxContacts}, "must be at most %d", maxContacts)
+		return nil
+	}
+	type key struct {
+		channel Channel
+		address string
+	}
+	seen := map[key]bool{}
+	normal := make([]NewContact, len(contacts))
+	for i, c := range contacts {
+		prefix := fmt.Sprintf("contacts[%d].", i)
+		if c.Region == "" {
+			c.Region = region
+		}
+		c.Address = checkAddress(prefix, c.Channel, c.Address, c.Region, fields)
+		k := key{c.Channel, c.Address}
+		if c.Address != "" && seen[k] {
+			fields.Add(prefix+"address", "duplicate", "is on the list already")
+		}
+		seen[k] = true
+		normal[i] = c
+	}
+	return normal
+}
+
+func insertMember(ctx context.Context, q Querier, at time.Time, account string, hash *string, p profile) (Member, error) {
+	rows, err := q.Query(ctx, `
+		INSERT INTO members (account, password_hash, customer_type, display_name, locale, time_zone,
+		                     birthday, attributes, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, '')::date, $8, $9, $9)
+		RETURNING `+memberColumns,
+		account, hash, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday, p.attributes, at)
+	if err == nil {
+		var m Member
+		if m, err = pgx.CollectExactlyOneRow(rows, scanMember); err == nil {
+			return m, nil
+		}
+	}
+	if violates(err, uniqueViolation) {
+		return Member{}, &problem.Error{
+			Code: problem.Conflict, Message: "this account is taken",
+			Fields: problem.Fields{{Path: "account", Rule: "taken", Message: "somebody has it already: choose another"}},
+		}
+	}
+	return Member{}, fmt.Errorf("insert a member: %w", err)
+}
+
+// Get is the member with an ID, or NotFound.
+func (s *Members) Get(ctx context.Context, id int64) (Member, error) {
+	return selectMember(ctx, s.pool, `id = $1`, id)
+}
+
+// ByAccount is the member with an account, in any case, or NotFound.
+func (s *Members) ByAccount(ctx context.Context, account string) (Member, error) {
+	return selectMember(ctx, s.pool, `account = $1`, storable(normaliseAccount(account), maxAccount+1))
+}
+
+// Find is a page of members in the order of their IDs.
+func (s *Members) Find(ctx context.Context, f MemberFilter) ([]Member, error) {
+	query := storable(strings.TrimSpace(f.Query), maxEmail)
+	where, args := `id > $1`, []any{f.After, pageSize(f.Limit)}
+	if query != "" {
+		where += ` AND id IN (
+			SELECT id FROM members WHERE account LIKE lower($3)
+			UNION SELECT id FROM members WHERE lower(display_name) LIKE lower($3)
+			UNION SELECT member_id FROM contact_points WHERE channel = ANY($4) AND address = $5)`
+		args = append(args, likePrefix(query), Channels, sought(query))
+	}
+	rows, err := s.pool.Query(ctx, `SELECT `+memberColumns+` FROM members WHERE `+where+` ORDER BY id LIMIT $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("find members: %w", err)
+	}
+	members, err := pgx.CollectRows(rows, scanMember)
+	if err != nil {
+		return nil, fmt.Errorf("find members: %w", err)
+	}
+	return members, nil
+}
+
+// likePrefix is the LIKE pattern of what begins with text.
+func likePrefix(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+}
+
+// Count is how many members there are.
+func (s *Members) Count(ctx context.Context) (int64, error) {
+	var n int64
+	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM members`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count members: %w", err)
+	}
+	return n, nil
+}
+
+// Update changes a member's profile. Errors: Invalid with every mistake by
+// field; NotFound.
+func (s *Members) Update(ctx context.Context, id int64, c MemberChange) (Member, error) {
+	var m Member
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var err error
+		if m, err = selectMember(ctx, tx, `id = $1 FOR UPDATE`, id); err != nil {
+			return err
+		}
+		p := c.applied(m)
+		var fields problem.Fields
+		p.check(&s.zones, s.now(), &fields)
+		if err := fields.Err("the change has mistakes"); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `
+			UPDATE members
+			SET customer_type = $2, display_name = $3, locale = $4, time_zone = $5,
+			    birthday = nullif($6, '')::date, attributes = $7, updated_at = $8
+			WHERE id = $1
+			RETURNING `+memberColumns,
+			id, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday, p.attributes, s.now())
+		if err == nil {
+			m, err = pgx.CollectExactlyOneRow(rows, scanMember)
+		}
+		if err != nil {
+			return fmt.Errorf("update member %d: %w", id, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return Member{}, err
+	}
+	return m, nil
+}
+
+// applied is the profile that a change makes of a member's.
+func (c MemberChange) applied(m Member) profile {
+	p := profileOf(m)
+	set(&p.customerType, c.CustomerType)
+	set(&p.displayName, c.DisplayName)
+	set(&p.locale, c.Locale)
+	set(&p.timeZone, c.TimeZone)
+	set(&p.birthday, c.Birthday)
+	p.attributes = maps.Clone(m.Attributes)
+	for name, value := range c.Attributes {
+		switch {
+		case value == nil:
+			delete(p.attributes, name)
+		case p.attributes == nil:
+			p.attributes = map[string]any{name: value}
+		default:
+			p.attributes[name] = value
+		}
+	}
+	return p
+}
+
+// set changes what is to be changed.
+func set(field, to *string) {
+	if to != nil {
+		*field = *to
+	}
+}
+
+// passwords is what *access.Passwords does.
+type passwords interface {
+	Hash(ctx context.Context, clear string) (phc string, err error)
+	Verify(ctx context.Context, phc, clear string) (bool, error)
+}
+
+// throttle is what *access.Throttle does.
+type throttle interface {
+	Check(ctx context.Context, subjects ...string) error
+	Fail(ctx context.Context, subjects ...string) error
+	Clear(ctx context.Context, subjects ...string) error
+}
