@@ -47,7 +47,7 @@ func (r Reach) Choose(ch Channel, p Purpose) (ContactPoint, Refusal) {
 		if c.Channel != ch {
 			continue
 		}
-		if !r.agreed(ch, p) {
+		if !r.Agreed(ch, p) {
 			return ContactPoint{}, NoConsent
 		}
 		why, final := r.obstacle(c, p)
@@ -64,8 +64,8 @@ func (r Reach) Choose(ch Channel, p Purpose) (ContactPoint, Refusal) {
 	return ContactPoint{}, refusal
 }
 
-// agreed applies the rule of consent: opt-out for transactional, opt-in for the rest.
-func (r Reach) agreed(ch Channel, p Purpose) bool {
+// Agreed applies the rule of consent: opt-out for transactional, opt-in for the rest.
+func (r Reach) Agreed(ch Channel, p Purpose) bool {
 	for _, c := range r.Consents {
 		if c.Channel == ch && c.Purpose == p {
 			return c.Granted
