@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"herald/access"
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// origin is how histories name what came in by the API.
+const origin = "api"
+
+// NewMember is a member as they are registered.
+type NewMember struct {
+	Account      string         `json:"account" required:"true" doc:"What the member signs in with; kept in lower case, never changes." example:"wei"`
+	Password     string         `json:"password,omitempty" doc:"The query password; none: the member sets one later." writeOnly:"true"`
+	CustomerType string         `json:"customer_type,omitempty" enum:"person,company" default:"person"`
+	DisplayName  string         `json:"display_name,omitempty" example:"Wei Zhang"`
+	Locale       string         `json:"locale,omitempty" doc:"BCP 47." default:"en" example:"zh-CN"`
+	TimeZone     string         `json:"time_zone,omitempty" doc:"IANA name." default:"UTC" example:"Asia/Shanghai"`
+	Birthday     string         `json:"birthday,omitempty" format:"date" example:"1990-02-28"`
+	Attributes   map[string]any `json:"attributes,omitempty" doc:"Whatever the company knows of the member: JSON of any types."`
+	Contacts     []NewContact   `json:"contacts,omitempty" doc:"The first of each channel is the one used."`
+	Consents     []NewConsent   `json:"consents,omitempty"`
+}
+
+// MemberPatch is what may be changed of a member; what is absent stays.
+type MemberPatch struct {
+	CustomerType *string        `json:"customer_type,omitempty" enum:"person,company"`
+	DisplayName  *string        `json:"display_name,omitempty"`
+	Locale       *string        `json:"locale,omitempty"`
+	TimeZone     *string        `json:"time_zone,omitempty"`
+	Birthday     *string        `json:"birthday,omitempty" doc:"Empty: no longer told."`
+	Attributes   map[string]any `json:"attributes,omitempty" doc:"Merged into those there are, by name; null takes one away."`
+}
+
+// Member is a member with the ways to reach them.
+type Member struct {
+	subscriptions.Member
+	Contacts []subscriptions.ContactPoint `json:"contacts" nullable:"false"`
+}
+
+func (a *API) addMembers() {
+	add(a, operation{
+		id: "register-member", method: http.MethodPost, path: "/members", tag: tagMembers, scope: access.MembersWrite,
+		summary: "Register a member", status: http.StatusCreated, errors: []int{http.StatusConflict},
+		description: "Creates the profile, the contact points and the consents in one. Give an Idempotency-Key, so that a repetition after a lost answer is no conflict.",
+	}, a.registerMember)
+	add(a, operation{
+		id: "list-members", method: http.MethodGet, path: "/members", tag: tagMembers, scope: access.MembersRead,
+		summary: "Find members", description: "In the order of registration. `account` finds the one with exactly that account.",
+	}, a.listMembers)
+	add(a, operation{
+		id: "get-member", method: http.MethodGet, path: "/members/{id}", tag: tagMembers, scope: access.MembersRead,
+		summary: "Read a member",
+	}, a.getMember)
+	add(a, operation{
+		id: "change-member", method: http.MethodPatch, path: "/members/{id}", tag: tagMembers, scope: access.MembersWrite,
+		summary: "Change a member",
+	}, a.changeMember)
+}
+
+func (a *API) registerMember(ctx context.Context, in *struct{ Body NewMember }) (*created[Member], error) {
+	b := in.Body
+	member, err := a.cfg.Members.Register(ctx, subscriptions.Registration{
+		Account: b.Account, Password: b.Password, CustomerType: b.CustomerType, DisplayName: b.DisplayName,
+		Locale: b.Locale, TimeZone: b.TimeZone, Birthday: b.Birthday, Attributes: b.Attributes,
+		Contacts: contactsOf(b.Contacts), Consents: consentsOf(b.Consents, callerOf(ctx)), Origin: origin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	full, err := a.withContacts(ctx, member)
+	return &created[Member]{Location: root + "/members/" + strconv.FormatInt(member.ID, 10), Body: full}, err
+}
+
+func (a *API) listMembers(ctx context.Context, in *struct {
+	pageInput
+	Query   string `query:"query" maxLength:"200" doc:"The beginning of an account or a display name, or a whole address."`
+	Account string `query:"account" maxLength:"200" doc:"Exactly this account."`
+},
+) (*out[Page[subscriptions.Member]], error) {
+	if in.Account != "" {
+		member, err := a.cfg.Members.ByAccount(ctx, in.Account)
+		if problem.CodeOf(err) == problem.NotFound {
+			return whole([]subscriptions.Member{}, nil)
+		}
+		return whole([]subscriptions.Member{member}, err)
+	}
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.cfg.Members.Find(ctx, subscriptions.MemberFilter{Query: in.Query, After: after, Limit: in.Limit + 1})
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(list, in.Limit, func(m subscriptions.Member) string { return idCursor(m.ID) }), nil
+}
+
+func (a *API) getMember(ctx context.Context, in *one) (*out[Member], error) {
+	member, err := a.cfg.Members.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return body(a.withContacts(ctx, member))
+}
+
+func (a *API) changeMember(ctx context.Context, in *struct {
+	one
+	Body MemberPatch
+},
+) (*out[Member], error) {
+	b := in.Body
+	member, err := a.cfg.Members.Update(ctx, in.ID, subscriptions.MemberChange{
+		CustomerType: b.CustomerType, DisplayName: b.DisplayName, Locale: b.Locale,
+		TimeZone: b.TimeZone, Birthday: b.Birthday, Attributes: b.Attributes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return body(a.withContacts(ctx, member))
+}
+
+func (a *API) withContacts(ctx context.Context, member subscriptions.Member) (Member, error) {
+	contacts, err := a.cfg.Contacts.ForMember(ctx, member.ID)
+	if contacts == nil {
+		contacts = []subscriptions.ContactPoint{}
+	}
+	return Member{Member: member, Contacts: contacts}, err
+}
