@@ -10,20 +10,21 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/access"
 	"herald/problem"
 )
 
 // Members keeps who is registered.
 type Members struct {
 	pool      *pgxpool.Pool
-	passwords passwords
-	throttle  throttle
+	passwords *access.Passwords
+	throttle  *access.Throttle
 	now       func() time.Time
 	zones     zones
 }
 
 // NewMembers keeps them in the database that pool leads to.
-func NewMembers(pool *pgxpool.Pool, passwords passwords, throttle throttle, now func() time.Time) *Members {
+func NewMembers(pool *pgxpool.Pool, passwords *access.Passwords, throttle *access.Throttle, now func() time.Time) *Members {
 	return &Members{pool: pool, passwords: passwords, throttle: throttle, now: now}
 }
 
@@ -251,17 +252,4 @@ func set(field, to *string) {
 	if to != nil {
 		*field = *to
 	}
-}
-
-// passwords is what *access.Passwords does.
-type passwords interface {
-	Hash(ctx context.Context, clear string) (phc string, err error)
-	Verify(ctx context.Context, phc, clear string) (bool, error)
-}
-
-// throttle is what *access.Throttle does.
-type throttle interface {
-	Check(ctx context.Context, subjects ...string) error
-	Fail(ctx context.Context, subjects ...string) error
-	Clear(ctx context.Context, subjects ...string) error
 }

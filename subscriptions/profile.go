@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
+	"golang.org/x/text/secure/precis"
 
 	"herald/problem"
 )
@@ -214,7 +215,7 @@ func checkPassword(path, password, account string, fields *problem.Fields) {
 		fields.AddArgs(path, "min_len", map[string]any{"min": minPassword}, "must have at least %d characters: a few words in a row are easy to remember", minPassword)
 	case n > maxPassword:
 		fields.AddArgs(path, "max_len", map[string]any{"max": maxPassword}, "must have at most %d characters", maxPassword)
-	case !printable(password):
+	case !hashable(password):
 		fields.Add(path, "charset", "must not hold tabs, line ends or other characters that cannot be seen")
 	case distinctRunes(password) < 4:
 		fields.Add(path, "common", "must have at least 4 different characters")
@@ -223,6 +224,13 @@ func checkPassword(path, password, account string, fields *problem.Fields) {
 	case commonPassword(password):
 		fields.Add(path, "common", "is one of the first that anybody would guess: choose another")
 	}
+}
+
+// hashable reports whether the rules by which passwords are compared (RFC 8265,
+// section 4.2, see access.Passwords) allow this one.
+func hashable(password string) bool {
+	_, err := precis.OpaqueString.String(password)
+	return err == nil
 }
 
 func distinctRunes(s string) int {

@@ -19,25 +19,25 @@ import (
 func (s *Members) Authenticate(ctx context.Context, account, password, remote string) (Member, error) {
 	account = storable(normaliseAccount(account), maxAccount+1)
 	own, address := "member:"+account, "address:"+remote
-	if err := s.throttle.Check(ctx, own, address); err != nil {
+	if err := s.throttle.Try(ctx, own, address); err != nil {
 		return Member{}, err
 	}
 	id, hash, err := s.passwordOf(ctx, `account = $1`, account)
 	if err != nil && problem.CodeOf(err) != problem.NotFound {
 		return Member{}, err
 	}
-	right, err := s.passwords.Verify(ctx, hash, password)
+	right, err := s.passwords.Verify(ctx, hash, password) // hash is empty for an account nobody has
 	if err != nil {
 		return Member{}, fmt.Errorf("verify a member's password: %w", err)
 	}
 	if !right {
-		if err := s.throttle.Fail(ctx, own, address); err != nil {
-			return Member{}, err
-		}
 		return Member{}, problem.New(problem.Unauthorized, "the account or the password is wrong")
 	}
 	// Not the address: one good account must not buy more guesses at others.
 	if err := s.throttle.Clear(ctx, own); err != nil {
+		return Member{}, err
+	}
+	if err := s.throttle.Forgive(ctx, address); err != nil {
 		return Member{}, err
 	}
 	return s.Get(ctx, id)
@@ -102,7 +102,7 @@ func (s *Members) checkOld(ctx context.Context, m Member, hash, old string) erro
 		return nil
 	}
 	subject := "member:" + m.Account
-	if err := s.throttle.Check(ctx, subject); err != nil {
+	if err := s.throttle.Try(ctx, subject); err != nil {
 		return err
 	}
 	right, err := s.passwords.Verify(ctx, hash, old)
@@ -110,10 +110,7 @@ func (s *Members) checkOld(ctx context.Context, m Member, hash, old string) erro
 		return fmt.Errorf("verify the password of member %d: %w", m.ID, err)
 	}
 	if right {
-		return nil
-	}
-	if err := s.throttle.Fail(ctx, subject); err != nil {
-		return err
+		return s.throttle.Clear(ctx, subject)
 	}
 	return problem.Fields{{Path: "old_password", Rule: "wrong", Message: "is not the password in force"}}.Err("the password is not changed")
 }
