@@ -15,6 +15,24 @@ const (
 	AdminRole    Role = "admin"    // also operators, keys and triggers
 )
 
+// Includes reports whether r may do all that other may. A role that is none of
+// the three includes nothing, and nothing includes it.
+func (r Role) Includes(other Role) bool {
+	return other.rank() > 0 && r.rank() >= other.rank()
+}
+
+func (r Role) rank() int {
+	switch r {
+	case OperatorRole:
+		return 1
+	case MarketerRole:
+		return 2
+	case AdminRole:
+		return 3
+	}
+	return 0
+}
+
 // Operator is somebody who signs in to the console.
 type Operator struct {
 	ID         int64

@@ -27,6 +27,7 @@ CREATE TABLE sign_in_failures (
     failures   integer NOT NULL,
     last_at    timestamptz NOT NULL
 );
+CREATE INDEX sign_in_failures_last ON sign_in_failures (last_at);
 
 -- The layout that alexedwards/scs expects.
 CREATE TABLE sessions (

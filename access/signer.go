@@ -1,0 +1,68 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"herald/problem"
+)
+
+// minSecret is the least length of a signer's secret in bytes: that of the
+// hash, as RFC 2104, section 3, asks.
+const minSecret = sha256.Size
+
+// Signer makes tokens that only Herald can make, for links that work without
+// signing in. A token shows its value to everybody who has it.
+type Signer struct{ secret []byte }
+
+// NewSigner signs with a secret of at least 32 random bytes. All nodes need
+// the same one; another makes all earlier tokens void.
+func NewSigner(secret []byte) (*Signer, error) {
+	if len(secret) < minSecret {
+		return nil, fmt.Errorf("the signing secret has %d bytes, and needs at least %d", len(secret), minSecret)
+	}
+	return &Signer{secret: append([]byte(nil), secret...)}, nil
+}
+
+// Sign makes a token of a value: "value.mac", both in unpadded base64url, so
+// that it can stand in a URL as it is. It counts for its purpose only
+// ("unsubscribe"): each has a key of its own.
+func (s *Signer) Sign(purpose, value string) (token string) {
+	return tokenText.EncodeToString([]byte(value)) + "." + tokenText.EncodeToString(s.mac(purpose, value))
+}
+
+// Verify is the value of a token that Sign made for the purpose. The error is
+// NotFound for anything else.
+func (s *Signer) Verify(purpose, token string) (value string, err error) {
+	bad := problem.New(problem.NotFound, "this link is not valid: a part of it is missing or was changed")
+	text, sum, ok := strings.Cut(token, ".")
+	if !ok {
+		return "", bad
+	}
+	decoded, err := tokenText.DecodeString(text)
+	if err != nil {
+		return "", bad
+	}
+	mac, err := tokenText.DecodeString(sum)
+	if err != nil || !hmac.Equal(mac, s.mac(purpose, string(decoded))) {
+		return "", bad
+	}
+	return string(decoded), nil
+}
+
+// tokenText is strict: no two tokens mean the same.
+var tokenText = base64.RawURLEncoding.Strict()
+
+// mac is keyed by the purpose's own key, which the secret gives.
+func (s *Signer) mac(purpose, value string) []byte {
+	return hmacSHA256(hmacSHA256(s.secret, "herald "+purpose), value)
+}
+
+func hmacSHA256(key []byte, message string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(message))
+	return mac.Sum(nil)
+}
