@@ -20,15 +20,14 @@ import (
 // What a definition may hold.
 const (
 	maxEventAttributes = 50
-	maxParams     = 20
-	maxOptions    = 100
-	maxTitle      = 100  // characters
-	maxHelp       = 500  // characters; of a summary's source too
-	maxEventType  = 200  // bytes
-	maxTextLen    = 500  // the highest max_len: what an index entry surely holds
-	maxCondition  = 4000 // bytes
-	maxCoolDown   = 366 * 24 * time.Hour
-	maxExpiry     = 31 * 24 * time.Hour
+	maxParams          = 20
+	maxOptions         = 100
+	maxTitle           = 100 // characters
+	maxHelp            = 500 // characters; of a summary's source too
+	maxEventType       = 200 // bytes
+	maxTextLen         = 500 // the highest max_len: what an index entry surely holds
+	maxCoolDown        = 366 * 24 * time.Hour
+	maxExpiry          = 31 * 24 * time.Hour
 )
 
 var (
@@ -223,10 +222,6 @@ func checkLadder(ladder []Channel, bad *problem.Fields) {
 }
 
 func (d *definition) condition(t Trigger) {
-	if len(t.Condition) > maxCondition {
-		d.bad.AddArgs("condition", "max_len", map[string]any{"max_len": maxCondition}, "must be at most %d characters", maxCondition)
-		return
-	}
 	_, err := t.Compile()
 	if err == nil {
 		return
