@@ -49,12 +49,14 @@ func newAccount(dying context.Context, cfg Account, logger *slog.Logger) (*accou
 	}
 	pool, err := puddle.NewPool(&puddle.Config[*session]{
 		MaxSize: int32(cfg.MaxSessions), // at most 1000
-		Constructor: func(context.Context) (*session, error) {
-			ctx, cancel := context.WithTimeout(dying, cfg.Timeout)
+		Constructor: func(ctx context.Context) (*session, error) {
+			ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 			defer cancel()
+			defer context.AfterFunc(dying, cancel)()
 			return dial(ctx, cfg, a.tls)
 		},
 		Destructor: func(s *session) {
+			s.broken = s.broken || dying.Err() != nil
 			if err := s.close(); err != nil {
 				a.logger.Debug("a connection did not close well", "error", err)
 			}
@@ -87,7 +89,7 @@ func (a *account) send(ctx context.Context, m dispatch.Message, idDomain string)
 			return dispatch.Receipt{}, err
 		}
 		s := resource.Value()
-		rested := s.used > 0
+		rested := s.used > 0 || time.Since(resource.CreationTime()) > time.Second
 		text, failure := s.hand(ctx, a.Timeout, a.From, m.Address, msg)
 		if s.broken {
 			resource.Destroy()

@@ -24,7 +24,7 @@ const (
 	DropAfterData  FaultKind = "drop_after_data"  // it breaks after the mail, before the answer; the mail is not kept
 	Doubt          FaultKind = "doubt"            // the mail is kept, and the connection breaks before the answer
 	RefuseData     FaultKind = "refuse_data"      // the mail is read and refused: Code 4xx or 5xx
-	Delay          FaultKind = "delay"            // the answer to the mail comes after Delay
+	Delay          FaultKind = "delay"            // the mail is kept, and the answer comes after Delay
 )
 
 // Fault makes the server fail for some recipients.

@@ -73,13 +73,9 @@ func (s *session) Data(r io.Reader) error {
 		return reply(fault)
 	case DropAfterData:
 		return s.drop()
-	case Delay:
-		if !s.server.pause(time.Duration(fault.Delay)) {
-			return s.drop()
-		}
 	}
 	s.server.inbox.add(parse(s.from, s.to, raw, s.server.cfg.Now()))
-	if fault.Kind == Doubt {
+	if fault.Kind == Doubt || fault.Kind == Delay && !s.server.pause(time.Duration(fault.Delay)) {
 		return s.drop()
 	}
 	return nil

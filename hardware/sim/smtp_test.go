@@ -204,6 +204,9 @@ func TestCloseEndsDelaysAndConnections(t *testing.T) {
 		_, err := talk(addr, "wei@example.com")
 		sent <- err
 	}()
+	if err := s.WaitForCount(within(t, 10*time.Second), 1); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
