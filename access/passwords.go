@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/secure/precis"
@@ -38,8 +39,8 @@ const (
 	maxBytes  = 64 // of salt and of hash
 )
 
-// Passwords hashes and verifies passwords. Each hash takes 19 MiB and some 20
-// ms of a processor, so only so many are made at a time; the others wait.
+// Passwords hashes and verifies passwords. Each hash takes 19 MiB and some
+// 30 ms of a processor, so only so many are made at a time; the others wait.
 type Passwords struct {
 	cost cost
 	// slots has a place for each hash that may be under way.
@@ -61,8 +62,8 @@ func NewPasswords(parallel int) *Passwords {
 // control characters) is Invalid. How long or good it must be is the caller's
 // to say. The other error is ctx's, when no slot comes free.
 func (p *Passwords) Hash(ctx context.Context, clear string) (phc string, err error) {
-	prepared, err := precis.OpaqueString.String(clear)
-	if err != nil {
+	prepared, usable := prepare(clear)
+	if !usable {
 		var f problem.Fields
 		f.Add("password", "charset", "may not be empty or hold control characters")
 		return "", f.Err("this password cannot be used")
@@ -92,13 +93,19 @@ func (p *Passwords) Verify(ctx context.Context, phc, clear string) (bool, error)
 			return false, err
 		}
 	}
-	prepared, unusable := precis.OpaqueString.String(clear)
+	prepared, usable := prepare(clear)
 	sum, err := p.sum(ctx, prepared, h, uint32(len(h.sum)))
 	if err != nil {
 		return false, err
 	}
 	same := subtle.ConstantTimeCompare(sum, h.sum) == 1
-	return same && !nobody && unusable == nil, nil
+	return same && usable && !nobody, nil
+}
+
+// prepare writes a password as it is hashed.
+func prepare(clear string) (prepared string, usable bool) {
+	prepared, err := precis.OpaqueString.String(clear)
+	return prepared, err == nil && utf8.ValidString(clear)
 }
 
 // sum hashes in a slot of its own.
