@@ -48,6 +48,14 @@ func (l *Locale) Money(v any, currency string) string {
 	return sign + currency + "\u00a0" + s
 }
 
+// Symbol is the sign of a currency, or its code where it has none.
+func (l *Locale) Symbol(currency string) string {
+	if symbol, ok := symbols[currency]; ok {
+		return symbol
+	}
+	return currency
+}
+
 // IsCurrency reports whether a unit is a currency: three capital letters.
 func IsCurrency(unit string) bool {
 	return len(unit) == 3 && strings.ToUpper(unit) == unit && strings.IndexFunc(unit, func(r rune) bool { return r < 'A' || r > 'Z' }) < 0

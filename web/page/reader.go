@@ -104,10 +104,16 @@ func (r Reader) told(at any, in func(time.Time) string) template.HTML {
 		t.UTC().Format(time.RFC3339), template.HTMLEscapeString(r.Exact(t)), template.HTMLEscapeString(in(t))))
 }
 
-// zoneOr is a zone by its IANA name, or UTC where there is none such.
-func zoneOr(name string) *time.Location {
-	if zone, err := time.LoadLocation(name); err == nil && name != "Local" {
-		return zone
+// Zone is a zone by its IANA name.
+func Zone(name string) (*time.Location, bool) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" { // Local is whatever this machine is set to
+		return time.UTC, false
 	}
-	return time.UTC
+	return zone, true
+}
+
+func zoneOr(name string) *time.Location {
+	zone, _ := Zone(name)
+	return zone
 }

@@ -165,7 +165,7 @@ type Problem struct {
 
 // fail is the one place where an error becomes a page.
 func (s *Site) fail(v *Visit, err error) {
-	status := statusOf(err)
+	status := Status(err)
 	shown := Problem{Code: problem.CodeOf(err), Status: status, RequestID: v.RequestID}
 	var p *problem.Error
 	switch {
@@ -189,8 +189,8 @@ func (s *Site) fail(v *Visit, err error) {
 	}
 }
 
-// statusOf is the HTTP status of an error.
-func statusOf(err error) int {
+// Status is the HTTP status of an error.
+func Status(err error) int {
 	switch problem.CodeOf(err) {
 	case problem.Invalid:
 		return http.StatusUnprocessableEntity

@@ -38,8 +38,8 @@ type Told struct {
 	Detail map[string]any // for operators
 }
 
-// Tell words the course of a notification, in order of time.
-func (r Reader) Tell(c Course) []Told {
+// Narrate words the course of a notification, in order of time.
+func (r Reader) Narrate(c Course) []Told {
 	addresses := map[string]string{}
 	for _, d := range c.Timeline.Deliveries {
 		addresses[d.ID.String()] = d.Address

@@ -33,6 +33,9 @@ type Visit struct {
 // Context is the request's.
 func (v *Visit) Context() context.Context { return v.R.Context() }
 
+// In is the locale for a BCP 47 tag, the nearest there is.
+func (v *Visit) In(tag string) *Locale { return v.site.catalogue.In(tag) }
+
 // Remote is the address the request came from, by which sign-ins are limited.
 func (v *Visit) Remote() string {
 	host, _, err := net.SplitHostPort(v.R.RemoteAddr)
@@ -67,7 +70,7 @@ func (v *Visit) Again(err error, form *Form, name string, data any) error {
 	if err := form.Blame(err); err != nil {
 		return err
 	}
-	return v.ShowStatus(statusOf(err), name, data)
+	return v.ShowStatus(Status(err), name, data)
 }
 
 // ShowStatus answers with a page and a status.
