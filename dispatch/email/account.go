@@ -35,7 +35,7 @@ type account struct {
 func newAccount(dying context.Context, cfg Account, logger *slog.Logger) (*account, error) {
 	a := &account{
 		Account: cfg,
-		from:    mail.Address{Name: oneLine(cfg.FromName), Address: cfg.From},
+		from:    mail.Address{Name: displayName(cfg.FromName), Address: cfg.From},
 		tls:     &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12},
 		logger:  logger.With("account", cfg.Name),
 	}

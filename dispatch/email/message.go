@@ -31,7 +31,7 @@ func compose(m dispatch.Message, from netmail.Address, idDomain string) (*mail.M
 	}
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(&from)
-	msg.ToMailAddress(&netmail.Address{Name: oneLine(m.Name), Address: m.Address})
+	msg.ToMailAddress(&netmail.Address{Name: displayName(m.Name), Address: m.Address})
 	msg.Subject(oneLine(m.Content.Subject))
 	msg.SetDate()
 	id, err := messageID(m.WireID, idDomain)
@@ -115,6 +115,16 @@ func checkAddress(address string) error {
 		return errors.New("the address has characters that no mail server takes")
 	}
 	return nil
+}
+
+// displayName is a name that stands before an address. net/mail leaves a
+// backslash in the encoded words of a name as it is, where RFC 2047, section 5
+// (3), forbids it and readers stumble; its wide twin reads the same.
+func displayName(s string) string {
+	if s = oneLine(s); isASCII(s) {
+		return s
+	}
+	return strings.ReplaceAll(s, `\`, "＼")
 }
 
 // oneLine is s without control characters and line separators.

@@ -33,11 +33,14 @@ var _ dispatch.Sender = (*Sender)(nil)
 // New checks cfg (problem.Invalid names the mistakes) and starts to keep the
 // accounts' sessions. It does not wait for a server: mail that comes while
 // none can be reached fails as transient. logger hears of accounts that go and
-// come; it is told no addresses.
+// come, never of addresses; nil: nobody does.
 func New(cfg Config, logger *slog.Logger) (*Sender, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Sender{idDomain: cfg.MessageIDDomain}
 	s.dying, s.die = context.WithCancel(context.Background())
