@@ -373,6 +373,19 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestFoldersAboveTheDataAreMadeToBePassed(t *testing.T) {
+	above := pgtest.DataDir(t)
+	if err := os.Chmod(above, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	db, _ := open(t, filepath.Join(above, "herald", "postgres"))
+	defer closeDB(t, db)
+	info, err := os.Stat(filepath.Join(above, "herald", "postgres"))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the server's folder is %v (%v), want it closed to others", info.Mode(), err)
+	}
+}
+
 func TestOpenGivesUpWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -62,7 +62,8 @@ func (a account) prepare(l layout, i installation) error {
 		return err
 	}
 	for _, dir := range []string{l.dir, l.sockets} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		// Folders above it that are made now must let the account through.
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make the database's folder: %w", err)
 		}
 		if err := a.take(dir); err != nil {
