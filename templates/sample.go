@@ -14,16 +14,15 @@ package templates
 func Sample() map[string]any {
 	return map[string]any{
 		"event": map[string]any{
-			"product": "teapot-3", "name": "Teapot, three cups", "category": "tea",
-			"price": 45.0, "previous_price": 59.0, "currency": "EUR", "stock": 12.0, "quantity": 12.0,
+			"product": "teapot-3", "name": "Teapot, three cups", "category": "home", "brand": "Yixing",
+			"price": 45.0, "previous_price": 59.0, "currency": "EUR", "stock": 12.0, "previous_stock": 0.0,
 			"order": "A-1042", "status": "shipped", "carrier": "Post", "tracking": "RR123456789CN",
 			"items": 3.0, "total": 129.5, "account": "wei", "balance": 8.2,
-			"title": "A week of tea", "text": "20 % off all teapots.", "code": "TEA20",
-			"url": "https://shop.example/teapot-3", "until": "2026-06-30T18:00:00Z",
+			"promotion": "tea-week", "title": "A week of tea", "text": "20 % off all teapots.", "code": "TEA20",
+			"until": "2026-06-30T18:00:00Z",
 		},
 		"param": map[string]any{
-			"product": "teapot-3", "target": 49.0, "category": "tea", "order": "A-1042",
-			"below": 10.0, "threshold": 10.0, "currency": "EUR",
+			"product": "teapot-3", "target": 49.0, "below": 10.0, "categories": []any{"home"},
 		},
 		"member":  map[string]any{"account": "wei", "name": "Wei", "locale": "en"},
 		"trigger": map[string]any{"name": "price_drop", "title": "Price drop"},
