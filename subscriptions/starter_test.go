@@ -65,7 +65,9 @@ func TestStarterSpeaksBothLanguagesEverywhere(t *testing.T) {
 			if en == "" || zh == "" || len(text) != 2 {
 				t.Errorf("%s is %v, want both languages", path, text)
 			}
-			han := func(s string) bool { return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) }) }
+			han := func(s string) bool {
+				return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+			}
 			if han(en) || !han(zh) {
 				t.Errorf("%s has its languages mixed up: %v", path, text)
 			}
