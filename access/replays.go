@@ -100,7 +100,7 @@ func (r *Replays) earlier(ctx context.Context, a Attempt) (*Answer, error) {
 		return nil, fmt.Errorf("read an earlier answer: %w", err)
 	case !bytes.Equal(fingerprint, a.Fingerprint):
 		var f problem.Fields
-		f.Add("Idempotency-Key", "reused", "was used for another request: take a new one")
+		f.Add("header.Idempotency-Key", "reused", "was used for another request: take a new one")
 		return nil, f.Err("the key of this request belongs to another")
 	case status == nil:
 		return nil, underWay()

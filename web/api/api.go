@@ -40,12 +40,12 @@ type Config struct {
 
 	Version string // Herald's, for the description of the API
 
-	MaxBody     int64         // 1 MiB: the largest body in bytes, but for bulk
-	MaxBulkBody int64         // 64 × MaxBody: the largest body of one event a line
-	MaxBulk     int           // 100,000: events in one bulk request
-	Chunk       int           // 500: events of a bulk request handed on at once
-	ReadTimeout time.Duration // 15 s: for a body, of bulk for each chunk
-	Events      eventform.Limits
+	MaxBody     int64            // 1 MiB: the largest body in bytes, but for bulk
+	MaxBulkBody int64            // 64 × MaxBody: the largest body of one event a line
+	MaxBulk     int              // 100,000: events in one bulk request
+	Chunk       int              // 500: events of a bulk request handed on at once
+	ReadTimeout time.Duration    // 15 s: for a body, of bulk for each chunk
+	Events      eventform.Limits // eventform.Defaults
 
 	RequestsPerSecond float64 // 200: of one API key, over time
 	Burst             int     // 2 × RequestsPerSecond: of one API key at once
@@ -68,7 +68,12 @@ func (c Config) withDefaults() (Config, error) {
 	orElse(&c.MaxBulk, 100_000)
 	orElse(&c.Chunk, 500)
 	orElse(&c.ReadTimeout, 15*time.Second)
-	orElse(&c.Events, eventform.Defaults())
+	limits := eventform.Defaults()
+	orElse(&c.Events.Depth, limits.Depth)
+	orElse(&c.Events.Batch, limits.Batch)
+	orElse(&c.Events.LineBytes, limits.LineBytes)
+	orElse(&c.Events.IDBytes, limits.IDBytes)
+	orElse(&c.Events.SourceBytes, limits.SourceBytes)
 	orElse(&c.RequestsPerSecond, 200)
 	orElse(&c.Burst, int(2*c.RequestsPerSecond)+1)
 	return c, nil
@@ -101,7 +106,7 @@ func New(cfg Config) (*API, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, mux: http.NewServeMux(),
 		hurry: newHurry(rate.Limit(cfg.RequestsPerSecond), cfg.Burst),
 	}
-	a.huma = humago.New(a.mux, description(cfg.Version))
+	a.huma = humago.New(a.mux, a.description(cfg.Version))
 	a.huma.UseMiddleware(a.authenticate)
 	a.addEvents()
 	a.addMembers()

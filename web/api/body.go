@@ -94,18 +94,22 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte,
 		return nil, err
 	}
 	control := http.NewResponseController(w)
-	a.deadline(control, a.now().Add(a.cfg.ReadTimeout))
+	a.deadline(control, a.cfg.ReadTimeout)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, readError(err)
 	}
-	a.deadline(control, time.Time{})
+	a.deadline(control, 0)
 	return body, nil
 }
 
-// deadline bounds the next reads. A zero deadline lets the server watch for
-// senders that go away.
-func (a *API) deadline(control *http.ResponseController, at time.Time) {
+// deadline bounds the next reads by the network's clock, which is no other than
+// the machine's. No limit lets the server watch for senders that go away.
+func (a *API) deadline(control *http.ResponseController, limit time.Duration) {
+	var at time.Time
+	if limit > 0 {
+		at = time.Now().Add(limit)
+	}
 	if err := control.SetReadDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		a.log.Warn("a read deadline could not be set", "error", err)
 	}

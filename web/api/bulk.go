@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -72,9 +71,9 @@ func (a *API) acceptLines(w http.ResponseWriter, r *http.Request, results *Event
 	lines := eventform.NewLines(http.MaxBytesReader(w, r.Body, a.cfg.MaxBulkBody), a.cfg.Events)
 	control := http.NewResponseController(w)
 	for {
-		a.deadline(control, a.now().Add(a.cfg.ReadTimeout))
+		a.deadline(control, a.cfg.ReadTimeout)
 		chunk, end, err := nextLines(lines, a.cfg.Chunk)
-		a.deadline(control, time.Time{})
+		a.deadline(control, 0)
 		if len(chunk)+len(results.Results) > a.cfg.MaxBulk {
 			return problem.New(problem.TooLarge, "one request may bring at most %d events; what came before has been dealt with", a.cfg.MaxBulk)
 		}

@@ -45,7 +45,7 @@ func (a *API) addConsents() {
 	}, a.putConsents)
 }
 
-func (a *API) listConsents(ctx context.Context, in *one) (*out[Page[subscriptions.Consent]], error) {
+func (a *API) listConsents(ctx context.Context, in *NumberPath) (*out[Page[subscriptions.Consent]], error) {
 	if _, err := a.cfg.Members.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (a *API) listConsents(ctx context.Context, in *one) (*out[Page[subscription
 }
 
 func (a *API) putConsents(ctx context.Context, in *struct {
-	one
+	NumberPath
 	Body ConsentStatements
 },
 ) (*out[Page[subscriptions.Consent]], error) {
@@ -95,7 +95,7 @@ func (a *API) addSuppressions() {
 }
 
 func (a *API) listSuppressions(ctx context.Context, in *struct {
-	pageInput
+	PageQuery
 	Channel subscriptions.Channel `query:"channel" enum:"email,sms,voice,fax"`
 	Address string                `query:"address" maxLength:"320" doc:"Exactly this address."`
 },

@@ -30,8 +30,9 @@ type Code struct {
 	Code string `json:"code" required:"true" maxLength:"40" example:"123456"`
 }
 
-type contactInput struct {
-	one
+// ContactPath asks for a contact point of a member.
+type ContactPath struct {
+	NumberPath
 	Contact int64 `path:"contact" minimum:"1" doc:"The contact point's number."`
 }
 
@@ -60,7 +61,7 @@ func (a *API) addContacts() {
 	}, a.verifyContact)
 }
 
-func (a *API) listContacts(ctx context.Context, in *one) (*out[Page[subscriptions.ContactPoint]], error) {
+func (a *API) listContacts(ctx context.Context, in *NumberPath) (*out[Page[subscriptions.ContactPoint]], error) {
 	if _, err := a.cfg.Members.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (a *API) listContacts(ctx context.Context, in *one) (*out[Page[subscription
 }
 
 func (a *API) addContact(ctx context.Context, in *struct {
-	one
+	NumberPath
 	Body NewContact
 },
 ) (*created[subscriptions.ContactPoint], error) {
@@ -80,16 +81,16 @@ func (a *API) addContact(ctx context.Context, in *struct {
 	return &created[subscriptions.ContactPoint]{Location: at, Body: contact}, nil
 }
 
-func (a *API) removeContact(ctx context.Context, in *contactInput) (*none, error) {
+func (a *API) removeContact(ctx context.Context, in *ContactPath) (*none, error) {
 	return nothing(a.cfg.Contacts.Remove(ctx, in.ID, in.Contact))
 }
 
-func (a *API) sendCode(ctx context.Context, in *contactInput) (*none, error) {
+func (a *API) sendCode(ctx context.Context, in *ContactPath) (*none, error) {
 	return nothing(a.cfg.Contacts.SendCode(ctx, in.ID, in.Contact))
 }
 
 func (a *API) verifyContact(ctx context.Context, in *struct {
-	contactInput
+	ContactPath
 	Body Code
 },
 ) (*none, error) {

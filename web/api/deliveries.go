@@ -12,7 +12,8 @@ import (
 	"herald/subscriptions"
 )
 
-type deliveryInput struct {
+// DeliveryPath asks for a delivery.
+type DeliveryPath struct {
 	ID uuid.UUID `path:"id" doc:"The delivery's id."`
 }
 
@@ -64,7 +65,7 @@ func (a *API) addDeliveries() {
 }
 
 func (a *API) searchDeliveries(ctx context.Context, in *struct {
-	pageInput
+	PageQuery
 	Member   string                `query:"member" maxLength:"200" doc:"A member's account."`
 	MemberID int64                 `query:"member_id" minimum:"1"`
 	Address  string                `query:"address" maxLength:"320"`
@@ -97,11 +98,11 @@ func (a *API) searchDeliveries(ctx context.Context, in *struct {
 	return page, nil
 }
 
-func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*out[dispatch.Delivery], error) {
+func (a *API) getDelivery(ctx context.Context, in *DeliveryPath) (*out[dispatch.Delivery], error) {
 	return body(a.cfg.Deliveries.Delivery(ctx, in.ID))
 }
 
-func (a *API) deliveryTimeline(ctx context.Context, in *deliveryInput) (*out[Timeline], error) {
+func (a *API) deliveryTimeline(ctx context.Context, in *DeliveryPath) (*out[Timeline], error) {
 	t, err := a.cfg.Deliveries.Timeline(ctx, in.ID)
 	n := t.Notification
 	return body(Timeline{
@@ -114,7 +115,7 @@ func (a *API) deliveryTimeline(ctx context.Context, in *deliveryInput) (*out[Tim
 	}, err)
 }
 
-func (a *API) resendDelivery(ctx context.Context, in *deliveryInput) (*none, error) {
+func (a *API) resendDelivery(ctx context.Context, in *DeliveryPath) (*none, error) {
 	return nothing(a.cfg.Deliveries.Resend(ctx, in.ID, callerOf(ctx).actor()))
 }
 

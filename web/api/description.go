@@ -23,13 +23,13 @@ const overview = `What happens in the company's systems comes in as events; who 
 
 Authenticate with an API key (` + "`herald admin key`" + `): ` + "`Authorization: Bearer hk_…`" + `. Every resource can be had in JSON and in XML (` + "`Accept`, `Content-Type`" + `). Lists come in pages: send ` + "`next`" + ` back as ` + "`cursor`" + `. Errors are RFC 9457 problem details. A POST with an ` + "`Idempotency-Key`" + ` acts once.`
 
-func description(version string) huma.Config {
+func (a *API) description(version string) huma.Config {
 	cfg := huma.DefaultConfig("Herald", version)
 	cfg.Info.Description = overview
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", "" // describe serves its own
 	cfg.CreateHooks = nil                                       // no $schema in resources
 	cfg.Formats = formats()
-	cfg.Transformers = []huma.Transformer{ownErrors}
+	cfg.Transformers = []huma.Transformer{a.ownErrors}
 	cfg.FieldsOptionalByDefault = true
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key, made by `herald admin key`. Each operation names the scope that it needs."},

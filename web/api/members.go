@@ -37,8 +37,8 @@ type MemberPatch struct {
 	Attributes   map[string]any `json:"attributes,omitempty" doc:"Merged into those there are, by name; null takes one away."`
 }
 
-// Member is a member with the ways to reach them.
-type Member struct {
+// MemberDetails are a member with the ways to reach them.
+type MemberDetails struct {
 	subscriptions.Member
 	Contacts []subscriptions.ContactPoint `json:"contacts" nullable:"false"`
 }
@@ -63,7 +63,7 @@ func (a *API) addMembers() {
 	}, a.changeMember)
 }
 
-func (a *API) registerMember(ctx context.Context, in *struct{ Body NewMember }) (*created[Member], error) {
+func (a *API) registerMember(ctx context.Context, in *struct{ Body NewMember }) (*created[MemberDetails], error) {
 	b := in.Body
 	member, err := a.cfg.Members.Register(ctx, subscriptions.Registration{
 		Account: b.Account, Password: b.Password, CustomerType: b.CustomerType, DisplayName: b.DisplayName,
@@ -74,11 +74,11 @@ func (a *API) registerMember(ctx context.Context, in *struct{ Body NewMember }) 
 		return nil, err
 	}
 	full, err := a.withContacts(ctx, member)
-	return &created[Member]{Location: root + "/members/" + strconv.FormatInt(member.ID, 10), Body: full}, err
+	return &created[MemberDetails]{Location: root + "/members/" + strconv.FormatInt(member.ID, 10), Body: full}, err
 }
 
 func (a *API) listMembers(ctx context.Context, in *struct {
-	pageInput
+	PageQuery
 	Query   string `query:"query" maxLength:"200" doc:"The beginning of an account or a display name, or a whole address."`
 	Account string `query:"account" maxLength:"200" doc:"Exactly this account."`
 },
@@ -101,7 +101,7 @@ func (a *API) listMembers(ctx context.Context, in *struct {
 	return pageOf(list, in.Limit, func(m subscriptions.Member) string { return idCursor(m.ID) }), nil
 }
 
-func (a *API) getMember(ctx context.Context, in *one) (*out[Member], error) {
+func (a *API) getMember(ctx context.Context, in *NumberPath) (*out[MemberDetails], error) {
 	member, err := a.cfg.Members.Get(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -110,10 +110,10 @@ func (a *API) getMember(ctx context.Context, in *one) (*out[Member], error) {
 }
 
 func (a *API) changeMember(ctx context.Context, in *struct {
-	one
+	NumberPath
 	Body MemberPatch
 },
-) (*out[Member], error) {
+) (*out[MemberDetails], error) {
 	b := in.Body
 	member, err := a.cfg.Members.Update(ctx, in.ID, subscriptions.MemberChange{
 		CustomerType: b.CustomerType, DisplayName: b.DisplayName, Locale: b.Locale,
@@ -125,10 +125,10 @@ func (a *API) changeMember(ctx context.Context, in *struct {
 	return body(a.withContacts(ctx, member))
 }
 
-func (a *API) withContacts(ctx context.Context, member subscriptions.Member) (Member, error) {
+func (a *API) withContacts(ctx context.Context, member subscriptions.Member) (MemberDetails, error) {
 	contacts, err := a.cfg.Contacts.ForMember(ctx, member.ID)
 	if contacts == nil {
 		contacts = []subscriptions.ContactPoint{}
 	}
-	return Member{Member: member, Contacts: contacts}, err
+	return MemberDetails{Member: member, Contacts: contacts}, err
 }

@@ -18,14 +18,15 @@ type Page[T any] struct {
 	Next string `json:"next,omitempty" doc:"Send it back as cursor for the page after this one; absent on the last page."`
 }
 
-// pageInput asks for a page.
-type pageInput struct {
+// PageQuery asks for a page. It is exported, like all inputs that others
+// embed, because huma reads no others.
+type PageQuery struct {
 	Cursor string `query:"cursor" maxLength:"400" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to list."`
 }
 
 // after is the cursor of a list in the order of ids; 0 at its start.
-func (p pageInput) after() (int64, error) {
+func (p PageQuery) after() (int64, error) {
 	if p.Cursor == "" {
 		return 0, nil
 	}
@@ -92,8 +93,8 @@ func nothing(err error) (*none, error) {
 	return &none{}, nil
 }
 
-// one asks for a resource by its number.
-type one struct {
+// NumberPath asks for a resource by its number.
+type NumberPath struct {
 	ID int64 `path:"id" minimum:"1" doc:"The resource's number."`
 }
 

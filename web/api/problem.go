@@ -139,11 +139,17 @@ func location(within, path string) string {
 
 // ownErrors turns what huma says of a request that does not fit its schema
 // into a Problem.
-func ownErrors(_ huma.Context, _ string, v any) (any, error) {
-	if e, ok := v.(*huma.ErrorModel); ok {
-		return fromHuma(e), nil
+func (a *API) ownErrors(ctx huma.Context, _ string, v any) (any, error) {
+	e, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
 	}
-	return v, nil
+	p := fromHuma(e)
+	p.Instance = instance(ctx.Context())
+	if form, err := a.huma.Negotiate(ctx.Header("Accept")); err == nil {
+		ctx.SetHeader("Content-Type", p.ContentType(form))
+	}
+	return p, nil
 }
 
 func fromHuma(e *huma.ErrorModel) *Problem {

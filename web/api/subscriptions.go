@@ -80,7 +80,7 @@ func (a *API) createSubscription(ctx context.Context, in *struct{ Body NewSubscr
 }
 
 func (a *API) listSubscriptions(ctx context.Context, in *struct {
-	pageInput
+	PageQuery
 	Member  int64  `query:"member" minimum:"1" doc:"Of this member."`
 	Trigger string `query:"trigger" maxLength:"100" doc:"Of this trigger."`
 	Ended   bool   `query:"ended" doc:"The member's ended ones instead; needs member."`
@@ -107,12 +107,12 @@ func (a *API) listSubscriptions(ctx context.Context, in *struct {
 	return pageOf(list, in.Limit, func(s subscriptions.Subscription) string { return idCursor(s.ID) }), nil
 }
 
-func (a *API) getSubscription(ctx context.Context, in *one) (*out[subscriptions.Subscription], error) {
+func (a *API) getSubscription(ctx context.Context, in *NumberPath) (*out[subscriptions.Subscription], error) {
 	return body(a.cfg.Subscriptions.Get(ctx, in.ID))
 }
 
 func (a *API) changeSubscription(ctx context.Context, in *struct {
-	one
+	NumberPath
 	Body SubscriptionPatch
 },
 ) (*out[subscriptions.Subscription], error) {
@@ -124,11 +124,11 @@ func (a *API) changeSubscription(ctx context.Context, in *struct {
 	}))
 }
 
-func (a *API) endSubscription(ctx context.Context, in *one) (*none, error) {
+func (a *API) endSubscription(ctx context.Context, in *NumberPath) (*none, error) {
 	return nothing(a.cfg.Subscriptions.End(ctx, in.ID, "cancelled", callerOf(ctx).actor()))
 }
 
-func (a *API) subscriptionHistory(ctx context.Context, in *one) (*out[Page[subscriptions.Record]], error) {
+func (a *API) subscriptionHistory(ctx context.Context, in *NumberPath) (*out[Page[subscriptions.Record]], error) {
 	if _, err := a.cfg.Subscriptions.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,8 @@ import (
 	"herald/subscriptions"
 )
 
-type triggerInput struct {
+// TriggerPath asks for a trigger.
+type TriggerPath struct {
 	Name string `path:"name" maxLength:"100" doc:"The trigger's name." example:"price_drop"`
 }
 
@@ -43,12 +44,12 @@ func (a *API) listTriggers(ctx context.Context, _ *struct{}) (*out[Page[subscrip
 	return whole(a.cfg.Triggers.List(ctx))
 }
 
-func (a *API) getTrigger(ctx context.Context, in *triggerInput) (*out[subscriptions.Trigger], error) {
+func (a *API) getTrigger(ctx context.Context, in *TriggerPath) (*out[subscriptions.Trigger], error) {
 	return body(a.cfg.Triggers.Get(ctx, in.Name))
 }
 
 func (a *API) putTrigger(ctx context.Context, in *struct {
-	triggerInput
+	TriggerPath
 	Body subscriptions.Trigger
 },
 ) (*out[subscriptions.Trigger], error) {
@@ -63,7 +64,7 @@ func (a *API) putTrigger(ctx context.Context, in *struct {
 }
 
 func (a *API) switchTrigger(ctx context.Context, in *struct {
-	triggerInput
+	TriggerPath
 	Body TriggerPatch
 },
 ) (*out[subscriptions.Trigger], error) {
