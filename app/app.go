@@ -7,6 +7,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 
 	"herald/app/config"
@@ -32,19 +35,27 @@ type App struct {
 	cleanups *cleanups
 
 	node   *dispatch.Node
-	jobs   *river.Client[pgxTx]
+	jobs   *river.Client[pgx.Tx]
 	intake *matcher.Intake
 	server *http.Server
 	listen net.Listener
 
-	failed chan error // a part that ended by itself
+	metrics  *prometheus.Registry
+	stopping chan struct{} // closed when the HTTP server stops: live pages end
+	failed   chan error    // a part that ended by itself
 }
 
 // New builds a node: the database is open and migrated and the address is
 // taken when it returns, nothing runs yet. When it fails, what it had begun is
 // ended again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, cleanups: &cleanups{log: log}, failed: make(chan error, 1)}
+	if cfg.Node == "" {
+		cfg.Node = nodeName()
+	}
+	a := &App{
+		cfg: cfg, log: log, cleanups: &cleanups{log: log}, metrics: prometheus.NewRegistry(),
+		stopping: make(chan struct{}), failed: make(chan error, 1),
+	}
 	if err := a.build(ctx); err != nil {
 		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
@@ -65,7 +76,7 @@ func (a *App) build(ctx context.Context) (err error) {
 		return err
 	}
 	a.cleanups.onStop("database", a.Stores.Close)
-	a.node = dispatch.NewNode(a.DB.Pool(), nodeName(a.cfg), time.Now, a.log)
+	a.node = dispatch.NewNode(a.DB.Pool(), a.cfg.Node, time.Now, a.log)
 	if err := a.buildJobs(); err != nil {
 		return err
 	}
@@ -78,12 +89,11 @@ func (a *App) build(ctx context.Context) (err error) {
 // Start sets the node going. What it starts ends at Stop.
 func (a *App) Start(ctx context.Context) error {
 	a.begin("node", a.node.Run)
-	if err := a.jobs.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("cannot start the workers: %w", err)
+	if err := a.startJobs(ctx); err != nil {
+		return err
 	}
-	a.cleanups.onStop("workers", a.stopJobs)
 	if a.server == nil {
-		a.log.Info("herald is running", "node", nodeName(a.cfg), "roles", a.cfg.Roles)
+		a.log.Info("herald is running", "node", a.cfg.Node, "roles", a.cfg.Roles)
 		return nil
 	}
 	go func() {
@@ -91,9 +101,8 @@ func (a *App) Start(ctx context.Context) error {
 			a.fail(fmt.Errorf("http server: %w", err))
 		}
 	}()
-	a.cleanups.onStop("intake", a.intake.Close)
 	a.cleanups.onStop("http server", a.stopServer)
-	a.log.Info("herald is running", "node", nodeName(a.cfg), "roles", a.cfg.Roles, "url", a.URL())
+	a.log.Info("herald is running", "node", a.cfg.Node, "roles", a.cfg.Roles, "url", a.URL())
 	return nil
 }
 
@@ -134,6 +143,7 @@ func (a *App) fail(err error) {
 
 // stopServer lets requests under way finish; when ctx ends they are cut off.
 func (a *App) stopServer(ctx context.Context) error {
+	close(a.stopping)
 	if err := a.server.Shutdown(ctx); err != nil {
 		return errors.Join(err, a.server.Close())
 	}
@@ -150,6 +160,16 @@ func (a *App) stopJobs(ctx context.Context) error {
 	return nil
 }
 
+// nodeName is the host's name with a random end: a node that is started again
+// is another node, so that what its predecessor had in hand is taken up.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "node"
+	}
+	return fmt.Sprintf("%.40s-%s", host, rand.Text()[:8])
+}
+
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -159,7 +179,7 @@ func ignoreClosed(err error) error {
 
 // Serve runs a node until ctx ends, then stops it within http.stop_after.
 func Serve(ctx context.Context, cfg config.Config) error {
-	log := logger(cfg.Log)
+	log := Logger(cfg.Log)
 	a, err := New(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -176,8 +196,8 @@ func Serve(ctx context.Context, cfg config.Config) error {
 	return errors.Join(err, a.Stop(limit))
 }
 
-// logger writes to standard error as configured.
-func logger(cfg config.Log) *slog.Logger {
+// Logger writes to standard error as configured.
+func Logger(cfg config.Log) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		level = slog.LevelInfo // the configuration's check lets no other word through

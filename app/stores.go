@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -39,11 +41,17 @@ type Stores struct {
 // OpenStores opens the database, migrates it, and loads the starter triggers
 // and templates into an empty one. Close ends what it opened.
 func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stores, error) {
+	if cfg.Database.URL == "" {
+		// Others must be able to pass through: root's server runs as another user.
+		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // its contents are guarded one by one
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+	}
 	db, err := postgres.Open(ctx, database(cfg, log))
 	if err != nil {
 		return nil, err
 	}
-	s, err := buildStores(ctx, db)
+	s, err := buildStores(ctx, db, channels(cfg))
 	if err != nil {
 		if closing := db.Close(context.WithoutCancel(ctx)); closing != nil {
 			log.Error("database did not close", "error", closing)
@@ -56,14 +64,14 @@ func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stor
 func database(cfg config.Config, log *slog.Logger) postgres.Config {
 	return postgres.Config{
 		URL:      cfg.Database.URL,
-		DataDir:  cfg.DataDir,
+		DataDir:  filepath.Join(cfg.DataDir, "postgres"),
 		BinDir:   cfg.Database.BinDir,
 		MaxConns: int32(cfg.Database.MaxConnections),
 		Logger:   log,
 	}
 }
 
-func buildStores(ctx context.Context, db *postgres.DB) (*Stores, error) {
+func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.Channel) (*Stores, error) {
 	pool, now := db.Pool(), time.Now
 	if err := postgres.Migrate(ctx, pool); err != nil {
 		return nil, fmt.Errorf("cannot migrate the database: %w", err)
@@ -72,7 +80,7 @@ func buildStores(ctx context.Context, db *postgres.DB) (*Stores, error) {
 	throttle := access.NewThrottle(pool, now)
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
-	deliveries, err := dispatch.NewStore(pool, consents, now)
+	deliveries, err := dispatch.NewStore(pool, consents, now, channels...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +88,7 @@ func buildStores(ctx context.Context, db *postgres.DB) (*Stores, error) {
 		DB:            db,
 		Operators:     access.NewOperators(pool, passwords, throttle, now),
 		Keys:          access.NewKeys(pool, now),
+		Replays:       access.NewReplays(pool, now),
 		Members:       subscriptions.NewMembers(pool, passwords, throttle, now),
 		Contacts:      subscriptions.NewContacts(pool, deliveries, now),
 		Consents:      consents,
@@ -96,6 +105,14 @@ func buildStores(ctx context.Context, db *postgres.DB) (*Stores, error) {
 		return nil, fmt.Errorf("cannot load the starter templates: %w", err)
 	}
 	return s, nil
+}
+
+// channels are those that the configuration gives an account for.
+func channels(cfg config.Config) []subscriptions.Channel {
+	if len(cfg.Email.Accounts) > 0 {
+		return []subscriptions.Channel{subscriptions.Email}
+	}
+	return nil
 }
 
 // Close closes the database and, where this process started it, stops the

@@ -10,7 +10,7 @@ import "time"
 
 // Config is everything that can be set. Default gives it with its defaults.
 type Config struct {
-	Node      string   `yaml:"node" help:"The name of this node, unique in the cluster and kept short. Empty: the host's name with a random end."`
+	Node      string   `yaml:"node" help:"The name of this node, another at every start. Empty: the host's name with a random end."`
 	Roles     []string `yaml:"roles" help:"What this node does: web (pages, API and matching), dispatch (hands messages over). Nodes on one database can split them."`
 	DataDir   string   `yaml:"data_dir" help:"Where Herald keeps its private PostgreSQL and its secret key."`
 	SecretKey string   `yaml:"secret_key" secret:"true" help:"At least 32 characters that sign links in messages; the same on every node. Empty: made at the first start and kept in data_dir."`
@@ -85,8 +85,11 @@ type EmailAccount struct {
 	Password    string        `yaml:"password" secret:"true" help:"The password for username."`
 	From        string        `yaml:"from" help:"The address messages come from."`
 	FromName    string        `yaml:"from_name" help:"The name beside it."`
-	MaxSessions int           `yaml:"max_sessions" help:"Connections kept open at most."`
-	Timeout     time.Duration `yaml:"timeout" help:"How long one step of the conversation may take."`
+	Hello       string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
+	RootCAs     string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
+	MinSessions int           `yaml:"min_sessions" help:"Connections kept open when there is nothing to do."`
+	MaxSessions int           `yaml:"max_sessions" help:"Connections at a time, at most, on this node."`
+	Timeout     time.Duration `yaml:"timeout" help:"How long one message may take."`
 }
 
 // Default is the configuration when nothing is set.

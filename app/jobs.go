@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"herald/access"
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/dispatch/email"
+	"herald/subscriptions"
+	"herald/web/portal"
+)
+
+// A finished job is kept this long, for whoever looks at River's tables; what
+// became of a delivery is kept with the delivery.
+const keepJobs = time.Hour
+
+// Jobs are fetched at most every fetchEvery when River says that there are
+// some, and every pollEvery in case it did not say.
+const (
+	fetchEvery = 20 * time.Millisecond
+	pollEvery  = time.Second
+)
+
+// buildJobs makes the River client: its workers where this node dispatches,
+// otherwise one that takes part in nothing.
+func (a *App) buildJobs() error {
+	settings := &river.Config{
+		ID:                          a.cfg.Node,
+		Logger:                      a.log,
+		FetchCooldown:               fetchEvery,
+		FetchPollInterval:           pollEvery,
+		CompletedJobRetentionPeriod: keepJobs,
+	}
+	if a.cfg.Has("dispatch") {
+		if err := a.addWorkers(settings); err != nil {
+			return err
+		}
+	}
+	var err error
+	a.jobs, err = river.NewClient(riverpgxv5.New(a.DB.Pool()), settings)
+	if err != nil {
+		return fmt.Errorf("cannot make the job client: %w", err)
+	}
+	return nil
+}
+
+// addWorkers gives the River client its queues, workers and schedules.
+func (a *App) addWorkers(settings *river.Config) error {
+	senders, err := a.senders()
+	if err != nil {
+		return err
+	}
+	links, err := a.links()
+	if err != nil {
+		return err
+	}
+	worker, err := dispatch.NewWorker(a.Deliveries, senders, dispatch.WorkerConfig{
+		Templates: a.Templates, Links: links, Contacts: a.Contacts, Suppressions: a.Consents,
+		Subscriptions: a.Subscriptions, Node: a.node, Logger: a.log,
+		Workers: a.cfg.Dispatch.Workers, FirstRetry: a.cfg.Dispatch.FirstRetry, SendTimeout: a.cfg.Dispatch.SendTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.metrics.Register(worker); err != nil {
+		return err
+	}
+	expiry, err := subscriptions.ExpiryPeriodicJob(a.cfg.Subscriptions.ExpirySchedule)
+	if err != nil {
+		return fmt.Errorf("subscriptions.expiry_schedule: %w", err)
+	}
+	settings.Workers = river.NewWorkers()
+	worker.AddTo(settings.Workers)
+	river.AddWorker(settings.Workers, subscriptions.NewExpiryWorker(a.Subscriptions, a.log))
+	settings.Queues = worker.Queues()
+	settings.Queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 2}
+	settings.PeriodicJobs = []*river.PeriodicJob{expiry}
+	settings.RescueStuckJobsAfter = worker.RescueAfter()
+	return nil
+}
+
+// senders makes a sender for each channel that has an account.
+func (a *App) senders() ([]dispatch.Sender, error) {
+	if len(a.cfg.Email.Accounts) == 0 {
+		return nil, nil
+	}
+	mail, err := email.New(emailConfig(a.cfg.Email), a.log)
+	if err != nil {
+		return nil, fmt.Errorf("email: %w", err)
+	}
+	a.cleanups.onStop("e-mail sessions", mail.Close)
+	return []dispatch.Sender{mail}, nil
+}
+
+func emailConfig(cfg config.Email) email.Config {
+	var c email.Config
+	for _, a := range cfg.Accounts {
+		c.Accounts = append(c.Accounts, email.Account{
+			Name: a.Name, Host: a.Host, Port: a.Port, TLS: a.TLS, RootCAs: a.RootCAs, Username: a.Username, Password: a.Password,
+			From: a.From, FromName: a.FromName, Hello: a.Hello, MinSessions: a.MinSessions, MaxSessions: a.MaxSessions, Timeout: a.Timeout,
+		})
+	}
+	return c
+}
+
+// links makes the addresses in messages, signed with the secret key.
+func (a *App) links() (*portal.Links, error) {
+	secret, err := secretKey(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := access.NewSigner(secret)
+	if err != nil {
+		return nil, err
+	}
+	return portal.NewLinks(signer, a.URL())
+}
+
+// startJobs starts the River client where it has anything to do.
+func (a *App) startJobs(ctx context.Context) error {
+	if !a.cfg.Has("dispatch") {
+		return nil
+	}
+	if err := a.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("cannot start the workers: %w", err)
+	}
+	a.cleanups.onStop("workers", a.stopJobs)
+	return nil
+}

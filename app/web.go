@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/pgxstore"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"herald/matcher"
+	"herald/web"
+	"herald/web/api"
+	"herald/web/console"
+	"herald/web/portal"
+)
+
+const (
+	// sweepSessions is how often sessions that are over are removed.
+	sweepSessions = 10 * time.Minute
+	// A request's header must come within headerTimeout; bodies have limits of
+	// their own, set by each face. An idle connection is closed after idleTimeout.
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// buildWeb makes the intake and every face on top of it.
+func (a *App) buildWeb() error {
+	a.intake = matcher.NewIntake(a.DB.Pool(), a.Triggers, a.Deliveries, matcher.IntakeConfig{
+		BatchEvents: a.cfg.Matcher.BatchEvents, QueueEvents: a.cfg.Matcher.QueueEvents, Now: time.Now, Logger: a.log,
+	})
+	a.cleanups.onStop("intake", a.intake.Close)
+	sessions := pgxstore.NewWithCleanupInterval(a.DB.Pool(), sweepSessions)
+	a.cleanups.onStop("sessions", func(context.Context) error {
+		sessions.StopCleanup()
+		return nil
+	})
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	links, err := a.links()
+	if err != nil {
+		return err
+	}
+	handler, err := web.New(web.Config{
+		Portal: portal.Config{
+			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log,
+			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+		},
+		Console: console.Config{
+			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log,
+			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+		},
+		API:     a.apiConfig(),
+		Ready:   a.ready,
+		Metrics: a.metrics,
+		Logger:  a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+func (a *App) apiConfig() api.Config {
+	return api.Config{
+		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
+		Triggers: a.Triggers, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+		Logger: a.log, Now: time.Now,
+		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
+	}
+}
+
+// ready says why this node should get no requests now.
+func (a *App) ready(ctx context.Context) error {
+	if a.cfg.Has("dispatch") && !a.node.Alive() {
+		return errors.New("this node cannot tell the others that it lives")
+	}
+	return a.DB.Pool().Ping(ctx)
+}

@@ -1,0 +1,179 @@
+// Package console is the operators' face: what is under way, what went wrong,
+// where any message is and why, and what Herald knows of a member.
+//
+// A request comes in as a page.Visit of a signed-in operator; the handlers
+// read the stores, never write to a database themselves, and show a page. What
+// an operator may do follows their role.
+package console
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"herald/access"
+	"herald/dispatch"
+	"herald/problem"
+	"herald/subscriptions"
+	"herald/web/page"
+)
+
+//go:embed pages
+var pages embed.FS
+
+// Config is what the console shows and how it is reached. All fields are required.
+type Config struct {
+	PublicURL string // where operators reach Herald, without a path
+	Sessions  scs.Store
+	Logger    *slog.Logger
+	// Stopping is closed when Herald stops: pages that move by themselves end
+	// then, so that the stop need not wait for their readers.
+	Stopping <-chan struct{}
+	Now      func() time.Time
+
+	Operators     *access.Operators
+	Members       *subscriptions.Members
+	Contacts      *subscriptions.Contacts
+	Consents      *subscriptions.Consents
+	Triggers      *subscriptions.Triggers
+	Subscriptions *subscriptions.Store
+	Deliveries    *dispatch.Store
+}
+
+// Base is where the console lives.
+const Base = "/console"
+
+type console struct{ Config }
+
+// New is the handler of everything under Base.
+func New(c Config) (http.Handler, error) {
+	files, err := fs.Sub(pages, "pages")
+	if err != nil {
+		return nil, err
+	}
+	site, err := page.New(page.Config{
+		Name: "console", Layout: page.Console, Pages: files, Home: Base, PublicURL: c.PublicURL,
+		Sessions: c.Sessions, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return site.Handler(console{c}.routes()), nil
+}
+
+// routes is every page of the console.
+func (c console) routes() []page.Route {
+	operator := func(pattern string, handle func(*page.Visit, access.Operator) error) page.Route {
+		return page.Route{Pattern: pattern, Handle: c.signedIn(access.OperatorRole, handle)}
+	}
+	admin := func(pattern string, handle func(*page.Visit, access.Operator) error) page.Route {
+		return page.Route{Pattern: pattern, Handle: c.signedIn(access.AdminRole, handle)}
+	}
+	live := operator("GET /console/live", c.live)
+	live.Live = true
+	return []page.Route{
+		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
+		{Pattern: "POST /console/sign-in", Handle: c.signIn},
+		{Pattern: "POST /console/sign-out", Handle: c.signOut},
+
+		operator("GET /console", c.overview),
+		live,
+		operator("GET /console/deliveries", c.deliveries),
+		operator("GET /console/deliveries.csv", c.deliveriesCSV),
+		operator("GET /console/deliveries/{id}", c.delivery),
+		operator("POST /console/deliveries/{id}/resend", c.resend),
+		operator("POST /console/suppress", c.suppress),
+		operator("POST /console/suppress/lift", c.lift),
+		operator("GET /console/suppressions", c.suppressions),
+		operator("GET /console/members", c.members),
+		operator("GET /console/members/{id}", c.member),
+		operator("GET /console/triggers", c.triggers),
+		operator("GET /console/triggers/{name}", c.trigger),
+		admin("POST /console/triggers/{name}", c.saveTrigger),
+		admin("POST /console/triggers/{name}/enabled", c.enableTrigger),
+	}
+}
+
+// signedIn lets an operator through whose role includes the one needed. The
+// operator is read anew each time, so that one who was disabled is out at once.
+func (c console) signedIn(role access.Role, handle func(*page.Visit, access.Operator) error) func(*page.Visit) error {
+	return func(v *page.Visit) error {
+		id := v.UserID()
+		if id == 0 {
+			v.Return()
+			return v.Go(Base + "/sign-in")
+		}
+		operator, err := c.Operators.Get(v.Context(), id)
+		if problem.CodeOf(err) == problem.NotFound || (err == nil && operator.DisabledAt != nil) {
+			if err := v.SignOut(); err != nil {
+				return err
+			}
+			return v.Go(Base + "/sign-in")
+		}
+		if err != nil {
+			return err
+		}
+		v.Name = operator.Name
+		if !operator.Role.Includes(role) {
+			return problem.New(problem.Forbidden, "this is for role %s; you are %s", role, operator.Role)
+		}
+		return handle(v, operator)
+	}
+}
+
+// actor is how an operator is named in histories.
+func actor(o access.Operator) string { return "operator:" + o.Name }
+
+type signInData struct{ Form *page.Form }
+
+func (c console) signInPage(v *page.Visit) error {
+	if v.UserID() != 0 {
+		return v.Go(Base)
+	}
+	return v.Show("sign-in", signInData{v.NewForm(nil)})
+}
+
+func (c console) signIn(v *page.Visit) error {
+	form, err := v.Form()
+	if err != nil {
+		return err
+	}
+	operator, err := c.Operators.Authenticate(v.Context(), form.Get("name"), form.Values.Get("password"), v.Remote())
+	if err != nil {
+		return v.Again(err, form, "sign-in", signInData{form})
+	}
+	if err := v.SignIn(operator.ID, v.Tag, v.Zone.String()); err != nil {
+		return err
+	}
+	return v.Go(v.Next(Base))
+}
+
+func (c console) signOut(v *page.Visit) error {
+	if err := v.SignOut(); err != nil {
+		return err
+	}
+	return v.Go(Base + "/sign-in")
+}
+
+// missing is a page for something that is not there.
+func missing(what string) error { return problem.New(problem.NotFound, "there is no such %s", what) }
+
+// gone reports whether a store said that something is not there.
+func gone(err error) bool { return problem.CodeOf(err) == problem.NotFound }
+
+// accountOf is a member's account, empty when the member is gone.
+func (c console) accountOf(ctx context.Context, memberID int64) (string, error) {
+	m, err := c.Members.Get(ctx, memberID)
+	if err != nil && !gone(err) {
+		return "", err
+	}
+	return m.Account, nil
+}
+
+var errBack = errors.New("back must be a path of the console")

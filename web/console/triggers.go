@@ -1,0 +1,105 @@
+package console
+
+import (
+	"bytes"
+	"errors"
+	"net/url"
+
+	"github.com/goccy/go-yaml"
+
+	"herald/access"
+	"herald/problem"
+	"herald/subscriptions"
+	"herald/web/page"
+)
+
+type triggersData struct{ Triggers []subscriptions.Trigger }
+
+func (c console) triggers(v *page.Visit, _ access.Operator) error {
+	list, err := c.Triggers.List(v.Context())
+	if err != nil {
+		return err
+	}
+	return v.Show("triggers", triggersData{list})
+}
+
+// triggerData is a trigger's definition as YAML, to read and to edit.
+type triggerData struct {
+	Trigger subscriptions.Trigger
+	Form    *page.Form // definition
+	CanEdit bool
+	Faults  []problem.Field // with their paths: a definition has no field of its own for each
+}
+
+func (c console) trigger(v *page.Visit, o access.Operator) error {
+	data, err := c.readTrigger(v, o)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.MarshalWithOptions(data.Trigger, yaml.UseLiteralStyleIfMultiline(true))
+	if err != nil {
+		return err
+	}
+	data.Form = v.NewForm(url.Values{"definition": {string(text)}})
+	return v.Show("trigger", data)
+}
+
+func (c console) readTrigger(v *page.Visit, o access.Operator) (triggerData, error) {
+	t, err := c.Triggers.Get(v.Context(), v.R.PathValue("name"))
+	return triggerData{Trigger: t, CanEdit: o.Role.Includes(access.AdminRole)}, err
+}
+
+// saveTrigger makes a new version of a trigger from its edited definition.
+func (c console) saveTrigger(v *page.Visit, o access.Operator) error {
+	data, err := c.readTrigger(v, o)
+	if err != nil {
+		return err
+	}
+	if data.Form, err = v.Form(); err != nil {
+		return err
+	}
+	edited, err := parseTrigger(data.Form.Values.Get("definition"), data.Trigger.Name)
+	if err == nil {
+		_, err = c.Triggers.Save(v.Context(), edited, actor(o))
+	}
+	if err != nil {
+		var p *problem.Error
+		if errors.As(err, &p) {
+			data.Faults = p.Fields
+		}
+		return v.Again(err, data.Form, "trigger", data)
+	}
+	v.Say("console.trigger.saved")
+	return v.Go(Base + "/triggers/" + data.Trigger.Name)
+}
+
+func parseTrigger(text, name string) (subscriptions.Trigger, error) {
+	var t subscriptions.Trigger
+	err := yaml.NewDecoder(bytes.NewReader([]byte(text)), yaml.Strict()).Decode(&t)
+	var f problem.Fields
+	switch {
+	case err != nil:
+		f.Add("definition", "yaml", "%s", yaml.FormatError(err, false, false))
+	case t.Name != name:
+		f.Add("name", "unchangeable", "a trigger's name cannot be changed; it is %s", name)
+	}
+	return t, f.Err("the definition cannot be saved")
+}
+
+// enableTrigger puts a trigger on offer, or takes it off.
+func (c console) enableTrigger(v *page.Visit, o access.Operator) error {
+	form, err := v.Form()
+	if err != nil {
+		return err
+	}
+	name, on := v.R.PathValue("name"), form.Get("enabled") == "true"
+	if err := c.Triggers.SetEnabled(v.Context(), name, on, actor(o)); err != nil {
+		return err
+	}
+	if on {
+		v.Say("console.trigger.enabled")
+	} else {
+		v.Say("console.trigger.disabled")
+	}
+	return v.Go(Base + "/triggers/" + name)
+}
