@@ -44,6 +44,7 @@ func (a *API) eventBodies() *huma.RequestBody {
 		"application/cloudevents-batch+json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: ref}},
 		"application/x-ndjson":               {Schema: text, Examples: example(exampleEvent + "\n")},
 		"application/cloudevents+xml":        {Schema: text, Examples: example(exampleXML)},
+		"application/xml":                    {Schema: text, Examples: example(exampleXML)},
 		"application/json":                   {Schema: &huma.Schema{Type: huma.TypeObject, Description: "The data alone, with the attributes in ce- headers.", AdditionalProperties: true}},
 	}}
 }

@@ -95,9 +95,11 @@ func (a *API) document(item *huma.PathItem, o operation) {
 	}
 }
 
-// inXML says that what can be had in JSON can be had in XML.
+// inXML says that what can be had in JSON can be had in XML, unless it has said
+// itself what XML is.
 func inXML(content map[string]*huma.MediaType) {
-	if json, ok := content["application/json"]; ok {
+	json, ok := content["application/json"]
+	if _, own := content["application/xml"]; ok && !own {
 		content["application/xml"] = &huma.MediaType{Schema: json.Schema}
 	}
 }
