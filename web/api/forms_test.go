@@ -88,6 +88,25 @@ func TestProblemsInXML(t *testing.T) {
 	}
 }
 
+func TestManyMistakesAreNotAllTold(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	if p := s.post("/api/v1/members", "{"+manyMembers(`"a%d":1`, ",")+"}").problem(422, "invalid"); len(p.Errors) != 50 {
+		t.Errorf("%d mistakes in JSON", len(p.Errors))
+	}
+	if p := s.post("/api/v1/members", "<m>"+manyMembers("<a x='%d'/>", "")+"</m>", "Content-Type", inXML).problem(422, "invalid"); len(p.Errors) != 50 {
+		t.Errorf("%d mistakes in XML", len(p.Errors))
+	}
+}
+
+func manyMembers(format, between string) string {
+	members := make([]string, 10_000)
+	for i := range members {
+		members[i] = fmt.Sprintf(format, i)
+	}
+	return strings.Join(members, between)
+}
+
 func TestBodiesOfOtherForms(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(c *api.Config) { c.MaxBody = 2000 })

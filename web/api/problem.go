@@ -152,6 +152,9 @@ func (a *API) ownErrors(ctx huma.Context, _ string, v any) (any, error) {
 	return p, nil
 }
 
+// maxErrors is how many mistakes of one body are told.
+const maxErrors = 50
+
 func fromHuma(e *huma.ErrorModel) *Problem {
 	code := problem.Invalid
 	for c, status := range statuses {
@@ -167,7 +170,7 @@ func fromHuma(e *huma.ErrorModel) *Problem {
 	}
 	p := newProblem(e.Status, code, "%s", e.Detail)
 	for _, d := range e.Errors {
-		if d == nil {
+		if d == nil || len(p.Errors) == maxErrors {
 			continue
 		}
 		p.Errors = append(p.Errors, FieldProblem{Location: d.Location, Message: d.Message, Rule: "schema", Value: shown(d)})

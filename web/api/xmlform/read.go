@@ -334,7 +334,14 @@ func (r *reading) declared(start xml.StartElement, path string) Type {
 	return declared
 }
 
+// maxMistakes is how many mistakes of one value are noted: who makes more is
+// not helped by a longer list.
+const maxMistakes = 50
+
 func (r *reading) mistake(path, rule, message string) {
+	if len(r.mistakes) == maxMistakes {
+		return
+	}
 	r.mistakes.Add(path, rule, "line %d: %s", r.Line(), message)
 }
 
