@@ -147,7 +147,7 @@ func (d *definition) bounds(path string, p Param) {
 		d.bad.AddArgs(path+".min", "max", map[string]any{"max": limit}, "must be at most the upper bound, %s", decimal(limit))
 	}
 	if list && p.Max != nil && (*p.Max < 1 || *p.Max > predicate.MaxKeys) {
-		d.bad.AddArgs(path+".max", "max", map[string]any{"min": 1, "max": predicate.MaxKeys}, "of a list must be 1 to %d", predicate.MaxKeys)
+		d.bad.AddArgs(path+".max", "range", map[string]any{"min": 1, "max": predicate.MaxKeys}, "of a list must be 1 to %d", predicate.MaxKeys)
 	}
 	switch {
 	case p.MaxLen != 0 && !text && !list:
@@ -196,7 +196,7 @@ func (d *definition) delivery(t Trigger) {
 		d.bad.AddArgs("purpose", "option", map[string]any{"options": Purposes}, "must be transactional, service or marketing")
 	}
 	if t.Priority < 1 || t.Priority > 4 {
-		d.bad.AddArgs("priority", "max", map[string]any{"min": 1, "max": 4}, "must be 1 (first) to 4 (last)")
+		d.bad.AddArgs("priority", "range", map[string]any{"min": 1, "max": 4}, "must be 1 (first) to 4 (last)")
 	}
 	if t.CoolDown != "" {
 		if v, err := time.ParseDuration(t.CoolDown); err != nil || v < 0 || v > maxCoolDown || v%time.Microsecond != 0 {

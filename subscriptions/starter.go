@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -72,16 +73,31 @@ func starterSet() ([]Trigger, error) {
 	return set, err
 }
 
+// What ParseTrigger reads at most: the YAML parser takes time by the square of
+// the nesting.
+const (
+	maxDefinition = 64 << 10 // bytes
+	maxNesting    = 32       // brackets open at once
+)
+
 // ParseTrigger reads a definition from YAML, as in the starter folder, without
 // checking it. The error is Invalid with the place of the mistake as path:
 // "line 3".
 func ParseTrigger(text []byte) (Trigger, error) {
+	var bad problem.Fields
+	if len(text) > maxDefinition {
+		bad.AddArgs("line 1", "max_len", map[string]any{"max_len": maxDefinition}, "must be at most %d bytes", maxDefinition)
+		return Trigger{}, bad.Err("the definition cannot be read")
+	}
+	if line := nestedTooDeeply(text); line > 0 {
+		bad.AddArgs(fmt.Sprintf("line %d", line), "yaml", map[string]any{"line": line}, "is nested too deeply")
+		return Trigger{}, bad.Err("the definition cannot be read")
+	}
 	var t Trigger
 	err := yaml.UnmarshalWithOptions(text, &t, yaml.Strict())
 	if err == nil {
 		return t, nil
 	}
-	var bad problem.Fields
 	var at yaml.Error
 	if errors.As(err, &at) && at.GetToken() != nil && at.GetToken().Position != nil {
 		position := at.GetToken().Position
@@ -91,4 +107,27 @@ func ParseTrigger(text []byte) (Trigger, error) {
 		bad.Add("line 1", "yaml", "%s", err.Error())
 	}
 	return Trigger{}, bad.Err("the definition cannot be read")
+}
+
+// nestedTooDeeply is the line where too many brackets are open, or that opens
+// too many lists or mappings by "- " and "? "; 0 when there is none.
+func nestedTooDeeply(text []byte) int {
+	brackets := 0
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		for _, c := range line {
+			switch c {
+			case '[', '{':
+				brackets++
+			case ']', '}':
+				brackets--
+			}
+			if brackets > maxNesting {
+				return i + 1
+			}
+		}
+		if bytes.Count(line, []byte("- ")) > maxNesting || bytes.Count(line, []byte("? ")) > maxNesting {
+			return i + 1
+		}
+	}
+	return 0
 }

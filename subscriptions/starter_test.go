@@ -148,6 +148,8 @@ func TestParseTriggerNamesTheLine(t *testing.T) {
 		{"a wrong type", "name: a\npriority: high\n", "line 2"},
 		{"a field given twice", "name: a\npriority: 1\nname: b\n", "line 3"},
 		{"a quote left open", "name: a\ntitle: {en: \"A}\n", "line 2"},
+		{"brackets without end", "name: a\ntitle: " + strings.Repeat("[", 60000), "line 2"},
+		{"lists in lists without end", "name: a\n" + strings.Repeat("- ", 30000), "line 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := ParseTrigger([]byte(c.text))
@@ -157,4 +159,29 @@ func TestParseTriggerNamesTheLine(t *testing.T) {
 			wantField(t, err, c.path, "yaml")
 		})
 	}
+}
+
+// Whatever an operator pastes is read or refused, and what was read is checked
+// or refused.
+func FuzzParseTrigger(f *testing.F) {
+	entries, err := starterFiles.ReadDir("starter")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, entry := range entries {
+		text, err := starterFiles.ReadFile("starter/" + entry.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		trigger, err := ParseTrigger(text)
+		if err == nil {
+			err = trigger.Check()
+		}
+		if err != nil && problem.CodeOf(err) != problem.Invalid {
+			t.Errorf("%v is no problem to mend", err)
+		}
+	})
 }

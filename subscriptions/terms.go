@@ -96,7 +96,7 @@ func changed(s stored, c Change, t Trigger, now time.Time) (next stored, params 
 func (s stored) checkTerms(bad *problem.Fields) {
 	checkLadder(s.Channels, bad)
 	if s.MaxNotifications < 0 || s.MaxNotifications > maxNotificationsLimit {
-		bad.AddArgs("max_notifications", "max", map[string]any{"min": 0, "max": maxNotificationsLimit}, "must be 1 to %d, or 0 for no limit", maxNotificationsLimit)
+		bad.AddArgs("max_notifications", "range", map[string]any{"min": 0, "max": maxNotificationsLimit}, "must be 1 to %d, or 0 for no limit", maxNotificationsLimit)
 	}
 	if s.CoolDown != nil {
 		if v := time.Duration(*s.CoolDown); v < 0 || v > maxCoolDown || v%time.Microsecond != 0 {
