@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"text/template/parse"
 )
 
 // checkPage finds the keys and icons that a page's templates name in plain
-// strings and reports those that do not exist.
+// strings and reports those that do not exist, and that every template it names
+// does.
 func checkPage(page *template.Template, l *Locale, a *Assets) error {
 	var faults []error
 	for _, t := range page.Templates() {
@@ -20,6 +22,12 @@ func checkPage(page *template.Template, l *Locale, a *Assets) error {
 				faults = append(faults, fmt.Errorf("%s: %w", t.Name(), err))
 			}
 		})
+	}
+	// html/template looks for the templates that are named, and for places
+	// where it cannot escape, when a page is filled for the first time.
+	var escaping *template.Error
+	if err := page.ExecuteTemplate(io.Discard, "layout", View{}); errors.As(err, &escaping) {
+		faults = append(faults, escaping)
 	}
 	return errors.Join(faults...)
 }

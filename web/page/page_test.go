@@ -59,6 +59,8 @@ func TestTemplatesAreCheckedWhenTheSiteIsMade(t *testing.T) {
 		"an icon that was not built":     {`{{icon "no-such"}}`, `no icon "no-such"`},
 		"an asset that was not built":    {`{{asset "no.css"}}`, `no asset "no.css"`},
 		"a function that there is not":   {`{{nosuch}}`, `function "nosuch" not defined`},
+		"a template that there is not":   {`{{if .Data}}{{template "nosuch"}}{{end}}`, `no such template "nosuch"`},
+		"a place that cannot be escaped": {`<a href={{if .Data}}"x{{end}}>`, `end in different contexts`},
 		"a template that does not parse": {`{{if}}`, `missing value for if`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -138,6 +138,9 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 			args[name] = r.Minute(at)
 		}
 	}
+	if sent, ok := figure(args["sent"]); ok && e.Code == "cap_passed" {
+		args["number"] = sent + 1 // sent counts those before this one
+	}
 	args["next"] = r.T("time.just_now")
 	if at, ok := momentOf(args["next_attempt_at"]); ok {
 		args["next"] = r.relative(at)
@@ -192,8 +195,7 @@ func lengthOf(v any) (time.Duration, bool) {
 func (r Reader) notes(c Course, e dispatch.Entry) []string {
 	switch e.Code {
 	case "event_received":
-		event, _ := c.Timeline.Notification.Data["event"].(map[string]any)
-		if line := r.Event(c.Trigger, event); line != "" {
+		if line := r.eventLine(c); line != "" {
 			return []string{line}
 		}
 	case "subscription_met":
@@ -202,38 +204,61 @@ func (r Reader) notes(c Course, e dispatch.Entry) []string {
 	return nil
 }
 
-// Event says an event's data in a line, by the names and units that a
-// trigger's definition gives its attributes.
-func (r Reader) Event(t subscriptions.Trigger, data map[string]any) string {
+// event is the data of the event that a course began with.
+func (c Course) event() map[string]any {
+	event, _ := c.Timeline.Notification.Data["event"].(map[string]any)
+	return event
+}
+
+// eventLine says the event in a line, by the names and units that the trigger
+// gives its attributes. The currency stands with its amounts, and customers
+// are not told their own account.
+func (r Reader) eventLine(c Course) string {
+	event := c.event()
 	var parts []string
-	for _, a := range t.Attributes {
-		if v, ok := data[a.Name]; ok && v != nil {
-			parts = append(parts, r.T("told.attribute", "name", a.Title.In(r.Tag), "value", r.value(v, a.Unit)))
+	for _, a := range c.Trigger.Attributes {
+		v := event[a.Name]
+		if v == nil || a.Name == currencyAttribute || c.Audience == Customer && v == c.Timeline.Delivery.Member {
+			continue
 		}
+		parts = append(parts, r.T("told.attribute", "name", a.Title.In(r.Tag), "value", r.value(v, c.unit(a))))
 	}
 	return strings.Join(parts, " · ")
 }
 
-// terms words the comparisons of a met condition. It takes predicate.Terms as
-// they are in memory or came from JSON.
+// currencyAttribute is the attribute that says in which currency an event's
+// amounts are; their unit is called so too.
+const currencyAttribute = "currency"
+
+func (c Course) unit(a subscriptions.Attribute) string {
+	if a.Unit != currencyAttribute {
+		return a.Unit
+	}
+	currency, _ := c.event()[currencyAttribute].(string)
+	return currency
+}
+
+// terms words the comparisons of a met condition that tell more than that the
+// event is the one asked for.
 func (r Reader) terms(c Course, raw any) []string {
 	var lines []string
 	for _, term := range termsOf(raw) {
 		key := "term." + term.Operator
-		if !term.Met || term.Attribute == "" || term.Got == nil || !r.Has(key) {
+		if !term.Met || term.Got == nil || !r.Has(key) {
 			continue
 		}
 		for _, a := range c.Trigger.Attributes {
 			if a.Name != term.Attribute {
 				continue
 			}
-			said := r.T(key, "got", r.value(term.Got, a.Unit), "wanted", r.value(term.Wanted, a.Unit))
+			said := r.T(key, "got", r.value(term.Got, c.unit(a)), "wanted", r.value(term.Wanted, c.unit(a)))
 			lines = append(lines, r.T("told.attribute", "name", a.Title.In(r.Tag), "value", said))
 		}
 	}
 	return lines
 }
 
+// termsOf takes predicate.Terms as they are in memory or came from JSON.
 func termsOf(raw any) []predicate.Term {
 	switch list := raw.(type) {
 	case []predicate.Term:

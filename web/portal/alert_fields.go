@@ -61,8 +61,12 @@ func textType(options []page.Choice, optional bool) string {
 	return "select"
 }
 
-// unit is how a parameter's unit is shown beside its input.
+// unit is how a parameter's unit is shown beside its input. An amount in the
+// currency of whatever event comes has none.
 func unit(r page.Reader, code string) string {
+	if code == "currency" {
+		return ""
+	}
 	if page.IsCurrency(code) {
 		return r.Symbol(code)
 	}

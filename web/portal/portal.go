@@ -95,7 +95,7 @@ type portal struct {
 	site *page.Site
 }
 
-//go:embed pages
+//go:embed pages/*.html
 var pageFiles embed.FS
 
 // sessionLifetime is how long a customer stays signed in.
