@@ -24,7 +24,7 @@ import (
 	"herald/web/page"
 )
 
-//go:embed pages
+//go:embed pages/*.html
 var pages embed.FS
 
 // Config is what the console shows and how it is reached. All fields are required.
