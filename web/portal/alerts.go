@@ -134,7 +134,7 @@ func wordAlert(r page.Reader, t subscriptions.Trigger, s subscriptions.Subscript
 	a.Channels = ladder(r, s.Channels)
 	var limits []string
 	if wait := coolDown(t, s); wait > 0 {
-		limits = append(limits, r.T("alert.at_most_every", "every", r.Duration(wait)))
+		limits = append(limits, atMostEvery(r, wait))
 	}
 	if s.MaxNotifications > 0 {
 		limits = append(limits, r.T("alert.sent_of", "sent", r.Number(s.Sent), "max", r.Number(s.MaxNotifications)))
@@ -153,7 +153,7 @@ func wordAlert(r page.Reader, t subscriptions.Trigger, s subscriptions.Subscript
 func ladder(r page.Reader, channels []subscriptions.Channel) string {
 	words := make([]string, len(channels))
 	for i, ch := range channels {
-		words[i] = r.Word("channel", ch)
+		words[i] = r.Word("channel.by", ch)
 	}
 	return strings.Join(words, r.T("list.then"))
 }

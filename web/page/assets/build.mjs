@@ -9,7 +9,7 @@ import postcss from "postcss";
 import { PurgeCSS } from "purgecss";
 
 const web = "../..";
-const templates = { portal: ["page/layout", "portal/pages"], console: ["page/layout", "console/pages"] };
+const templates = { portal: ["page/layout", "portal/pages"], console: ["page/layout", "console/pages", "../demo/pages"] };
 const ours = ["package-lock.json", "build.mjs", "icons.txt", "base.css", "portal.css", "console.css", "console.js"];
 
 const digest = (content) => createHash("sha256").update(content).digest("hex");
