@@ -176,7 +176,7 @@ var notDisplayed = regexp.MustCompile(`(?i)display\s*:\s*none`)
 
 func isHidden(tag html.Token) bool {
 	for _, a := range tag.Attr {
-		if a.Key == "hidden" || a.Key == "style" && notDisplayed.MatchString(a.Val) {
+		if a.Key == "hidden" || a.Key == "style" && strings.Contains(strings.ToLower(a.Val), "none") && notDisplayed.MatchString(a.Val) {
 			return true
 		}
 	}

@@ -81,7 +81,7 @@ func (u unreachable) Unwrap() error { return u.SendError }
 func (a *account) send(ctx context.Context, m dispatch.Message, idDomain string) (dispatch.Receipt, error) {
 	msg, err := compose(m, a.from, idDomain)
 	if err != nil {
-		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Permanent, Code: "herald", Err: err}
+		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Permanent, Err: err}
 	}
 	for {
 		resource, err := a.acquire(ctx)
@@ -91,6 +91,7 @@ func (a *account) send(ctx context.Context, m dispatch.Message, idDomain string)
 		s := resource.Value()
 		rested := s.used > 0 || time.Since(resource.CreationTime()) > time.Second
 		text, failure := s.hand(ctx, a.Timeout, a.From, m.Address, msg)
+		gone := failure != nil && s.gone(failure) // asked now: the session is not ours much longer
 		if s.broken {
 			resource.Destroy()
 		} else {
@@ -99,14 +100,14 @@ func (a *account) send(ctx context.Context, m dispatch.Message, idDomain string)
 		if failure == nil {
 			return receipt(a.Name, 250, text), nil
 		}
-		if !rested || !s.gone(failure) || ctx.Err() != nil {
+		if !rested || !gone || ctx.Err() != nil {
 			return dispatch.Receipt{}, failure
 		}
 	}
 }
 
 // gone says whether a failure only tells that the server has ended the
-// session: it closed it, or says 421, before the message was begun.
+// session, by closing it or by 421, and did not take the message.
 func (s *session) gone(failure *dispatch.SendError) bool {
 	return s.broken && (failure.Class == dispatch.SessionFatal || failure.Class == dispatch.Transient && errors.Is(failure, errClosed))
 }
