@@ -141,8 +141,8 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if sent, ok := figure(args["sent"]); ok && e.Code == "cap_passed" {
 		args["number"] = sent + 1 // sent counts those before this one
 	}
-	args["next"] = r.T("time.just_now")
-	if at, ok := momentOf(args["next_attempt_at"]); ok {
+	args["next"] = r.T("time.soon")
+	if at, ok := momentOf(args["next_attempt_at"]); ok && at.After(r.Now) {
 		args["next"] = r.relative(at)
 	}
 	if wait, ok := lengthOf(args["cool_down"]); ok {

@@ -147,12 +147,12 @@ func coolDown(t subscriptions.Trigger, s subscriptions.Subscription) time.Durati
 	return usual
 }
 
-// atMostEvery words a cool-down: "at most once a day".
-func atMostEvery(r page.Reader, wait time.Duration) string {
+// often words a cool-down: "once a day".
+func often(r page.Reader, wait time.Duration) string {
 	if key := "alert.once." + wait.String(); r.Has(key) {
 		return r.T(key)
 	}
-	return r.T("alert.at_most_every", "every", r.Duration(wait))
+	return r.T("alert.once", "every", r.Duration(wait))
 }
 
 // coolDowns are the lengths to choose from: the usual one, some others, and
@@ -160,12 +160,12 @@ func atMostEvery(r page.Reader, wait time.Duration) string {
 func coolDowns(r page.Reader, t subscriptions.Trigger, current string) []page.Choice {
 	usual := r.T("alert.cool_down.none")
 	if wait := coolDown(t, subscriptions.Subscription{}); wait > 0 {
-		usual = atMostEvery(r, wait)
+		usual = often(r, wait)
 	}
 	choices := []page.Choice{{Label: r.T("alert.cool_down.usual", "usual", usual)}}
 	found := current == ""
 	for _, wait := range []time.Duration{0, time.Hour, 6 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour} {
-		label := atMostEvery(r, wait)
+		label := often(r, wait)
 		if wait == 0 {
 			label = r.T("alert.cool_down.none")
 		}
@@ -173,7 +173,7 @@ func coolDowns(r page.Reader, t subscriptions.Trigger, current string) []page.Ch
 		found = found || current == wait.String()
 	}
 	if wait, err := time.ParseDuration(current); !found && err == nil {
-		choices = append(choices, page.Choice{Value: current, Label: atMostEvery(r, wait)})
+		choices = append(choices, page.Choice{Value: current, Label: often(r, wait)})
 	}
 	return choices
 }

@@ -134,7 +134,7 @@ func wordAlert(r page.Reader, t subscriptions.Trigger, s subscriptions.Subscript
 	a.Channels = ladder(r, s.Channels)
 	var limits []string
 	if wait := coolDown(t, s); wait > 0 {
-		limits = append(limits, atMostEvery(r, wait))
+		limits = append(limits, r.T("alert.often", "often", often(r, wait)))
 	}
 	if s.MaxNotifications > 0 {
 		limits = append(limits, r.T("alert.sent_of", "sent", r.Number(s.Sent), "max", r.Number(s.MaxNotifications)))
