@@ -122,6 +122,9 @@ func (a *App) URL() string {
 	return "http://" + a.listen.Addr().String()
 }
 
+// Config is what the node was made from.
+func (a *App) Config() config.Config { return a.cfg }
+
 // begin runs a part in the background until Stop.
 func (a *App) begin(name string, run func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -41,13 +41,7 @@ type Stores struct {
 // OpenStores opens the database, migrates it, and loads the starter triggers
 // and templates into an empty one. Close ends what it opened.
 func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stores, error) {
-	if cfg.Database.URL == "" {
-		// Others must be able to pass through: root's server runs as another user.
-		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // its contents are guarded one by one
-			return nil, fmt.Errorf("data_dir: %w", err)
-		}
-	}
-	db, err := postgres.Open(ctx, database(cfg, log))
+	db, err := openDatabase(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +55,21 @@ func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stor
 	return s, nil
 }
 
-func database(cfg config.Config, log *slog.Logger) postgres.Config {
-	return postgres.Config{
+// openDatabase opens the database that the configuration names, or the private one.
+func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*postgres.DB, error) {
+	if cfg.Database.URL == "" {
+		// Others must be able to pass through: root's server runs as another user.
+		if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // its contents are guarded one by one
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+	}
+	return postgres.Open(ctx, postgres.Config{
 		URL:      cfg.Database.URL,
 		DataDir:  filepath.Join(cfg.DataDir, "postgres"),
 		BinDir:   cfg.Database.BinDir,
-		MaxConns: int32(cfg.Database.MaxConnections),
+		MaxConns: int32(cfg.Database.MaxConnections), //nolint:gosec // at most 500, says the configuration's check
 		Logger:   log,
-	}
+	})
 }
 
 func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.Channel) (*Stores, error) {

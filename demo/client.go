@@ -30,9 +30,13 @@ func (c *client) post(ctx context.Context, path, contentType string, body, answe
 	return c.do(ctx, http.MethodPost, path, contentType, encoded, answer)
 }
 
-// get reads the answer of path into answer.
-func (c *client) get(ctx context.Context, path string, answer any) error {
-	return c.do(ctx, http.MethodGet, path, "", nil, answer)
+// put sends body as JSON.
+func (c *client) put(ctx context.Context, path string, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("cannot encode for %s: %w", path, err)
+	}
+	return c.do(ctx, http.MethodPut, path, "application/json", encoded, nil)
 }
 
 func (c *client) do(ctx context.Context, method, path, contentType string, body []byte, answer any) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"herald/app"
 )
@@ -25,5 +26,5 @@ func (m migrateCmd) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	return app.Migrate(ctx, cfg, m.Status)
+	return app.Migrate(ctx, cfg, app.Logger(cfg.Log), m.Status, os.Stdout)
 }

@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"herald/app/config"
+	"herald/dispatch/email"
+	"herald/postgres"
+)
+
+// Finding is what the doctor saw of one part.
+type Finding struct {
+	Part   string
+	State  FindingState
+	Text   string
+	Advice string // what to do; empty when all is well
+}
+
+// FindingState grades a finding.
+type FindingState string
+
+// The grades.
+const (
+	Fine    FindingState = "ok"
+	Warning FindingState = "warning" // Herald runs, but not as it should
+	Broken  FindingState = "broken"  // Herald cannot do its work
+)
+
+const (
+	enoughDisk  = 2 << 30 // bytes
+	clockWithin = 2 * time.Second
+	askWithin   = 10 * time.Second
+)
+
+// Examine looks at everything the configuration names. It changes nothing but
+// what a start would: a private database is made where there is none.
+func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
+	list := []Finding{{"configuration", Fine, "can be read", ""}}
+	list = append(list, examineAddress(ctx, cfg), examineURL(cfg))
+	list = append(list, examineDatabase(ctx, cfg, log)...)
+	list = append(list, examineSecret(cfg), examineDisk(cfg))
+	return append(list, examineMail(ctx, cfg, log)...)
+}
+
+// examineAddress takes the address for a moment, or finds Herald there already.
+func examineAddress(ctx context.Context, cfg config.Config) Finding {
+	const part = "http.listen"
+	listener, err := net.Listen("tcp", cfg.HTTP.Listen)
+	if err == nil {
+		_ = listener.Close() // it was only tried
+		return Finding{part, Fine, cfg.HTTP.Listen + " is free", ""}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	req, reqErr := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.HTTP.Listen+"/healthz", nil)
+	if reqErr == nil {
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return Finding{part, Fine, "Herald answers at " + cfg.HTTP.Listen, ""}
+			}
+		}
+	}
+	return Finding{part, Broken, err.Error(), "stop what listens there, or choose another address"}
+}
+
+func examineURL(cfg config.Config) Finding {
+	const part = "http.public_url"
+	if cfg.HTTP.PublicURL == "" {
+		return Finding{part, Warning, "not set: links in messages lead to " + cfg.HTTP.Listen, "set it to the address customers use, with https"}
+	}
+	u, err := url.Parse(cfg.HTTP.PublicURL)
+	if err != nil || u.Scheme != "https" {
+		return Finding{part, Warning, cfg.HTTP.PublicURL + " is not https", "passwords and sessions should travel encrypted: put a proxy with TLS in front"}
+	}
+	return Finding{part, Fine, cfg.HTTP.PublicURL, ""}
+}
+
+func examineDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	db, err := openDatabase(ctx, cfg, log)
+	if err != nil {
+		advice := "see that database.url is right and the server can be reached"
+		if cfg.Database.URL == "" {
+			advice = "see server.log in data_dir/postgres"
+		}
+		if errors.Is(err, postgres.ErrNotInstalled) {
+			advice = "apt-get install postgresql, or set database.url"
+		}
+		return []Finding{{"database", Broken, err.Error(), advice}}
+	}
+	defer func() {
+		if err := db.Close(context.WithoutCancel(ctx)); err != nil {
+			log.Error("database did not close", "error", err)
+		}
+	}()
+	return []Finding{examineServer(ctx, db), examineSchema(ctx, db)}
+}
+
+func examineServer(ctx context.Context, db *postgres.DB) Finding {
+	var version string
+	var now time.Time
+	if err := db.Pool().QueryRow(ctx, `SELECT current_setting('server_version'), clock_timestamp()`).Scan(&version, &now); err != nil {
+		return Finding{"database", Broken, err.Error(), "see the server's log"}
+	}
+	if off := time.Since(now).Abs(); off > clockWithin {
+		return Finding{"database", Warning, fmt.Sprintf("PostgreSQL %s, whose clock differs from ours by %v", version, off.Round(time.Millisecond)), "run a time service on both machines"}
+	}
+	return Finding{"database", Fine, "PostgreSQL " + version, ""}
+}
+
+func examineSchema(ctx context.Context, db *postgres.DB) Finding {
+	status, err := postgres.Status(ctx, db.Pool())
+	switch {
+	case errors.Is(err, postgres.ErrNewerSchema):
+		return Finding{"schema", Broken, err.Error(), "start the newer Herald"}
+	case err != nil:
+		return Finding{"schema", Broken, err.Error(), "see the server's log"}
+	case len(status.Pending) > 0:
+		return Finding{"schema", Warning, fmt.Sprintf("%d steps are to be applied", len(status.Pending)), "herald migrate applies them; so does the next start"}
+	}
+	return Finding{"schema", Fine, "up to date", ""}
+}
+
+func examineSecret(cfg config.Config) Finding {
+	if cfg.SecretKey == "" && cfg.Database.URL != "" {
+		return Finding{"secret_key", Broken, "not set", "every node on a shared database needs the same one: openssl rand -hex 32"}
+	}
+	return Finding{"secret_key", Fine, "set, or kept in data_dir", ""}
+}
+
+func examineDisk(cfg config.Config) Finding {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(cfg.DataDir, &fs); err != nil {
+		if cfg.Database.URL != "" {
+			return Finding{"data_dir", Fine, "not needed with database.url", ""}
+		}
+		return Finding{"data_dir", Broken, fmt.Sprintf("%s: %v", cfg.DataDir, err), "make it, or name another"}
+	}
+	free := fs.Bavail * uint64(fs.Bsize) //nolint:gosec // a block size is positive
+	text := fmt.Sprintf("%s has %.1f GiB free", cfg.DataDir, float64(free)/(1<<30))
+	if free < enoughDisk {
+		return Finding{"data_dir", Warning, text, "PostgreSQL stops when the disk is full: make room"}
+	}
+	return Finding{"data_dir", Fine, text, ""}
+}
+
+func examineMail(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
+	if len(cfg.Email.Accounts) == 0 {
+		return []Finding{{"email", Warning, "no account: e-mail is not sent", "add one below email.accounts"}}
+	}
+	sender, err := email.New(emailConfig(cfg.Email), log)
+	if err != nil {
+		return []Finding{{"email", Broken, err.Error(), "mend the named fields"}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	var list []Finding
+	for _, c := range sender.Check(ctx) {
+		part := "email " + c.Account
+		if c.Err != nil {
+			list = append(list, Finding{part, Broken, strings.TrimSpace(c.Err.Error()), "see host, port, tls and the sign-in of this account"})
+			continue
+		}
+		list = append(list, Finding{part, Fine, "takes our sign-in", ""})
+	}
+	if err := sender.Close(ctx); err != nil {
+		log.Error("e-mail sessions did not close", "error", err)
+	}
+	return list
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"herald/demo"
+)
+
+type simCmd struct {
+	SMTP simSMTPCmd `cmd:"" name:"smtp" help:"An SMTP server that keeps mail and shows it on a page; it can be told to refuse, delay or drop."`
+}
+
+type simSMTPCmd struct {
+	Listen string `help:"Where it takes mail." default:"127.0.0.1:2525"`
+	Page   string `help:"Where it shows mail, and takes faults at PUT /faults." default:"127.0.0.1:8025"`
+}
+
+func (s simSMTPCmd) Run(ctx context.Context) error {
+	return demo.RunSMTP(ctx, s.Listen, s.Page, os.Stdout)
+}

@@ -1,0 +1,37 @@
+package demo
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"herald/app/config"
+)
+
+// configuration is Herald's for the demonstration: quick to try again, and
+// with the simulated mail server as its only account. Variables still count.
+func configuration(o Options, smtp string) (config.Config, error) {
+	cfg, err := config.Load("", os.Environ())
+	if err != nil {
+		return config.Config{}, err
+	}
+	host, port, err := net.SplitHostPort(smtp)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("the mail server's address: %w", err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("the mail server's port: %w", err)
+	}
+	cfg.DataDir = o.DataDir
+	cfg.HTTP.Listen = o.Listen
+	cfg.Log = config.Log{Level: o.LogLevel, Format: "text"}
+	cfg.Dispatch.FirstRetry = 500 * time.Millisecond
+	cfg.Email.Accounts = []config.EmailAccount{{
+		Name: "simulator", Host: host, Port: number, TLS: "none",
+		From: "alerts@shop.example", FromName: "The Shop", MaxSessions: 10, Timeout: 30 * time.Second,
+	}}
+	return cfg, nil
+}

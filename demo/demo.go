@@ -1,0 +1,209 @@
+// Package demo shows Herald at work on one machine, with no account anywhere:
+// a shop whose prices can be changed, members who asked to hear of it, and the
+// mailbox where their mail arrives.
+//
+// The shop is outside Herald and speaks to it as a company's systems would,
+// over HTTP with an API key. Run serves it until told to stop; Once plays a
+// scripted scenario and says, in figures, whether everybody got exactly what
+// they asked for.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"herald/access"
+	"herald/app"
+	"herald/hardware/sim"
+)
+
+// Options say where the demonstration runs.
+type Options struct {
+	DataDir  string // kept after the end; empty: a temporary one, removed
+	Listen   string // Herald's address
+	Shop     string // the shop's address
+	LogLevel string
+}
+
+// The demonstration's sign-ins. It listens on this machine alone.
+const (
+	operatorName = "anna"
+	memberName   = "wei"
+	password     = "price and prejudice"
+)
+
+// Run serves Herald, the shop and the mailbox until ctx ends.
+func Run(ctx context.Context, o Options, out io.Writer) (err error) {
+	fmt.Fprintln(out, "Starting Herald with a PostgreSQL of its own …")
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if err := s.seed(ctx); err != nil {
+		return fmt.Errorf("cannot seed the shop: %w", err)
+	}
+	listener, err := net.Listen("tcp", o.Shop)
+	if err != nil {
+		return fmt.Errorf("the shop's address: %w", err)
+	}
+	page, err := newShop(s, "http://"+listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	welcome(out, s, listener.Addr().String())
+
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(out, "\nStopping …")
+	case err = <-s.herald.Failed():
+	case err = <-failed:
+	}
+	return errors.Join(err, server.Close())
+}
+
+func welcome(out io.Writer, s *stage, shop string) {
+	fmt.Fprintf(out, `
+Herald is running. Change a price in the shop and watch the mail arrive:
+
+  The shop         http://%s/
+  The mailbox      http://%s/mail/
+
+  Customers        %s/            account %s, password %q
+  Operators        %s/console     name %s, password %q
+  API              %s/docs/api    key %s
+
+Send an event yourself:
+
+  curl -i %s/api/v1/events -H 'Authorization: Bearer %s' \
+    -H 'Content-Type: application/cloudevents+json' \
+    -d '{"specversion":"1.0","id":"my-first","source":"me","type":"price.changed",
+         "data":{"product":"stroller","name":"Stroller Lite","price":399,"currency":"CNY"}}'
+
+Stop with Ctrl-C.
+`, shop, shop, s.herald.URL(), memberName, password, s.herald.URL(), operatorName, password,
+		s.herald.URL(), s.client.key, s.herald.URL(), s.client.key)
+}
+
+// RunSMTP runs the SMTP simulator and its page until ctx ends.
+func RunSMTP(ctx context.Context, listen, page string, out io.Writer) (err error) {
+	mail := sim.NewSMTP(sim.SMTPConfig{Addr: listen})
+	if err := mail.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, mail.Close()) }()
+	listener, err := net.Listen("tcp", page)
+	if err != nil {
+		return fmt.Errorf("the page's address: %w", err)
+	}
+	fmt.Fprintf(out, "SMTP at %s, its mail at http://%s/, its faults at http://%s/faults\n", mail.Addr(), listener.Addr(), listener.Addr())
+	server := &http.Server{Handler: mail.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, server.Close())
+}
+
+// seed fills an empty database; one that has members is left as it is.
+func (s *stage) seed(ctx context.Context) error {
+	count, err := s.herald.Members.Count(ctx)
+	if err != nil || count > 0 {
+		return err
+	}
+	if _, err := s.herald.Operators.Create(ctx, operatorName, password, access.AdminRole); err != nil {
+		return err
+	}
+	for i, p := range people() {
+		id, err := s.register(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, order := range wishes(i, p) {
+			if _, err := s.subscribe(ctx, id, order); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stage is a running Herald and its far ends.
+type stage struct {
+	herald *app.App
+	mail   *sim.SMTP
+	client *client
+	undo   []func(context.Context) error // newest last
+}
+
+func newStage(ctx context.Context, o Options) (_ *stage, err error) {
+	s := &stage{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	if o.DataDir == "" {
+		if o.DataDir, err = s.temporary(); err != nil {
+			return nil, err
+		}
+	}
+	s.mail = sim.NewSMTP(sim.SMTPConfig{Keep: 100_000})
+	if err := s.mail.Start(ctx); err != nil {
+		return nil, err
+	}
+	s.undo = append(s.undo, func(context.Context) error { return s.mail.Close() })
+	cfg, err := configuration(o, s.mail.Addr())
+	if err != nil {
+		return nil, err
+	}
+	if s.herald, err = app.New(ctx, cfg, app.Logger(cfg.Log)); err != nil {
+		return nil, err
+	}
+	s.undo = append(s.undo, s.herald.Stop)
+	if err := s.herald.Start(ctx); err != nil {
+		return nil, err
+	}
+	_, key, err := s.herald.Keys.Create(ctx, "demo shop", access.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	s.client = newClient(s.herald.URL(), key)
+	return s, nil
+}
+
+// temporary is a data directory that goes with the stage. A PostgreSQL run for
+// root belongs to another user, who must be able to pass through it.
+func (s *stage) temporary() (string, error) {
+	dir, err := os.MkdirTemp("", "herald-demo-")
+	if err != nil {
+		return "", err
+	}
+	s.undo = append(s.undo, func(context.Context) error { return os.RemoveAll(dir) })
+	return dir, os.Chmod(dir, 0o711) //nolint:gosec // passable, not readable
+}
+
+// stopWithin bounds the end of the stage.
+const stopWithin = 20 * time.Second
+
+func (s *stage) close(ctx context.Context) error {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	var failed []error
+	for i := len(s.undo) - 1; i >= 0; i-- {
+		failed = append(failed, s.undo[i](limit))
+	}
+	s.undo = nil
+	return errors.Join(failed...)
+}

@@ -1,0 +1,174 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"herald/dispatch"
+	"herald/hardware/sim"
+)
+
+// Report is what Once says: how much there was to do, what became of it, and
+// whether it was exactly right.
+type Report struct {
+	Members       int64           `json:"members"`
+	Subscriptions int64           `json:"subscriptions"`
+	Events        int64           `json:"events"`
+	Matches       int64           `json:"matches"`
+	Ledger        dispatch.Ledger `json:"ledger"`
+	Channels      Channels        `json:"channels"`
+	Oracle        Oracle          `json:"oracle"`
+}
+
+// Channels holds the channels' two sides: what Herald has recorded as taken by
+// the provider, and what the provider's simulator has received.
+type Channels struct {
+	Email Channel `json:"email"`
+}
+
+// Channel is one of them.
+type Channel struct {
+	Recorded int64 `json:"recorded"`
+	Received int64 `json:"received"`
+}
+
+// Oracle compares what Herald decided with every event held against every
+// subscription, one by one.
+type Oracle struct {
+	Expected   int `json:"expected"`
+	Missing    int `json:"missing"`
+	Unexpected int `json:"unexpected"`
+}
+
+// Err says what is wrong, or nothing.
+func (r Report) Err() error {
+	var wrong []error
+	if !r.Ledger.Balanced {
+		wrong = append(wrong, errors.New("the ledger does not balance"))
+	}
+	if r.Ledger.Open() > 0 {
+		wrong = append(wrong, fmt.Errorf("%d deliveries are not done", r.Ledger.Open()))
+	}
+	if mail := r.Channels.Email; mail.Recorded != mail.Received {
+		wrong = append(wrong, fmt.Errorf("%d mails were recorded and %d received", mail.Recorded, mail.Received))
+	}
+	if r.Oracle.Missing > 0 || r.Oracle.Unexpected > 0 {
+		wrong = append(wrong, fmt.Errorf("%d notifications are missing and %d unexpected", r.Oracle.Missing, r.Oracle.Unexpected))
+	}
+	return errors.Join(wrong...)
+}
+
+// onceWithin is how long the scenario may take.
+const onceWithin = time.Minute
+
+// Once plays the scripted scenario, writes its report to out and fails when
+// anything in it is not exactly right.
+func Once(ctx context.Context, o Options, asJSON bool, out io.Writer) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, onceWithin)
+	defer cancel()
+	s, err := newStage(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	report, err := s.play(ctx)
+	if err != nil {
+		return err
+	}
+	if err := report.write(out, asJSON); err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+func (r Report) write(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(r)
+	}
+	l := r.Ledger
+	_, err := fmt.Fprintf(out, `%d members with %d subscriptions heard of %d events: %d matches.
+Ledger: %d targeted = %d accepted + %d delivered + %d suppressed + %d deferred + %d failed + %d pending + %d in doubt; balanced: %t
+E-mail: %d recorded, %d received
+Every event against every subscription: %d notifications expected, %d missing, %d unexpected
+`, r.Members, r.Subscriptions, r.Events, r.Matches,
+		l.Targeted, l.Accepted, l.Delivered, l.Suppressed, l.Deferred, l.Failed, l.Pending, l.InDoubt, l.Balanced,
+		r.Channels.Email.Recorded, r.Channels.Email.Received,
+		r.Oracle.Expected, r.Oracle.Missing, r.Oracle.Unexpected)
+	return err
+}
+
+// batch is how many events the shop sends at once.
+const batch = 50
+
+// play registers the cast, sends the events, waits until everything has come
+// to rest and takes stock.
+func (s *stage) play(ctx context.Context) (Report, error) {
+	if err := s.mail.SetFaults(
+		sim.Fault{Recipient: "*@full.example", Kind: sim.Temporary, Code: 452, Text: "4.2.2 mailbox full", Times: 20},
+		sim.Fault{Recipient: "*@gone.example", Kind: sim.Refuse, Code: 550, Text: "5.1.1 no such user"},
+	); err != nil {
+		return Report{}, err
+	}
+	cast, err := s.cast(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	events, err := script(time.Now())
+	if err != nil {
+		return Report{}, err
+	}
+	for i := 0; i < len(events); i += batch {
+		if _, err := s.client.send(ctx, events[i:min(i+batch, len(events))]); err != nil {
+			return Report{}, err
+		}
+	}
+	ledger, err := s.rest(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	return s.takeStock(ctx, cast, events, ledger)
+}
+
+// rest waits until no delivery can move any more.
+func (s *stage) rest(ctx context.Context) (dispatch.Ledger, error) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ledger, err := s.herald.Deliveries.Ledger(ctx, dispatch.Filter{})
+		if err != nil || ledger.Open() == 0 {
+			return ledger, err
+		}
+		select {
+		case <-ctx.Done():
+			return ledger, fmt.Errorf("%d deliveries did not come to rest: %w", ledger.Open(), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *stage) takeStock(ctx context.Context, cast []wish, events []event, ledger dispatch.Ledger) (Report, error) {
+	r := Report{
+		Subscriptions: int64(len(cast)), // those that were used up meanwhile are in history
+		Ledger:        ledger,
+		Channels:      Channels{Email: Channel{Recorded: ledger.Accepted + ledger.Delivered, Received: s.mail.Count()}},
+	}
+	var err error
+	if r.Members, err = s.herald.Members.Count(ctx); err != nil {
+		return r, err
+	}
+	counts, err := s.herald.Events.Count(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Events, r.Matches = counts.Events, counts.Matches
+	told, err := s.told(ctx, events)
+	if err != nil {
+		return r, err
+	}
+	r.Oracle = compare(expected(cast, events), told)
+	return r, nil
+}

@@ -1,0 +1,120 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// person is a member of the demonstration.
+type person struct {
+	account, name, locale, zone string
+}
+
+func (p person) email() string { return p.account + "@example.com" }
+
+// people are those who are there when the demonstration begins; the first is
+// the one whose sign-in is told.
+func people() []person {
+	list := []person{
+		{memberName, "Zhang Wei", "zh-CN", "Asia/Shanghai"},
+		{"lina", "李娜", "zh-CN", "Asia/Shanghai"},
+		{"wangfang", "王芳", "zh-CN", "Asia/Shanghai"},
+		{"grace", "Grace Hopper", "en", "America/New_York"},
+		{"ada", "Ada Lovelace", "en", "Europe/London"},
+		{"linus", "Linus Pauling", "en", "America/Los_Angeles"},
+		{"marie", "Marie Curie", "en", "Europe/Paris"},
+		{"chenyu", "陈宇", "zh-CN", "Asia/Shanghai"},
+		{"rosa", "Rosa Parks", "en", "America/Chicago"},
+		{"liuyang", "刘洋", "zh-CN", "Asia/Shanghai"},
+		{"alan", "Alan Turing", "en", "Europe/London"},
+		{"mei", "赵梅", "zh-CN", "Asia/Shanghai"},
+	}
+	return list
+}
+
+// order is a subscription as the API takes it.
+type order struct {
+	MemberID         int64          `json:"member_id"`
+	Trigger          string         `json:"trigger"`
+	Params           map[string]any `json:"params"`
+	MaxNotifications int            `json:"max_notifications,omitempty"`
+	CoolDown         string         `json:"cool_down,omitempty"`
+}
+
+// wishes are what a seeded person asks for: the price of two products, near
+// enough that a visitor's change meets somebody, and their own orders.
+func wishes(i int, p person) []order {
+	first, second := products[i%len(products)], products[(i+2)%len(products)]
+	list := []order{
+		{Trigger: "price_drop", Params: map[string]any{"product": first.ID, "target": below(first.Price, 5+i)}, CoolDown: "0s"},
+		{Trigger: "price_drop", Params: map[string]any{"product": second.ID, "target": below(second.Price, 12+i)}, CoolDown: "0s"},
+		{Trigger: "order_status", Params: map[string]any{}},
+	}
+	if p.account == memberName {
+		list = append(list,
+			order{Trigger: "low_balance", Params: map[string]any{"below": 50}},
+			order{Trigger: "promotion", Params: map[string]any{"categories": []string{"toys", "home"}}})
+	}
+	return list
+}
+
+// below is a price less some percent, in whole units.
+func below(price float64, percent int) float64 {
+	return float64(int(price * float64(100-percent) / 100))
+}
+
+// register makes a member with a confirmed address.
+func (s *stage) register(ctx context.Context, p person) (id int64, err error) {
+	var made struct {
+		ID int64 `json:"id"`
+	}
+	err = s.client.post(ctx, "/api/v1/members", "application/json", map[string]any{
+		"account": p.account, "password": password, "display_name": p.name, "locale": p.locale, "time_zone": p.zone,
+		"contacts": []map[string]any{{"channel": "email", "address": p.email(), "verified": true}},
+	}, &made)
+	return made.ID, err
+}
+
+func (s *stage) subscribe(ctx context.Context, memberID int64, o order) (id int64, err error) {
+	var made struct {
+		ID int64 `json:"id"`
+	}
+	o.MemberID = memberID
+	err = s.client.post(ctx, "/api/v1/subscriptions", "application/json", o, &made)
+	return made.ID, err
+}
+
+// product is something the shop sells.
+type product struct {
+	ID, Icon string
+	Names    map[string]string // by language
+	Price    float64
+	Currency string
+}
+
+// products are what the shop sells and for how much when it opens.
+var products = []product{
+	{"stroller", "shopping-cart", map[string]string{"en": "Stroller Lite", "zh": "轻便婴儿车"}, 529, "CNY"},
+	{"kettle", "home", map[string]string{"en": "Gooseneck kettle", "zh": "细嘴手冲壶"}, 219, "CNY"},
+	{"headphones", "device-mobile", map[string]string{"en": "Quiet headphones", "zh": "降噪耳机"}, 1299, "CNY"},
+	{"lamp", "star", map[string]string{"en": "Reading lamp", "zh": "护眼台灯"}, 168, "CNY"},
+	{"backpack", "package", map[string]string{"en": "Day backpack", "zh": "双肩包"}, 349, "CNY"},
+}
+
+// title is a product's name in the language of a locale.
+func (p product) title(locale string) string {
+	language, _, _ := strings.Cut(locale, "-")
+	if name, ok := p.Names[language]; ok {
+		return name
+	}
+	return p.Names["en"]
+}
+
+// priceChanged is the event that the shop sends when a price changes.
+func priceChanged(p product, locale string, before, now float64, at time.Time) event {
+	return newEvent(fmt.Sprintf("price-%s-%d", p.ID, at.UnixNano()), "price.changed", at, map[string]any{
+		"product": p.ID, "name": p.title(locale), "price": now, "previous_price": before, "currency": p.Currency,
+	})
+}
