@@ -18,7 +18,8 @@ type Form struct {
 	Summary string
 	faults  map[string][]string // worded, by field name
 	order   []string            // the names with faults, as they came
-	shown   map[string]bool     // the fields that the page has
+	labels  map[string]string   // of the fields that the page has
+	shown   []string            // their names, as they stand on the page
 	locale  *Locale
 }
 
@@ -27,7 +28,7 @@ func (l *Locale) NewForm(values url.Values) *Form {
 	if values == nil {
 		values = url.Values{}
 	}
-	return &Form{Values: values, locale: l, faults: map[string][]string{}, shown: map[string]bool{}}
+	return &Form{Values: values, locale: l, faults: map[string][]string{}, labels: map[string]string{}}
 }
 
 // Get is the first value entered for a field, without blanks around it.
@@ -63,19 +64,37 @@ func (f *Form) fault(name, text string) {
 // Failed reports whether anything is wrong.
 func (f *Form) Failed() bool { return f.Summary != "" || len(f.faults) > 0 }
 
-// Faults are the mistakes at fields, in order, for the summary above the form.
+// Faults are the mistakes at fields for the summary above the form: in the
+// order of the page, then those of fields that the page does not have.
 func (f *Form) Faults() []Fault {
 	var out []Fault
-	for _, name := range f.order {
+	for _, name := range f.faulty() {
 		for _, text := range f.faults[name] {
-			out = append(out, Fault{Name: name, Text: text})
+			out = append(out, Fault{Name: name, Label: f.labels[name], Text: text})
 		}
 	}
 	return out
 }
 
-// Fault is a mistake at a field, worded.
-type Fault struct{ Name, Text string }
+// faulty are the names of the fields with mistakes, in the order of Faults.
+func (f *Form) faulty() []string {
+	var names []string
+	for _, name := range f.shown {
+		if len(f.faults[name]) > 0 {
+			names = append(names, name)
+		}
+	}
+	for _, name := range f.order {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Fault is a mistake at a field, worded. Label is empty when the page does not
+// have the field.
+type Fault struct{ Name, Label, Text string }
 
 // ID is the id of the field's input.
 func (f Fault) ID() string { return fieldID(f.Name) }
@@ -174,12 +193,16 @@ func (f Field) DescribedBy() string {
 // Input makes a field of the form. The first field with a mistake takes the
 // focus.
 func (f *Form) Input(name, label string) Field {
-	f.shown[name] = true
+	if f.labels[name] == "" {
+		f.shown = append(f.shown, name)
+	}
+	f.labels[name] = label
 	field := Field{
 		ID: fieldID(name), Name: name, Label: label, Type: "text",
 		Value: f.Values.Get(name), Values: f.Values[name], Faults: f.faults[name],
 	}
-	field.Autofocus = len(f.order) > 0 && f.order[0] == name
+	faulty := f.faulty()
+	field.Autofocus = len(faulty) > 0 && faulty[0] == name
 	return field
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/text/language"
 
 	"herald/problem"
 )
@@ -95,22 +96,37 @@ func (s *Site) secureHeaders(h http.Header) {
 func (s *Site) visit(w http.ResponseWriter, r *http.Request) *Visit {
 	v := &Visit{W: w, R: r, site: s}
 	v.RequestID, _ = r.Context().Value(requestIDKey{}).(string)
-	language, zone := "", ""
+	preferred, zone := "", ""
 	if s.hasSession(r.Context()) {
-		language = s.sessions.GetString(r.Context(), languageKey)
+		preferred = s.sessions.GetString(r.Context(), languageKey)
 		zone = s.sessions.GetString(r.Context(), zoneKey)
 	}
-	v.Reader = Reader{Locale: s.catalogue.choose(r, language), Zone: zoneOr(zone), Now: s.Now()}
+	v.Reader = Reader{Locale: s.catalogue.choose(r, preferred), Zone: zoneOr(zone), Now: s.Now()}
 	if zone == "" {
-		v.Zone = zoneOr(GuessZone(v.Tag))
+		v.Zone = zoneOr(v.GuessZone())
 	}
 	return v
 }
 
-// GuessZone is the zone most readers of a language live in, where nothing
-// better is known.
-func GuessZone(locale string) string {
-	if locale == "zh-CN" {
+// zoneOf is where most people of a country live, for those whose browser names it.
+var zoneOf = map[string]string{
+	"AU": "Australia/Sydney", "BR": "America/Sao_Paulo", "CA": "America/Toronto", "CN": "Asia/Shanghai", "DE": "Europe/Berlin",
+	"ES": "Europe/Madrid", "FR": "Europe/Paris", "GB": "Europe/London", "HK": "Asia/Hong_Kong", "ID": "Asia/Jakarta",
+	"IN": "Asia/Kolkata", "IT": "Europe/Rome", "JP": "Asia/Tokyo", "KR": "Asia/Seoul", "MX": "America/Mexico_City",
+	"MY": "Asia/Singapore", "NZ": "Pacific/Auckland", "PH": "Asia/Manila", "RU": "Europe/Moscow", "SG": "Asia/Singapore",
+	"TH": "Asia/Bangkok", "TW": "Asia/Taipei", "US": "America/New_York", "VN": "Asia/Ho_Chi_Minh", "ZA": "Africa/Johannesburg",
+}
+
+// GuessZone is the zone that the reader most likely lives in, by the country
+// that their browser names or else by the page's language.
+func (v *Visit) GuessZone() string {
+	tags, _, _ := language.ParseAcceptLanguage(v.R.Header.Get("Accept-Language"))
+	for _, tag := range tags {
+		if region, confidence := tag.Region(); confidence == language.Exact && zoneOf[region.String()] != "" {
+			return zoneOf[region.String()]
+		}
+	}
+	if v.Tag == "zh-CN" {
 		return "Asia/Shanghai"
 	}
 	return "UTC"

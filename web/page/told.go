@@ -120,7 +120,10 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if args == nil {
 		args = map[string]any{}
 	}
-	pairs := []any{"summary", c.Summary}
+	pairs := []any{}
+	if c.Summary != "" || args["summary"] == nil {
+		args["summary"] = c.Summary
+	}
 	for _, name := range []string{"refusal", "reason", "outcome"} {
 		if code, ok := args[name]; ok {
 			args["reason"] = r.Word("reason."+string(c.Audience), code)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -84,6 +85,13 @@ func (v *Visit) ShowStatus(status int, name string, data any) error {
 		Translations: v.translations(), Flashes: v.takeFlashes(),
 	}
 	var b bytes.Buffer
+	if status >= http.StatusBadRequest {
+		// A form names its mistakes above its fields, whose labels it learns
+		// when they are filled in: the first filling is for that.
+		if err := t.ExecuteTemplate(io.Discard, "layout", view); err != nil {
+			return fmt.Errorf("page %s: %w", name, err)
+		}
+	}
 	if err := t.ExecuteTemplate(&b, "layout", view); err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}

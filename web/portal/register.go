@@ -32,7 +32,7 @@ func (p *portal) register(v *page.Visit) error {
 	if v.UserID() != 0 {
 		return v.Go("/alerts")
 	}
-	zone := page.GuessZone(v.Tag)
+	zone := v.GuessZone()
 	form := v.NewForm(url.Values{"locale": {v.Tag}, "time_zone": {zone}})
 	return v.Show("register", registration{form, languages(v), zones(v.Reader, zone)})
 }
@@ -43,11 +43,10 @@ func (p *portal) doRegister(v *page.Visit) error {
 		return err
 	}
 	data := registration{form, languages(v), zones(v.Reader, form.Get("time_zone"))}
-	if form.Get(emailField) == "" {
-		form.Refuse(emailField, "required")
-	}
-	if form.Values.Get("password") == "" {
-		form.Refuse("password", "required")
+	for _, name := range []string{"account", "password", emailField} {
+		if form.Get(name) == "" {
+			form.Refuse(name, "required")
+		}
 	}
 	if form.Failed() {
 		return v.ShowStatus(422, "register", data)
