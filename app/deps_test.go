@@ -47,8 +47,8 @@ func below(room string) []string {
 
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
-	"herald/postgres":             {"herald/app", "herald/cmd/herald"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/app", "herald/demo"},
+	"herald/postgres":             {"herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/app"},
 }
 
