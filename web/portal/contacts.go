@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -76,21 +77,24 @@ func (p *portal) doConfirm(v *visit) error {
 	return v.Go("/alerts")
 }
 
-// sendCode sends a new code. When it is too early for one, the page says so.
+// sendCode sends a new code. When it cannot be sent now, the page says why.
 func (p *portal) sendCode(v *visit) error {
 	c, err := p.contact(v)
 	if err != nil {
 		return err
 	}
-	form := v.NewForm(nil)
-	if err := p.Contacts.SendCode(v.Context(), v.Member.ID, c.ID); err != nil {
-		if problem.CodeOf(err) == problem.Conflict {
-			form.Summary = v.T("confirm.refused")
-			return v.ShowStatus(409, "confirm", confirmation{form, c})
-		}
-		return v.Again(err, form, "confirm", confirmation{form, c})
+	err = p.Contacts.SendCode(v.Context(), v.Member.ID, c.ID)
+	var refused *problem.Error
+	switch {
+	case err == nil:
+		v.Say("confirm.sent", "address", v.Address(c.Address))
+	case !errors.As(err, &refused) || !mendable(err):
+		return err
+	case refused.Code == problem.Throttled:
+		v.Tell(page.Flash{Bad: true, Text: v.T("form.throttled", "after", v.Duration(refused.After))})
+	default:
+		v.Tell(page.Flash{Bad: true, Text: v.T("confirm.refused")})
 	}
-	v.Say("confirm.sent", "address", v.Address(c.Address))
 	return v.Go(confirmPath(c.ID))
 }
 
