@@ -28,6 +28,7 @@ func TestStateMachine(t *testing.T) {
 		b.exec(`UPDATE consents SET granted = true`)
 		b.exec(`UPDATE contact_points SET standing = 'good'`)
 		b.exec(`DELETE FROM suppressions`)
+		b.sender.does(nil)
 		m := &machine{b: b, rt: rt, ctx: ctx, id: b.enqueue(b.note(func(n *Notification) { n.Private = rapid.Bool().Draw(rt, "private") }))[0]}
 		m.runJobs()
 		m.check()
