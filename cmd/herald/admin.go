@@ -54,7 +54,11 @@ func (a adminPasswordCmd) Run(ctx context.Context, c *cli) error {
 		return err
 	}
 	return c.withStores(ctx, func(s *app.Stores) error {
-		return s.Operators.SetPassword(ctx, a.Name, password)
+		if err := s.Operators.SetPassword(ctx, a.Name, password); err != nil {
+			return err
+		}
+		fmt.Printf("%s has a new password.\n", a.Name)
+		return nil
 	})
 }
 
@@ -64,7 +68,11 @@ type adminDisableCmd struct {
 
 func (a adminDisableCmd) Run(ctx context.Context, c *cli) error {
 	return c.withStores(ctx, func(s *app.Stores) error {
-		return s.Operators.Disable(ctx, a.Name)
+		if err := s.Operators.Disable(ctx, a.Name); err != nil {
+			return err
+		}
+		fmt.Printf("%s can no longer sign in.\n", a.Name)
+		return nil
 	})
 }
 
@@ -126,8 +134,13 @@ type adminRevokeCmd struct {
 }
 
 func (a adminRevokeCmd) Run(ctx context.Context, c *cli) error {
+	prefix := strings.TrimSuffix(a.Prefix, "…")
 	return c.withStores(ctx, func(s *app.Stores) error {
-		return s.Keys.Revoke(ctx, strings.TrimSuffix(a.Prefix, "…"))
+		if err := s.Keys.Revoke(ctx, prefix); err != nil {
+			return err
+		}
+		fmt.Printf("The key %s… is refused from now on.\n", prefix)
+		return nil
 	})
 }
 
@@ -165,6 +178,7 @@ func (c *cli) withStores(ctx context.Context, do func(*app.Stores) error) (err e
 	if err != nil {
 		return err
 	}
+	cfg.Log.Level, cfg.Log.Format = "warn", "text" // a person reads along
 	stores, err := app.OpenStores(ctx, cfg, app.Logger(cfg.Log))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,8 +49,11 @@ func (i importMembersCmd) Run(ctx context.Context, c *cli) error {
 	return c.withStores(ctx, func(s *app.Stores) error {
 		began := time.Now()
 		report, err := s.Members.Import(ctx, file, options)
-		if err != nil {
+		switch {
+		case err != nil && report.Rows > 0:
 			return fmt.Errorf("%w (what was read before is kept; the same file can be imported again)", err)
+		case err != nil:
+			return err
 		}
 		return i.tell(report, time.Since(began))
 	})
@@ -87,7 +91,7 @@ func (i importMembersCmd) tell(r subscriptions.ImportReport, took time.Duration)
 			fmt.Printf("%d consents were passed over: the member has refused them before\n", r.RefusalsKept)
 		}
 		for _, e := range r.Errors {
-			fmt.Printf("line %d: %s %s\n", e.Line, e.Column, e.Message)
+			fmt.Printf("line %d, %s: %s\n", e.Line, cmp.Or(e.Column, "whole row"), e.Message)
 		}
 		if more := r.Mistakes - len(r.Errors); more > 0 {
 			fmt.Printf("… and %d mistakes more; --errors FILE writes them all\n", more)

@@ -22,10 +22,16 @@ Your systems send events; members subscribe to triggers; Herald matches the two
 and reaches each member by the channel they chose, and can say of every message
 where it is and why it was sent.
 
-New here?   herald demo             a shop, members and mail, all on this machine
-For real:   herald config example > herald.yaml
-            herald --config herald.yaml doctor
-            herald --config herald.yaml serve`
+A shop, members and mail, all on this machine:
+
+    herald demo
+
+For real:
+
+    herald config example > herald.yaml
+    herald --config herald.yaml doctor
+    herald --config herald.yaml serve
+    herald --config herald.yaml admin create NAME`
 
 type cli struct {
 	Config string `help:"The configuration file; without one, the defaults and HERALD_… variables." short:"c" type:"path" env:"HERALD_CONFIG"`

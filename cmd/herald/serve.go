@@ -26,5 +26,6 @@ func (m migrateCmd) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
+	cfg.Log.Level, cfg.Log.Format = "warn", "text" // a person reads along
 	return app.Migrate(ctx, cfg, app.Logger(cfg.Log), m.Status, os.Stdout)
 }
