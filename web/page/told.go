@@ -136,9 +136,13 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 		args["by"] = r.Word("channel.by", channel)
 		args["channel"] = r.Word("channel", channel)
 	}
-	for _, name := range []string{"until", "last"} {
-		if at, ok := momentOf(args[name]); ok {
-			args[name] = r.Minute(at)
+	if at, ok := momentOf(args["last"]); ok {
+		args["last"] = r.Minute(at)
+	}
+	if at, ok := momentOf(args["until"]); ok {
+		args["until"] = r.Minute(at)
+		if c.Audience == Customer {
+			args["until"] = r.Date(at.Add(-1)) // the last day, as they chose it
 		}
 	}
 	if sent, ok := figure(args["sent"]); ok && e.Code == "cap_passed" {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"herald/problem"
 )
@@ -224,6 +225,9 @@ func (v *Visit) Prefer(locale, zone string) {
 func (v *Visit) Return() {
 	if v.R.Method == http.MethodGet {
 		v.site.sessions.Put(v.Context(), nextKey, v.R.URL.RequestURI())
+		// Nobody has signed in yet: visitors who never do leave nothing for long.
+		// Signing in gives the session its full life.
+		v.site.sessions.SetDeadline(v.Context(), v.Now.Add(time.Hour))
 	}
 }
 
