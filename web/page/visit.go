@@ -99,21 +99,6 @@ func (v *Visit) ShowStatus(status int, name string, data any) error {
 	return v.write(status, b.Bytes())
 }
 
-// Part answers with one named template of a page, without the layout: what
-// htmx puts in place of a part that moves.
-func (v *Visit) Part(name, part string, data any) error {
-	t := v.site.templates.byLocale[v.Tag][name]
-	if t == nil {
-		return fmt.Errorf("there is no page %q", name)
-	}
-	view := View{Reader: v.Reader, Data: data, Page: name, Path: v.R.URL.Path, Name: v.Name, Home: v.site.Home}
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, part, view); err != nil {
-		return fmt.Errorf("page %s: %w", name, err)
-	}
-	return v.write(http.StatusOK, b.Bytes())
-}
-
 // showProblem answers with the error page.
 func (v *Visit) showProblem(t *template.Template, view View, status int) error {
 	var b bytes.Buffer
