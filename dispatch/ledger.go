@@ -130,6 +130,7 @@ type Overview struct {
 	InDoubt  int64 `json:"in_doubt"`
 	// OldestPending is how long the oldest delivery has waited for a worker; 0: none waits.
 	OldestPending time.Duration `json:"oldest_pending_ns"`
+	Nodes         int64         `json:"nodes"` // that live; none: nothing is handed over
 	// SentPerMinute is how many were taken by a provider in each of the last
 	// 60 minutes, oldest first; the last is the minute now running.
 	SentPerMinute []int64 `json:"sent_per_minute"`
@@ -195,6 +196,10 @@ func (s *Store) waiting(ctx context.Context, o *Overview) error {
 	err := s.pool.QueryRow(ctx, `
 SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'deferred'), count(*) FILTER (WHERE state = 'in_doubt')
 FROM deliveries WHERE state IN ('pending', 'deferred', 'in_doubt')`).Scan(&o.Pending, &o.Deferred, &o.InDoubt)
+	if err != nil {
+		return err
+	}
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE beat_at > now() - $1::interval`, silentAfter).Scan(&o.Nodes)
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,7 @@
 package console
 
 import (
-	"context"
 	"embed"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -75,17 +73,17 @@ func (c console) routes() []page.Route {
 	admin := func(pattern string, handle func(*page.Visit, access.Operator) error) page.Route {
 		return page.Route{Pattern: pattern, Handle: c.signedIn(access.AdminRole, handle)}
 	}
-	live := operator("GET /console/live", c.live)
-	live.Live = true
+	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
+	export.Live = true // it takes as long as there are deliveries
 	return []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
 
 		operator("GET /console", c.overview),
-		live,
+		{Pattern: "GET /console/live", Handle: c.live, Live: true},
 		operator("GET /console/deliveries", c.deliveries),
-		operator("GET /console/deliveries.csv", c.deliveriesCSV),
+		export,
 		operator("GET /console/deliveries/{id}", c.delivery),
 		operator("POST /console/deliveries/{id}/resend", c.resend),
 		operator("POST /console/suppress", c.suppress),
@@ -100,20 +98,13 @@ func (c console) routes() []page.Route {
 	}
 }
 
-// signedIn lets an operator through whose role includes the one needed. The
-// operator is read anew each time, so that one who was disabled is out at once.
+// signedIn lets an operator through whose role includes the one needed, and
+// leads everybody else to the sign-in.
 func (c console) signedIn(role access.Role, handle func(*page.Visit, access.Operator) error) func(*page.Visit) error {
 	return func(v *page.Visit) error {
-		id := v.UserID()
-		if id == 0 {
+		operator, err := c.who(v)
+		if problem.CodeOf(err) == problem.Unauthorized {
 			v.Return()
-			return v.Go(Base + "/sign-in")
-		}
-		operator, err := c.Operators.Get(v.Context(), id)
-		if problem.CodeOf(err) == problem.NotFound || (err == nil && operator.DisabledAt != nil) {
-			if err := v.SignOut(); err != nil {
-				return err
-			}
 			return v.Go(Base + "/sign-in")
 		}
 		if err != nil {
@@ -127,13 +118,28 @@ func (c console) signedIn(role access.Role, handle func(*page.Visit, access.Oper
 	}
 }
 
+// who is the operator who reads, read anew each time so that one who was
+// disabled is out at once. It is problem.Unauthorized when it is nobody.
+func (c console) who(v *page.Visit) (access.Operator, error) {
+	nobody := problem.New(problem.Unauthorized, "nobody is signed in")
+	id := v.UserID()
+	if id == 0 {
+		return access.Operator{}, nobody
+	}
+	operator, err := c.Operators.Get(v.Context(), id)
+	if gone(err) || (err == nil && operator.DisabledAt != nil) {
+		return access.Operator{}, nobody
+	}
+	return operator, err
+}
+
 // actor is how an operator is named in histories.
 func actor(o access.Operator) string { return "operator:" + o.Name }
 
 type signInData struct{ Form *page.Form }
 
 func (c console) signInPage(v *page.Visit) error {
-	if v.UserID() != 0 {
+	if _, err := c.who(v); err == nil {
 		return v.Go(Base)
 	}
 	return v.Show("sign-in", signInData{v.NewForm(nil)})
@@ -166,14 +172,3 @@ func missing(what string) error { return problem.New(problem.NotFound, "there is
 
 // gone reports whether a store said that something is not there.
 func gone(err error) bool { return problem.CodeOf(err) == problem.NotFound }
-
-// accountOf is a member's account, empty when the member is gone.
-func (c console) accountOf(ctx context.Context, memberID int64) (string, error) {
-	m, err := c.Members.Get(ctx, memberID)
-	if err != nil && !gone(err) {
-		return "", err
-	}
-	return m.Account, nil
-}
-
-var errBack = errors.New("back must be a path of the console")

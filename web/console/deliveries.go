@@ -1,8 +1,6 @@
 package console
 
 import (
-	"encoding/csv"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,57 +21,81 @@ type deliveriesData struct {
 	Triggers []page.Choice
 	States   []page.Choice
 	Channels []page.Choice
-	Found    []dispatch.Delivery
+	Found    deliveryRows
 	Narrowed bool   // the search narrows anything
 	Next     string // the address of the next page; empty on the last
 	First    string // the address of the first page, when this is another
 	CSV      string
 }
 
+// deliveryRows is a list of deliveries, and how their triggers are called.
+type deliveryRows struct {
+	page.Reader
+	List   []dispatch.Delivery
+	Titles map[string]string
+}
+
 func (c console) deliveries(v *page.Visit, _ access.Operator) error {
-	form := v.NewForm(v.R.URL.Query())
-	data := deliveriesData{Form: form, CSV: Base + "/deliveries.csv?" + narrowing(form.Values).Encode()}
-	data.Narrowed = len(narrowing(form.Values)) > 0
-	if err := c.choices(v, &data); err != nil {
+	data, err := c.searchPage(v)
+	if err != nil {
 		return err
 	}
-	search, err := readSearch(form.Values, v.Zone)
+	search, err := data.read(v.Zone)
 	if err != nil {
-		return v.Again(err, form, "deliveries", data)
+		return v.Again(err, data.Form, "deliveries", data)
 	}
 	found, err := c.Deliveries.Find(v.Context(), search)
 	if err != nil {
 		return err
 	}
-	data.Found = found.Deliveries
+	data.Found.List = found.Deliveries
 	if found.Next != uuid.Nil {
-		data.Next = pageAddress(form.Values, found.Next.String())
+		data.Next = pageAddress(data.Form.Values, found.Next.String())
 	}
 	if search.Before != uuid.Nil {
-		data.First = pageAddress(form.Values, "")
+		data.First = pageAddress(data.Form.Values, "")
 	}
 	return v.Show("deliveries", data)
 }
 
-// choices fills the select boxes of the search.
-func (c console) choices(v *page.Visit, data *deliveriesData) error {
-	triggers, err := c.Triggers.List(v.Context())
+// searchPage is the page of a search before anything is found.
+func (c console) searchPage(v *page.Visit) (deliveriesData, error) {
+	form := v.NewForm(v.R.URL.Query())
+	narrowed := narrowing(form.Values)
+	titles, err := c.titles(v)
 	if err != nil {
-		return err
+		return deliveriesData{}, err
 	}
-	data.Triggers = []page.Choice{{Value: "", Label: v.T("console.any")}}
-	for _, t := range triggers {
-		data.Triggers = append(data.Triggers, page.Choice{Value: t.Name, Label: t.Title.In(v.Tag)})
+	data := deliveriesData{
+		Form: form, Narrowed: len(narrowed) > 0, CSV: Base + "/deliveries.csv?" + narrowed.Encode(),
+		Found: deliveryRows{Reader: v.Reader, Titles: titles},
 	}
-	data.States = []page.Choice{{Value: "", Label: v.T("console.any")}}
+	whichever := page.Choice{Label: v.T("console.any")}
+	data.Triggers, data.States, data.Channels = []page.Choice{whichever}, []page.Choice{whichever}, []page.Choice{whichever}
+	for name, title := range titles {
+		data.Triggers = append(data.Triggers, page.Choice{Value: name, Label: title})
+	}
+	slices.SortFunc(data.Triggers, func(a, b page.Choice) int { return strings.Compare(a.Value, b.Value) })
 	for _, s := range dispatch.States {
 		data.States = append(data.States, page.Choice{Value: string(s), Label: v.Word("state", s)})
 	}
-	data.Channels = []page.Choice{{Value: "", Label: v.T("console.any")}}
 	for _, ch := range subscriptions.Channels {
 		data.Channels = append(data.Channels, page.Choice{Value: string(ch), Label: v.Word("channel", ch)})
 	}
-	return nil
+	return data, nil
+}
+
+// titles are what the triggers are called, by name.
+func (c console) titles(v *page.Visit) (map[string]string, error) {
+	list, err := c.Triggers.List(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	titles := make(map[string]string, len(list))
+	for _, t := range list {
+		titles[t.Name] = t.Title.In(v.Tag)
+	}
+	return titles, nil
 }
 
 // narrowing are the filters of a query, without the place in the list.
@@ -95,31 +117,53 @@ func pageAddress(query url.Values, before string) string {
 	return Base + "/deliveries?" + kept.Encode()
 }
 
-// readSearch reads the filters; days begin at midnight in the operator's zone,
-// and until includes its day.
-func readSearch(query url.Values, zone *time.Location) (dispatch.Search, error) {
+// read reads the filters; days begin at midnight in the operator's zone, and
+// until includes its day. Errors: Invalid by field, NotFound for a place in
+// the list that cannot be.
+func (d deliveriesData) read(zone *time.Location) (dispatch.Search, error) {
 	var f problem.Fields
-	q := narrowing(query)
+	q := narrowing(d.Form.Values)
 	s := dispatch.Search{
 		Member:  strings.ToLower(q.Get("member")),
-		Address: q.Get("address"),
-		Trigger: q.Get("trigger"),
-		State:   dispatch.State(q.Get("state")),
-		Channel: subscriptions.Channel(q.Get("channel")),
+		Address: soughtAddress(q.Get("address")),
+		Trigger: offered(&f, "trigger", q.Get("trigger"), d.Triggers),
+		State:   dispatch.State(offered(&f, "state", q.Get("state"), d.States)),
+		Channel: subscriptions.Channel(offered(&f, "channel", q.Get("channel"), d.Channels)),
 		Since:   readDay(&f, "since", q.Get("since"), zone, 0),
 		Until:   readDay(&f, "until", q.Get("until"), zone, 1),
 	}
-	if s.State != "" && !slices.Contains(dispatch.States, s.State) {
-		f.Add("state", "option", "there is no such state")
+	if !s.Since.IsZero() && !s.Until.IsZero() && !s.Since.Before(s.Until) {
+		f.Add("until", "after", "must not be before since")
 	}
-	if before := query.Get("before"); before != "" {
+	if before := d.Form.Get("before"); before != "" {
 		id, err := uuid.Parse(before)
 		if err != nil {
 			return s, problem.New(problem.NotFound, "there is no such page")
 		}
 		s.Before = id
 	}
-	return s, f.Err("")
+	return s, f.Err("this search cannot be made")
+}
+
+// soughtAddress is what was typed as it would be kept, or as it is when it is
+// no address.
+func soughtAddress(text string) string {
+	ch := subscriptions.SMS
+	if strings.Contains(text, "@") {
+		ch = subscriptions.Email
+	}
+	if address, err := subscriptions.Normalise(ch, text, ""); err == nil {
+		return address
+	}
+	return text
+}
+
+// offered is a value that must be one of the choices.
+func offered(f *problem.Fields, name, value string, choices []page.Choice) string {
+	if !slices.ContainsFunc(choices, func(c page.Choice) bool { return c.Value == value }) {
+		f.Add(name, "known", "must be one of those offered")
+	}
+	return value
 }
 
 func readDay(f *problem.Fields, name, text string, zone *time.Location, plus int) time.Time {
@@ -132,48 +176,4 @@ func readDay(f *problem.Fields, name, text string, zone *time.Location, plus int
 		return time.Time{}
 	}
 	return day.AddDate(0, 0, plus)
-}
-
-// csvLimit bounds an export; a longer one is narrowed by time.
-const csvLimit = 100_000
-
-// deliveriesCSV streams what the search finds, newest first.
-func (c console) deliveriesCSV(v *page.Visit, _ access.Operator) error {
-	search, err := readSearch(v.R.URL.Query(), v.Zone)
-	if err != nil {
-		return err
-	}
-	search.Limit = 500
-	h := v.W.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="deliveries-%s.csv"`, c.Now().In(v.Zone).Format(time.DateOnly)))
-	out := csv.NewWriter(v.W)
-	_ = out.Write([]string{"id", "time", "member", "trigger", "channel", "address", "state", "reason", "attempts", "repeated", "account", "provider_id"})
-	for written := 0; written < csvLimit; {
-		found, err := c.Deliveries.Find(v.Context(), search)
-		if err != nil {
-			return err
-		}
-		for _, d := range found.Deliveries {
-			_ = out.Write([]string{
-				d.ID.String(), d.CreatedAt.UTC().Format(time.RFC3339), cell(d.Member), d.Trigger, string(d.Channel), cell(d.Address),
-				string(d.State), d.Reason, fmt.Sprint(d.Attempts), fmt.Sprint(d.Repeated), cell(d.Account), cell(d.ProviderID),
-			})
-		}
-		written += len(found.Deliveries)
-		if found.Next == uuid.Nil {
-			break
-		}
-		search.Before = found.Next
-	}
-	out.Flush()
-	return nil // a reader who has gone needs no error page
-}
-
-// cell keeps a spreadsheet from taking text for a formula.
-func cell(s string) string {
-	if s != "" && strings.ContainsRune("=-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

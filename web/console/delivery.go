@@ -1,7 +1,7 @@
 package console
 
 import (
-	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,10 +17,22 @@ type deliveryData struct {
 	dispatch.Timeline
 	Title      string // of the trigger, or of Herald's own message
 	Summary    string // the subscription in a line
-	Course     []page.Told
+	Took       string // from the event to the final state; empty while it is open
+	Course     []step
 	CanResend  bool
 	Suppressed *subscriptions.Suppression
 }
+
+// step is one line of the course: when it was, and for operators how exactly
+// it went.
+type step struct {
+	page.Told
+	Clock string // the time of day of the first step, the time since then of the others
+	Facts []fact
+}
+
+// fact is a detail of a step with its name, worded.
+type fact struct{ Name, Value string }
 
 func (c console) delivery(v *page.Visit, _ access.Operator) error {
 	id, err := uuid.Parse(v.R.PathValue("id"))
@@ -31,13 +43,20 @@ func (c console) delivery(v *page.Visit, _ access.Operator) error {
 	if err != nil {
 		return err
 	}
-	data := deliveryData{Timeline: timeline, Title: v.T("console.delivery.own"), CanResend: timeline.Delivery.State == dispatch.Failed || timeline.Delivery.State == dispatch.InDoubt}
+	d := timeline.Delivery
+	data := deliveryData{
+		Timeline: timeline, Title: v.T("console.delivery.own"), CanResend: d.State == dispatch.Failed || d.State == dispatch.InDoubt,
+	}
 	trigger, err := c.describe(v, &data)
 	if err != nil {
 		return err
 	}
-	data.Course = v.Narrate(page.Course{Audience: page.Operator, Timeline: timeline, Trigger: trigger, Summary: data.Summary})
-	if data.Suppressed, err = c.suppressionOf(v, timeline.Delivery); err != nil {
+	told := v.Narrate(page.Course{Audience: page.Operator, Timeline: timeline, Trigger: trigger, Summary: data.Summary})
+	data.Course = steps(v, told)
+	if d.State.Final() && len(told) > 0 {
+		data.Took = v.Duration(d.ChangedAt.Sub(told[0].At))
+	}
+	if data.Suppressed, err = c.suppressionOf(v, d.Channel, d.Address); err != nil {
 		return err
 	}
 	return v.Show("delivery", data)
@@ -65,15 +84,31 @@ func (c console) describe(v *page.Visit, data *deliveryData) (subscriptions.Trig
 	return trigger, nil
 }
 
-func (c console) suppressionOf(v *page.Visit, d dispatch.Delivery) (*subscriptions.Suppression, error) {
-	if d.Address == "" {
-		return nil, nil //nolint:nilnil // no address, so nothing that could be suppressed
+func steps(v *page.Visit, course []page.Told) []step {
+	list := make([]step, len(course))
+	for i, told := range course {
+		clock := told.At.In(v.Zone).Format("15:04:05.000")
+		if i > 0 {
+			clock = "+" + v.Duration(told.At.Sub(course[0].At))
+		}
+		list[i] = step{Told: told, Clock: clock, Facts: facts(v, told.Detail)}
 	}
-	found, err := c.Consents.Suppressions(v.Context(), subscriptions.SuppressionFilter{Channel: d.Channel, Address: d.Address, Limit: 1})
-	if err != nil || len(found) == 0 {
-		return nil, err
+	return list
+}
+
+// facts words what a step's detail holds, the telling ones first.
+func facts(v *page.Visit, detail map[string]any) []fact {
+	var list []fact
+	for _, name := range []string{"account", "code", "detail", "seconds", "node"} {
+		value := v.Number(detail[name])
+		if seconds, ok := detail[name].(float64); ok {
+			value = v.Duration(time.Duration(seconds * float64(time.Second)))
+		}
+		if detail[name] != nil && value != "" {
+			list = append(list, fact{v.Word("console.detail", name), value})
+		}
 	}
-	return &found[0], nil
+	return list
 }
 
 // resend sends a failed or doubtful delivery once more.
@@ -82,51 +117,13 @@ func (c console) resend(v *page.Visit, o access.Operator) error {
 	if err != nil {
 		return missing("delivery")
 	}
-	if err := c.Deliveries.Resend(v.Context(), id, actor(o)); err != nil {
+	switch err := c.Deliveries.Resend(v.Context(), id, actor(o)); {
+	case problem.CodeOf(err) == problem.Conflict: // it moved since the page was shown
+		v.Tell(page.Flash{Text: v.T("console.delivery.not_resent"), Bad: true})
+	case err != nil:
 		return err
+	default:
+		v.Say("console.delivery.resent")
 	}
-	v.Say("console.delivery.resent")
 	return v.Go(Base + "/deliveries/" + id.String())
-}
-
-// suppress puts an address on the list of those that are not contacted.
-func (c console) suppress(v *page.Visit, o access.Operator) error {
-	form, err := v.Form()
-	if err != nil {
-		return err
-	}
-	channel, address := subscriptions.Channel(form.Get("channel")), form.Get("address")
-	err = c.Consents.Suppress(v.Context(), subscriptions.Suppression{Channel: channel, Address: address, Reason: "operator", Detail: actor(o)})
-	if err != nil {
-		return err
-	}
-	v.Tell(page.Flash{
-		Text: v.T("console.suppressed", "address", v.Address(address)),
-		Undo: Base + "/suppress/lift", UndoLabel: v.T("console.undo"),
-		Fields: map[string]string{"channel": string(channel), "address": address, "back": form.Get("back")},
-	})
-	return goBack(v, form)
-}
-
-// lift takes an address off that list.
-func (c console) lift(v *page.Visit, _ access.Operator) error {
-	form, err := v.Form()
-	if err != nil {
-		return err
-	}
-	address := form.Get("address")
-	if err := c.Consents.Lift(v.Context(), subscriptions.Channel(form.Get("channel")), address); err != nil {
-		return err
-	}
-	v.Say("console.lifted", "address", v.Address(address))
-	return goBack(v, form)
-}
-
-// goBack leads to the page the form was on, which must be one of ours.
-func goBack(v *page.Visit, form *page.Form) error {
-	back := form.Get("back")
-	if back != Base && !strings.HasPrefix(back, Base+"/") {
-		return &problem.Error{Code: problem.Invalid, Message: "back leads nowhere", Err: errBack}
-	}
-	return v.Go(back)
 }

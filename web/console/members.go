@@ -1,13 +1,14 @@
 package console
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
 
 	"herald/access"
-	"herald/dispatch"
-	"herald/problem"
 	"herald/subscriptions"
 	"herald/web/page"
 )
@@ -48,7 +49,8 @@ type memberData struct {
 	Contacts      []contactLine
 	Consents      []subscriptions.Consent
 	Subscriptions []subscriptionLine
-	Deliveries    []dispatch.Delivery
+	Attributes    []fact
+	Deliveries    deliveryRows
 }
 
 type contactLine struct {
@@ -82,7 +84,14 @@ func (c console) member(v *page.Visit, _ access.Operator) error {
 	if data.Subscriptions, err = c.subscriptionLines(v, id); err != nil {
 		return err
 	}
-	if data.Deliveries, err = c.Deliveries.ForMember(v.Context(), id, uuid.Nil, recentDeliveries); err != nil {
+	data.Deliveries.Reader = v.Reader
+	if data.Deliveries.Titles, err = c.titles(v); err != nil {
+		return err
+	}
+	if data.Deliveries.List, err = c.Deliveries.ForMember(v.Context(), id, uuid.Nil, recentDeliveries); err != nil {
+		return err
+	}
+	if data.Attributes, err = attributes(data.Member.Attributes); err != nil {
 		return err
 	}
 	return v.Show("member", data)
@@ -96,7 +105,7 @@ func (c console) contactLines(v *page.Visit, memberID int64) ([]contactLine, err
 	lines := make([]contactLine, len(contacts))
 	for i, point := range contacts {
 		lines[i].ContactPoint = point
-		lines[i].Suppressed, err = c.suppressionOf(v, dispatch.Delivery{Channel: point.Channel, Address: point.Address})
+		lines[i].Suppressed, err = c.suppressionOf(v, point.Channel, point.Address)
 		if err != nil {
 			return nil, err
 		}
@@ -104,53 +113,45 @@ func (c console) contactLines(v *page.Visit, memberID int64) ([]contactLine, err
 	return lines, nil
 }
 
+// subscriptionLines are the subscriptions in force, then the ended ones.
 func (c console) subscriptionLines(v *page.Visit, memberID int64) ([]subscriptionLine, error) {
-	list, err := c.Subscriptions.ForMember(v.Context(), memberID, true)
+	list, err := c.Subscriptions.ForMember(v.Context(), memberID, false)
 	if err != nil {
 		return nil, err
 	}
-	triggers, err := c.triggersByName(v)
+	ended, err := c.Subscriptions.ForMember(v.Context(), memberID, true)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]subscriptionLine, len(list))
-	for i, s := range list {
-		lines[i] = subscriptionLine{Subscription: s, Title: s.Trigger}
-		if t, ok := triggers[s.Trigger]; ok {
-			lines[i].Title, lines[i].Summary = t.Title.In(v.Tag), t.Summarise(s.Params, v.Tag)
+	triggers, err := c.Triggers.List(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	lines := make([]subscriptionLine, 0, len(list)+len(ended))
+	for _, s := range slices.Concat(list, ended) {
+		line := subscriptionLine{Subscription: s, Title: s.Trigger}
+		if i := slices.IndexFunc(triggers, func(t subscriptions.Trigger) bool { return t.Name == s.Trigger }); i >= 0 {
+			line.Title, line.Summary = triggers[i].Title.In(v.Tag), triggers[i].Summarise(s.Params, v.Tag)
 		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }
 
-func (c console) triggersByName(v *page.Visit) (map[string]subscriptions.Trigger, error) {
-	list, err := c.Triggers.List(v.Context())
-	if err != nil {
-		return nil, err
+// attributes are a member's attributes by name: text as it is, anything else
+// as JSON.
+func attributes(given map[string]any) ([]fact, error) {
+	var list []fact
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		value, isText := given[name].(string)
+		if !isText {
+			raw, err := json.Marshal(given[name])
+			if err != nil {
+				return nil, err
+			}
+			value = string(raw)
+		}
+		list = append(list, fact{name, value})
 	}
-	byName := make(map[string]subscriptions.Trigger, len(list))
-	for _, t := range list {
-		byName[t.Name] = t
-	}
-	return byName, nil
-}
-
-// suppressionsData is a page of addresses that are not contacted.
-type suppressionsData struct {
-	Form  *page.Form
-	Found []subscriptions.Suppression
-}
-
-const suppressionsShown = 200
-
-func (c console) suppressions(v *page.Visit, _ access.Operator) error {
-	form := v.NewForm(v.R.URL.Query())
-	found, err := c.Consents.Suppressions(v.Context(), subscriptions.SuppressionFilter{Address: form.Get("address"), Limit: suppressionsShown})
-	if problem.CodeOf(err) == problem.Invalid {
-		found, err = nil, nil // what is no address is on no list
-	}
-	if err != nil {
-		return err
-	}
-	return v.Show("suppressions", suppressionsData{form, found})
+	return list, nil
 }

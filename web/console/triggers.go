@@ -1,9 +1,10 @@
 package console
 
 import (
-	"bytes"
 	"errors"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -26,9 +27,10 @@ func (c console) triggers(v *page.Visit, _ access.Operator) error {
 // triggerData is a trigger's definition as YAML, to read and to edit.
 type triggerData struct {
 	Trigger subscriptions.Trigger
-	Form    *page.Form // definition
+	Form    *page.Form // version, definition
 	CanEdit bool
-	Faults  []problem.Field // with their paths: a definition has no field of its own for each
+	// Why nothing was saved: a definition has no field of its own for each fault.
+	Refusal *problem.Error
 }
 
 func (c console) trigger(v *page.Visit, o access.Operator) error {
@@ -40,7 +42,7 @@ func (c console) trigger(v *page.Visit, o access.Operator) error {
 	if err != nil {
 		return err
 	}
-	data.Form = v.NewForm(url.Values{"definition": {string(text)}})
+	data.Form = v.NewForm(url.Values{"definition": {string(text)}, "version": {strconv.Itoa(data.Trigger.Version)}})
 	return v.Show("trigger", data)
 }
 
@@ -58,31 +60,34 @@ func (c console) saveTrigger(v *page.Visit, o access.Operator) error {
 	if data.Form, err = v.Form(); err != nil {
 		return err
 	}
-	edited, err := parseTrigger(data.Form.Values.Get("definition"), data.Trigger.Name)
+	edited, err := parseTrigger(data.Form, data.Trigger.Name)
 	if err == nil {
 		_, err = c.Triggers.Save(v.Context(), edited, actor(o))
 	}
 	if err != nil {
-		var p *problem.Error
-		if errors.As(err, &p) {
-			data.Faults = p.Fields
-		}
+		errors.As(err, &data.Refusal)
 		return v.Again(err, data.Form, "trigger", data)
 	}
 	v.Say("console.trigger.saved")
 	return v.Go(Base + "/triggers/" + data.Trigger.Name)
 }
 
-func parseTrigger(text, name string) (subscriptions.Trigger, error) {
+// parseTrigger reads an edited definition; it is saved only if nobody has
+// saved another since the form was shown.
+func parseTrigger(form *page.Form, name string) (subscriptions.Trigger, error) {
 	var t subscriptions.Trigger
-	err := yaml.NewDecoder(bytes.NewReader([]byte(text)), yaml.Strict()).Decode(&t)
+	err := yaml.NewDecoder(strings.NewReader(form.Values.Get("definition")), yaml.Strict()).Decode(&t)
+	version, notNumber := strconv.Atoi(form.Get("version"))
 	var f problem.Fields
 	switch {
 	case err != nil:
 		f.Add("definition", "yaml", "%s", yaml.FormatError(err, false, false))
 	case t.Name != name:
 		f.Add("name", "unchangeable", "a trigger's name cannot be changed; it is %s", name)
+	case notNumber != nil || version < 1:
+		f.Add("version", "whole", "must be the version that was edited")
 	}
+	t.Version = version
 	return t, f.Err("the definition cannot be saved")
 }
 

@@ -2,17 +2,18 @@ package page
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"herald/problem"
 )
 
 // Live sends one named template of a page again and again, as server-sent
 // events (https://html.spec.whatwg.org/multipage/server-sent-events.html),
-// until the reader goes or stop is closed. data is asked for each time; an
-// error of it ends the stream, and the browser connects again. The route must
-// be Live.
+// until the reader goes or stop is closed, and for ten minutes at most: a
+// browser that is still there connects again and shows who it is. data is
+// asked for each time; an error of it ends the stream. The route must be Live.
 func (v *Visit) Live(name, part string, every time.Duration, stop <-chan struct{}, data func() (any, error)) error {
 	t := v.site.templates.byLocale[v.Tag][name]
 	if t == nil {
@@ -24,6 +25,8 @@ func (v *Visit) Live(name, part string, every time.Duration, stop <-chan struct{
 	flush := http.NewResponseController(v.W)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	over := time.NewTimer(liveFor)
+	defer over.Stop()
 	for {
 		d, err := data()
 		if err != nil {
@@ -46,15 +49,20 @@ func (v *Visit) Live(name, part string, every time.Duration, stop <-chan struct{
 			return nil
 		case <-stop:
 			return nil
+		case <-over.C:
+			return nil
 		case <-tick.C:
 		}
 	}
 }
 
+// liveFor is how long a stream lasts before the session is looked at again.
+const liveFor = 10 * time.Minute
+
 // endLive ends a stream that has failed: its status has been sent, so the
-// failure goes to the log alone.
+// failure goes to the log alone, unless it is the reader's own.
 func (v *Visit) endLive(err error) error {
-	if v.Context().Err() == nil && !errors.Is(err, http.ErrAbortHandler) {
+	if v.Context().Err() == nil && problem.CodeOf(err) == "" {
 		v.site.Logger.ErrorContext(v.Context(), "a live page failed", "request", v.RequestID, "pattern", v.R.Pattern, "error", err)
 	}
 	return nil

@@ -55,7 +55,7 @@ async function styles(name) {
     variables: true,
     keyframes: true,
     fontFace: true,
-    safelist: ["html", "body", "icon", "time", "svg", "path", "root"],
+    safelist: ["html", "body", "icon", "time", "svg", "path", "root", /^state-/], // templates put states together
     blocklist: [/^ts-/, /^tom-/, /^apexcharts/, /^jvm-/],
   });
   const small = await esbuild.transform(purged.css, { loader: "css", minify: true, legalComments: "inline" });

@@ -1,8 +1,26 @@
-// What the console adds to htmx: a table row with data-href opens its page,
-// unless the click was on a link, a button or a field in it.
+// What the console adds to htmx.
+
+// A table row with data-href opens its page, unless the click was on a link, a
+// button or a field in it, or ended a selection.
 document.addEventListener("click", (e) => {
   const row = e.target.closest("[data-href]");
-  if (!row || e.target.closest("a, button, input, select, label") || getSelection().toString()) return;
+  if (!row || e.target.closest("a, button, input, select, label, summary") || getSelection().toString()) return;
   if (e.metaKey || e.ctrlKey) open(row.dataset.href);
   else location.assign(row.dataset.href);
 });
+
+// Figures that no longer come say so. htmx connects again by itself, except
+// after a first try that failed; who is no longer signed in is led to sign in.
+const stale = (e) => {
+  e.target.classList?.add("stale");
+  if ((e.detail?.status ?? e.detail?.ctx?.response?.status) === 401) location.reload();
+};
+const again = (e) => {
+  stale(e);
+  const url = e.target.getAttribute?.("hx-sse:connect");
+  if (url) setTimeout(() => htmx.ajax("GET", url, { source: e.target }), 10_000);
+};
+document.addEventListener("htmx:sse:error", stale);
+document.addEventListener("htmx:response:error", again);
+document.addEventListener("htmx:error", again);
+document.addEventListener("htmx:sse:after:message", (e) => e.target.classList.remove("stale"));
