@@ -211,8 +211,9 @@ func (v *Visit) Return() {
 	if v.R.Method == http.MethodGet {
 		v.site.sessions.Put(v.Context(), nextKey, v.R.URL.RequestURI())
 		// Nobody has signed in yet: visitors who never do leave nothing for long.
-		// Signing in gives the session its full life.
-		v.site.sessions.SetDeadline(v.Context(), v.Now.Add(time.Hour))
+		// Signing in gives the session its full life. Sessions go by the
+		// machine's clock, whatever the site's own says.
+		v.site.sessions.SetDeadline(v.Context(), time.Now().Add(time.Hour))
 	}
 }
 

@@ -15,7 +15,7 @@ func TestAnAlertIsPausedChangedStoppedAndStartedAgain(t *testing.T) {
 	b := s.signedIn("wei")
 	path := alertPath(sub.ID)
 
-	b.post(path+"/pause").has(200, "You will hear about 0 things.", "Paused: 4411 at 499 or less.", `action="`+path+`/resume"`)
+	b.post(path+"/pause").has(200, "All your alerts are paused.", "Paused: 4411 at 499 or less.", `action="`+path+`/resume"`)
 	b.post(path+"/resume").has(200, "You will hear about one thing.")
 
 	b.get(path).has(200, `value="4411"`, `value="499"`, `name="version" value="3"`)

@@ -45,6 +45,7 @@ func (p *portal) routes() []page.Route {
 		{Pattern: "GET " + deliveryPath + "{token}", Handle: p.signedWhy},
 		{Pattern: "GET " + unsubscribePath + "{token}", Handle: p.unsubscribe},
 		{Pattern: "POST " + unsubscribePath + "{token}", Handle: p.doUnsubscribe, CrossOrigin: true},
+		{Pattern: "GET " + unsubscribePath + "{token}/undo", Handle: p.unsubscribe}, // after a reload
 		{Pattern: "POST " + unsubscribePath + "{token}/undo", Handle: p.undoUnsubscribe},
 	}
 }
