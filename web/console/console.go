@@ -154,7 +154,11 @@ func (c console) signIn(v *page.Visit) error {
 	if err != nil {
 		return v.Again(err, form, "sign-in", signInData{form})
 	}
-	if err := v.SignIn(operator.ID, v.Tag, v.Zone.String()); err != nil {
+	zone := v.Zone
+	if own, known := page.Zone(form.Get("zone")); known { // filled in by a script, if it runs
+		zone = own
+	}
+	if err := v.SignIn(operator.ID, v.Tag, zone.String()); err != nil {
 		return err
 	}
 	return v.Go(v.Next(Base))

@@ -24,3 +24,6 @@ document.addEventListener("htmx:sse:error", stale);
 document.addEventListener("htmx:response:error", again);
 document.addEventListener("htmx:error", again);
 document.addEventListener("htmx:sse:after:message", (e) => e.target.classList.remove("stale"));
+
+// Times are told in the reader's own zone: the sign-in says which it is.
+for (const field of document.querySelectorAll("[data-zone]")) field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
