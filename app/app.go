@@ -49,9 +49,7 @@ type App struct {
 // taken when it returns, nothing runs yet. When it fails, what it had begun is
 // ended again.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	if cfg.Node == "" {
-		cfg.Node = nodeName()
-	}
+	cfg.Node = nodeName(cfg.Node)
 	a := &App{
 		cfg: cfg, log: log, cleanups: &cleanups{log: log}, metrics: prometheus.NewRegistry(),
 		stopping: make(chan struct{}), failed: make(chan error, 1),
@@ -163,14 +161,17 @@ func (a *App) stopJobs(ctx context.Context) error {
 	return nil
 }
 
-// nodeName is the host's name with a random end: a node that is started again
-// is another node, so that what its predecessor had in hand is taken up.
-func nodeName() string {
-	host, err := os.Hostname()
-	if err != nil || host == "" {
-		host = "node"
+// nodeName is the configured name, or the host's, with a random end: a node
+// that is started again is another node, so that what its predecessor had in
+// hand is taken up.
+func nodeName(configured string) string {
+	name := configured
+	if name == "" {
+		if host, err := os.Hostname(); err == nil {
+			name = host
+		}
 	}
-	return fmt.Sprintf("%.40s-%s", host, rand.Text()[:8])
+	return fmt.Sprintf("%.60s-%s", name, rand.Text()[:8])
 }
 
 func ignoreClosed(err error) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/alexedwards/scs/pgxstore"
@@ -55,6 +56,7 @@ func (a *App) buildWeb() error {
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
 		},
 		API:     a.apiConfig(),
+		Proxies: proxies(a.cfg.HTTP.TrustedProxies),
 		Ready:   a.ready,
 		Metrics: a.metrics,
 		Logger:  a.log,
@@ -67,6 +69,15 @@ func (a *App) buildWeb() error {
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	return nil
+}
+
+// proxies parses networks that the configuration's check has let through.
+func proxies(networks []string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, n := range networks {
+		list = append(list, netip.MustParsePrefix(n))
+	}
+	return list
 }
 
 func (a *App) apiConfig() api.Config {

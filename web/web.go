@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ import (
 	"herald/web/portal"
 )
 
-// Config is what the faces work on. All fields are required.
+// Config is what the faces work on. All fields but Proxies are required.
 type Config struct {
 	Portal  portal.Config
 	Console console.Config
@@ -31,6 +32,9 @@ type Config struct {
 	// Ready says why this node cannot do its work now; nil: it can.
 	Ready   func(context.Context) error
 	Metrics *prometheus.Registry
+	// Proxies are the networks whose word for a request's origin is believed;
+	// there may be none.
+	Proxies []netip.Prefix
 	Logger  *slog.Logger
 }
 
@@ -68,7 +72,7 @@ func New(c Config) (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.Handle("GET /readyz", ready{c.Ready, c.Logger})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Registry: c.Metrics}))
-	return mux, nil
+	return forwarded(c.Proxies, mux), nil
 }
 
 // healthy answers as long as the process can: whoever restarts Herald asks here.

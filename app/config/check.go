@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -68,6 +69,11 @@ func (c Config) checkHTTP(f *problem.Fields) {
 		u, err := url.Parse(c.HTTP.PublicURL)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" {
 			f.Add("http.public_url", "url", "must be http:// or https:// and a host, without a path")
+		}
+	}
+	for i, network := range c.HTTP.TrustedProxies {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			f.Add(fmt.Sprintf("http.trusted_proxies[%d]", i), "network", "is %q and must be a network, such as 10.0.0.0/8 or ::1/128", network)
 		}
 	}
 	within(f, "http.max_body", c.HTTP.MaxBody, 1<<10, 1<<30)

@@ -10,7 +10,7 @@ import "time"
 
 // Config is everything that can be set. Default gives it with its defaults.
 type Config struct {
-	Node      string   `yaml:"node" help:"The name of this node, another at every start. Empty: the host's name with a random end."`
+	Node      string   `yaml:"node" help:"What this node is called in logs and on the console, with a random end that changes at every start. Empty: the host's name."`
 	Roles     []string `yaml:"roles" help:"What this node does: web (pages, API and matching), dispatch (hands messages over). Nodes on one database can split them."`
 	DataDir   string   `yaml:"data_dir" help:"Where Herald keeps its private PostgreSQL and its secret key."`
 	SecretKey string   `yaml:"secret_key" secret:"true" help:"At least 32 characters that sign links in messages; the same on every node. Empty: made at the first start and kept in data_dir."`
@@ -40,10 +40,11 @@ type Database struct {
 
 // HTTP is the one listener for pages, API, metrics and health.
 type HTTP struct {
-	Listen    string        `yaml:"listen" help:"host:port to listen on; port 0 takes a free one."`
-	PublicURL string        `yaml:"public_url" help:"How the world reaches Herald, for links in messages. Empty: http:// and the listen address."`
-	MaxBody   int           `yaml:"max_body" help:"Largest request body in bytes; bulk events are read as a stream of up to 64 times this."`
-	StopAfter time.Duration `yaml:"stop_after" help:"How long a stop waits for what is under way before it is cut off."`
+	Listen         string        `yaml:"listen" help:"host:port to listen on; port 0 takes a free one."`
+	PublicURL      string        `yaml:"public_url" help:"How the world reaches Herald, for links in messages. Empty: http:// and the listen address."`
+	TrustedProxies []string      `yaml:"trusted_proxies" help:"Networks, such as 10.0.0.0/8, of the proxies in front of Herald: from them alone X-Forwarded-For is believed, by which sign-ins are limited."`
+	MaxBody        int           `yaml:"max_body" help:"Largest request body in bytes; bulk events are read as a stream of up to 64 times this."`
+	StopAfter      time.Duration `yaml:"stop_after" help:"How long a stop waits for what is under way before it is cut off."`
 }
 
 // API limits each key.

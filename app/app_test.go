@@ -1,0 +1,192 @@
+package app
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"herald/app/config"
+	"herald/hardware/sim"
+	"herald/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// settings are those of a node on a database of its own.
+func settings(t *testing.T) config.Config {
+	cfg := config.Default()
+	cfg.Database.URL = pgtest.URL(t)
+	cfg.Database.MaxConnections = 10
+	cfg.SecretKey = strings.Repeat("k", 32)
+	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.DataDir = t.TempDir()
+	return cfg
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func TestStartAnswersAndStopLeavesNothingRunning(t *testing.T) {
+	cfg := settings(t)
+	before := goleak.IgnoreCurrent()
+	a, err := New(t.Context(), cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for path, want := range map[string]int{
+		"/": 200, "/console/sign-in": 200, "/openapi.json": 200, "/healthz": 200, "/metrics": 200, "/no-such-page": 404, "/api/v1/whoami": 401,
+	} {
+		if status, _ := get(t, client, a.URL()+path); status != want {
+			t.Errorf("GET %s = %d, want %d", path, status, want)
+		}
+	}
+	if status, text := get(t, client, a.URL()+"/readyz"); status != http.StatusOK {
+		t.Errorf("GET /readyz = %d %s, want 200", status, text)
+	}
+	if _, text := get(t, client, a.URL()+"/metrics"); !strings.Contains(text, `herald_web_requests_total{face="api",status="401"} 1`) {
+		t.Errorf("metrics do not count the request that was refused:\n%.2000s", text)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Errorf("Stop = %v", err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Errorf("second Stop = %v", err)
+	}
+	if err := goleak.Find(before, kept); err != nil {
+		t.Error(err)
+	}
+}
+
+// kept is the tidying of a store that scs.New makes and we replace: it cannot
+// be stopped without a race of its own.
+var kept = goleak.IgnoreAnyFunction("github.com/alexedwards/scs/v2/memstore.(*MemStore).startCleanup")
+
+func get(t *testing.T, client *http.Client, url string) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestNewThatFailsLetsEverythingGo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := map[string]struct {
+		change func(*config.Config)
+		want   string
+	}{
+		"a taken port": {func(c *config.Config) { c.HTTP.Listen = taken.Addr().String() }, "address already in use"},
+		"no secret":    {func(c *config.Config) { c.SecretKey = "" }, "secret_key is not set"},
+		"no database":  {func(c *config.Config) { c.Database.URL = "postgres://127.0.0.1:1/none?connect_timeout=1" }, "127.0.0.1"},
+		"a bad mail host": {func(c *config.Config) {
+			c.Email.Accounts = []config.EmailAccount{{Name: "x", Host: "bad host", From: "a@b.c"}}
+		}, "host"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := settings(t)
+			tt.change(&cfg)
+			before := goleak.IgnoreCurrent()
+			if _, err := New(t.Context(), cfg, quiet); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("New = %v, want it to say %q", err, tt.want)
+			}
+			if err := goleak.Find(before, kept); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestNotReadyWhenTheDatabaseIsAway(t *testing.T) {
+	a, err := New(t.Context(), settings(t), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Stop(context.WithoutCancel(t.Context())) }()
+	if err := a.ready(t.Context()); err == nil {
+		t.Error("ready before the node has told the others that it lives")
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	if err := a.DB.Pool().Ping(ended); err == nil {
+		t.Fatal("the database answers a question whose time is over")
+	}
+	if err := a.ready(ended); err == nil {
+		t.Error("ready although the database does not answer")
+	}
+}
+
+func TestExamine(t *testing.T) {
+	mail := sim.NewSMTP(sim.SMTPConfig{})
+	if err := mail.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer mail.Close()
+	port := mustPort(t, mail.Addr())
+
+	well := settings(t)
+	well.HTTP.PublicURL = "https://herald.example.com"
+	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: port, TLS: "none", From: "a@example.com", MaxSessions: 1, Timeout: time.Second}}
+	if bad := notFine(Examine(t.Context(), well, quiet)); len(bad) > 0 {
+		t.Errorf("findings = %v, want none but an old schema", bad)
+	}
+
+	ill := well
+	ill.Database.URL = "postgres://127.0.0.1:1/none?connect_timeout=1"
+	ill.HTTP.PublicURL = ""
+	ill.SecretKey = ""
+	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", MaxSessions: 1, Timeout: time.Second}}
+	got := notFine(Examine(t.Context(), ill, quiet))
+	for part, want := range map[string]FindingState{"database": Broken, "http.public_url": Warning, "secret_key": Broken, "email away": Broken} {
+		f, ok := got[part]
+		if !ok || f.State != want || f.Advice == "" {
+			t.Errorf("%s: %+v, want %s with advice", part, f, want)
+		}
+	}
+}
+
+func notFine(list []Finding) map[string]Finding {
+	bad := map[string]Finding{}
+	for _, f := range list {
+		if f.State != Fine {
+			bad[f.Part] = f
+		}
+	}
+	return bad
+}
+
+func mustPort(t *testing.T, address string) int {
+	t.Helper()
+	a, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Port
+}

@@ -1,0 +1,73 @@
+package demo
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"herald/dispatch"
+)
+
+func TestReportFindsWhatIsWrong(t *testing.T) {
+	right := Report{Ledger: dispatch.Ledger{Targeted: 2, Accepted: 2, Balanced: true}, Channels: Channels{Email: Channel{2, 2}}, Oracle: Oracle{Expected: 2}}
+	if err := right.Err(); err != nil {
+		t.Errorf("Err = %v, want nil", err)
+	}
+	tests := map[string]struct {
+		spoil func(*Report)
+		want  string
+	}{
+		"an unbalanced ledger":    {func(r *Report) { r.Ledger.Balanced = false }, "does not balance"},
+		"a delivery not done":     {func(r *Report) { r.Ledger.Deferred = 1 }, "1 deliveries are not done"},
+		"a mail that went astray": {func(r *Report) { r.Channels.Email.Received = 1 }, "2 mails were recorded and 1 received"},
+		"somebody not told":       {func(r *Report) { r.Oracle.Missing = 1 }, "1 notifications are missing"},
+		"somebody told for none":  {func(r *Report) { r.Oracle.Unexpected = 1 }, "1 unexpected"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := right
+			tt.spoil(&r)
+			if err := r.Err(); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Err = %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestExpectedHoldsLimits(t *testing.T) {
+	now := time.Now()
+	var events []event
+	for _, p := range []float64{50, 49, 48, 60, 47} {
+		events = append(events, priceChanged(product{ID: "kettle", Price: p}, "en", 50, p, now.Add(time.Duration(len(events)))))
+	}
+	wait := order{Trigger: "price_drop", Params: map[string]any{"product": "kettle", "target": 49.0}}
+	capped := wait
+	capped.MaxNotifications = 2
+	got := expected([]wish{{order: wait, id: 1}, {order: capped, id: 2}, {order: wait, id: 3, once: true}}, events)
+	want := map[pair]bool{
+		{events[1].ID, 1}: true, {events[2].ID, 1}: true, {events[4].ID, 1}: true,
+		{events[1].ID, 2}: true, {events[2].ID, 2}: true,
+		{events[1].ID, 3}: true,
+	}
+	if o := compare(want, got); o.Missing > 0 || o.Unexpected > 0 {
+		t.Errorf("expected = %v, want %v", got, want)
+	}
+	if o := compare(want, map[pair]bool{{"other", 9}: true}); o.Missing != 6 || o.Unexpected != 1 {
+		t.Errorf("compare = %+v, want 6 missing and 1 unexpected", o)
+	}
+}
+
+func TestPricesAreTheWholeSeriesInOrder(t *testing.T) {
+	prices, err := Prices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(prices) != 560 {
+		t.Errorf("%d prices, want 560", len(prices))
+	}
+	for i := 1; i < len(prices); i++ {
+		if prices[i].Date.Before(prices[i-1].Date) {
+			t.Fatalf("price %d is before the one before it", i)
+		}
+	}
+}
