@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -113,15 +112,4 @@ func (s *stand) delivered(accounts ...string) []dispatch.Delivery {
 		found[i] = s.deliveries(dispatch.Search{Member: account})[0]
 	}
 	return found
-}
-
-func TestTheStandDelivers(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	found := s.delivered("fine", "dead", "refused", "busy", "doubt")
-	for i, want := range []dispatch.State{dispatch.Accepted, dispatch.Failed, dispatch.Failed, dispatch.Deferred, dispatch.InDoubt} {
-		if found[i].State != want {
-			t.Errorf("%s is %s, want %s", found[i].Member, found[i].State, want)
-		}
-	}
 }

@@ -189,11 +189,19 @@ func (v *visitor) do(r *http.Request) answer {
 	return answer{t: v.t, status: res.StatusCode, header: res.Header, path: res.Request.URL.RequestURI(), body: string(body)}
 }
 
+// main is the page without what all pages have.
+func (a answer) main() string {
+	if _, main, ok := strings.Cut(a.body, "<main"); ok {
+		return main
+	}
+	return a.body
+}
+
 // is fails the test unless the page has this status.
 func (a answer) is(status int) answer {
 	a.t.Helper()
 	if a.status != status {
-		a.t.Fatalf("%s: status %d, want %d: %s", a.path, a.status, status, a.body)
+		a.t.Fatalf("%s: status %d, want %d: %s", a.path, a.status, status, a.main())
 	}
 	return a
 }
@@ -212,7 +220,7 @@ func (a answer) has(texts ...string) answer {
 	a.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(a.body, text) {
-			a.t.Errorf("%s lacks %q: %s", a.path, text, a.body)
+			a.t.Errorf("%s lacks %q: %s", a.path, text, a.main())
 		}
 	}
 	return a

@@ -86,6 +86,7 @@ func TestDurations(t *testing.T) {
 	en := catalogue(t).In("en")
 	for d, want := range map[time.Duration]string{
 		0:                                  "0 ms",
+		time.Millisecond:                   "1 ms",
 		3 * time.Millisecond:               "3 ms",
 		5200 * time.Millisecond:            "5.2 s",
 		24 * time.Hour:                     "1 day",

@@ -1,0 +1,144 @@
+package console_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"herald/dispatch"
+)
+
+func TestOnlyWhatFailedOrIsInDoubtIsSentAgain(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	found := s.delivered("fine", "refused", "doubt")
+	v := s.signedIn("bob")
+	again := func(d dispatch.Delivery) answer {
+		path := "/console/deliveries/" + d.ID.String()
+		return v.post(path+"/resend", nil).is(http.StatusOK).at(path)
+	}
+	again(found[0]).has("It was not sent again")
+	again(found[1]).has("It will be sent again.", "sent again by operator:bob")
+	again(found[1]).has("It was not sent again")
+	again(found[2]).has("It will be sent again.")
+	v.post("/console/deliveries/x/resend", nil).is(http.StatusNotFound)
+	for i, want := range []dispatch.State{dispatch.Accepted, dispatch.Pending, dispatch.InDoubt} {
+		if got := s.deliveries(dispatch.Search{Member: found[i].Member})[0].State; got != want {
+			t.Errorf("%s is %s, want %s", found[i].Member, got, want)
+		}
+	}
+}
+
+func TestAnAddressIsSuppressedAndLiftedAgain(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	d := s.delivered("fine")[0]
+	back := "/console/deliveries/" + d.ID.String()
+	v := s.signedIn("bob")
+	form := url.Values{"channel": {"email"}, "address": {"fine@example.com"}, "back": {back}}
+	v.get(back).has("Stop contacting this address")
+	v.post("/console/suppress", form).at(back).has("fine@example.com will not be contacted", "Undo", "suppressed: by an operator").
+		lacks("Stop contacting this address")
+	if !s.suppressed("fine@example.com") {
+		t.Error("not suppressed")
+	}
+	v.get("/console/suppressions?address=Fine@example.com").has("operator:bob")
+	v.post("/console/suppress/lift", form).at(back).has("may be contacted again") // what Undo posts
+	if s.suppressed("fine@example.com") {
+		t.Error("not lifted")
+	}
+	v.post("/console/suppress/lift", form).is(http.StatusNotFound)
+	form.Set("address", "no address")
+	v.post("/console/suppress", form).is(http.StatusUnprocessableEntity)
+}
+
+func TestAFormLeadsBackIntoTheConsoleOnly(t *testing.T) {
+	t.Parallel()
+	v := newStand(t).signedIn("ann")
+	for _, back := range []string{"https://evil.example", "//evil.example", "/", "/consoles", ""} {
+		form := url.Values{"channel": {"email"}, "address": {"a@example.com"}, "back": {back}}
+		v.post("/console/suppress", form).is(http.StatusUnprocessableEntity)
+	}
+}
+
+// definition is a trigger's form as the page shows it.
+func (v *visitor) definition(name string) url.Values {
+	v.t.Helper()
+	a := v.get("/console/triggers/" + name).is(http.StatusOK)
+	text := regexp.MustCompile(`(?s)<textarea[^>]*>(.*)</textarea>`).FindStringSubmatch(a.body)
+	version := regexp.MustCompile(`name="version" value="(\d+)"`).FindStringSubmatch(a.body)
+	if text == nil || version == nil {
+		v.t.Fatal("no form: " + a.body)
+	}
+	return url.Values{"definition": {html.UnescapeString(text[1])}, "version": {version[1]}}
+}
+
+func TestATriggerIsSavedAsANewVersion(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("ann")
+	for _, trigger := range []string{"price_drop", "low_balance", "new_product", "promotion"} {
+		form := v.definition(trigger)
+		form.Set("definition", strings.Replace(form.Get("definition"), "expiry: 24h", "expiry: 12h", 1))
+		v.post("/console/triggers/"+trigger, form).is(http.StatusOK).at("/console/triggers/"+trigger).has("Saved as a new version", "version 2")
+	}
+	saved, err := s.Triggers.Get(t.Context(), "price_drop")
+	must(t, err)
+	if saved.Version != 2 || saved.Expiry != "12h" || !saved.Enabled {
+		t.Errorf("saved %+v", saved)
+	}
+}
+
+func TestAMistakeInATriggerSavesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("ann")
+	form := v.definition("price_drop")
+	good := form.Get("definition")
+	for name, c := range map[string]struct{ definition, path, says string }{
+		"no YAML":              {"name: [", "definition", "This is not YAML"},
+		"a field there is not": {good + "\nnosuch: 1\n", "definition", "nosuch"},
+		"another name":         {strings.Replace(good, "name: price_drop", "name: other", 1), "name", "cannot be changed"},
+		"an unknown attribute": {strings.Replace(good, "event.price <=", "event.prize <=", 1), "condition", "prize"},
+		"nothing at all":       {"", "definition", "This is not YAML"},
+	} {
+		t.Log(name)
+		form.Set("definition", c.definition)
+		v.post("/console/triggers/price_drop", form).is(http.StatusUnprocessableEntity).
+			has("Nothing was saved", "<code>"+c.path+"</code>", c.says)
+	}
+	trigger, err := s.Triggers.Get(t.Context(), "price_drop")
+	must(t, err)
+	if trigger.Version != 1 {
+		t.Errorf("version %d was saved", trigger.Version)
+	}
+}
+
+func TestTwoWhoEditATriggerDoNotOverwriteEachOther(t *testing.T) {
+	t.Parallel()
+	v := newStand(t).signedIn("ann")
+	form := v.definition("price_drop")
+	v.post("/console/triggers/price_drop", form).at("/console/triggers/price_drop").has("version 2")
+	v.post("/console/triggers/price_drop", form).is(http.StatusConflict).has("Nothing was saved", "has changed since version 1")
+	form.Set("version", "x")
+	v.post("/console/triggers/price_drop", form).is(http.StatusUnprocessableEntity).has("<code>version</code>")
+}
+
+func TestATriggerIsTakenOffOfferAndPutBack(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("ann")
+	for _, on := range []bool{false, true} {
+		v.post("/console/triggers/price_drop/enabled", url.Values{"enabled": {strconv.FormatBool(on)}}).is(http.StatusOK).at("/console/triggers/price_drop")
+		trigger, err := s.Triggers.Get(t.Context(), "price_drop")
+		must(t, err)
+		if trigger.Enabled != on {
+			t.Errorf("enabled %v, want %v", trigger.Enabled, on)
+		}
+	}
+	v.post("/console/triggers/nosuch/enabled", url.Values{"enabled": {"true"}}).is(http.StatusNotFound)
+}
