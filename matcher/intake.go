@@ -297,6 +297,7 @@ func (i *Intake) commit(batch []*request) {
 			}
 		}
 		if r.err != nil {
+			i.cfg.Logger.Error("events could not be taken", "events", len(r.entries), "error", r.err)
 			r.err = unavailable(r.err)
 		}
 		close(r.done)
