@@ -65,6 +65,9 @@ func (c Config) checkHTTP(f *problem.Fields) {
 	if _, port, err := net.SplitHostPort(c.HTTP.Listen); err != nil || port == "" {
 		f.Add("http.listen", "address", "must be host:port, such as 127.0.0.1:8080 or :8080")
 	}
+	if c.HTTP.PublicURL == "" && len(c.Roles) > 0 && !c.Has("web") {
+		f.Add("http.public_url", "required", "is needed where the role web is not: links in messages are made from it")
+	}
 	if c.HTTP.PublicURL != "" {
 		u, err := url.Parse(c.HTTP.PublicURL)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || strings.Trim(u.Path, "/") != "" {

@@ -55,6 +55,7 @@ func TestLoadSaysWhereAMistakeIs(t *testing.T) {
 		"a variable out of range":    {environ: []string{"HERALD_DISPATCH_WORKERS=0"}, want: []string{"HERALD_DISPATCH_WORKERS: dispatch.workers is 0"}},
 		"a short secret":             {environ: []string{"HERALD_SECRET_KEY=short"}, want: []string{"HERALD_SECRET_KEY: secret_key must have at least 32"}},
 		"a bad schedule":             {file: "subscriptions:\n  expiry_schedule: sometimes\n", want: []string{":2: subscriptions.expiry_schedule is not a cron expression"}},
+		"links to nowhere":           {environ: []string{"HERALD_ROLES=[dispatch]"}, want: []string{"http.public_url is needed where the role web is not"}},
 		"no role":                    {environ: []string{"HERALD_ROLES=[]"}, want: []string{"HERALD_ROLES: roles name at least one"}},
 		"two accounts of one name":   {environ: []string{"HERALD_EMAIL_ACCOUNTS=[{name: a, host: h, from: a@b.c}, {name: a, host: h, from: a@b.c}]"}, want: []string{"another account has this name"}},
 	}
