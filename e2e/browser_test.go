@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -55,6 +56,13 @@ func visit(t *testing.T, origin string, w window) *visitor {
 		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("accept-lang", w.language), chromedp.Flag("hide-scrollbars", true))
+	if *pictures != "" {
+		fonts, err := filepath.Abs("testdata/fonts.conf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		options = append(options, chromedp.Env("FONTCONFIG_FILE="+fonts))
+	}
 	allocated, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(allocated)
@@ -263,16 +271,20 @@ func (v *visitor) brief() context.Context {
 	return ctx
 }
 
-// picture writes what the window shows, when pictures are asked for.
+// picture writes what the window shows, down to the end of the page, when
+// pictures are asked for.
 func (v *visitor) picture(name string) {
 	v.t.Helper()
 	if *pictures == "" {
 		return
 	}
-	png, err := chromedp.Run(v.brief(), chromedp.CaptureScreenshot())
+	end := look[float64](v, `Math.ceil(Math.max(...[...document.querySelectorAll("main > *")].map(e => e.getBoundingClientRect().bottom)) + 32)`)
+	shot, err := chromedp.Call(v.brief(), page.CaptureScreenshot, page.CaptureScreenshotParams{
+		Clip: &page.Viewport{Width: float64(v.window.width), Height: min(end, float64(v.window.height)), Scale: 1},
+	})
 	v.must(err)
 	v.must(os.MkdirAll(*pictures, 0o755))
-	v.must(os.WriteFile(filepath.Join(*pictures, name), png, 0o644))
+	v.must(os.WriteFile(filepath.Join(*pictures, name), shot.Data, 0o644))
 }
 
 // clickOn clicks on an element, and comes to another page.

@@ -117,10 +117,11 @@ func TestShop(t *testing.T) {
 	v.press("Change")
 	v.reads("Stroller Lite now costs ¥440. Herald tells 4 members.")
 	v.awaits("the mails to show by themselves", arrivals("4 mails have arrived"))
+	v.picture("shop.png")
 	v.press("Open the mailbox")
 	v.awaits("the mailbox to show them", `document.querySelectorAll("#list button").length === 4`)
 	v.unfold("grace@example.com")
-	v.t.Log(v.text())
+	v.reads("alerts@shop.example → grace@example.com")
 }
 
 // arrivals is true when the shop's list of mails says this.
