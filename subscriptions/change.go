@@ -59,7 +59,7 @@ func (s *Store) Change(ctx context.Context, id int64, c Change) (Subscription, e
 
 // lock finds a subscription in force and locks it with its trigger and member.
 func (s *Store) lock(ctx context.Context, tx pgx.Tx, id int64) (stored, Trigger, string, error) {
-	found, err := selectOne(ctx, tx, selectInForce+`WHERE id = $1 UNION ALL `+selectEnded+`WHERE id = $1`, id)
+	found, err := selectAny(ctx, tx, id)
 	if err != nil {
 		return stored{}, Trigger{}, "", err
 	}
@@ -131,12 +131,9 @@ func (s *Store) End(ctx context.Context, id int64, by, actor string) error {
 		return problem.New(problem.Invalid, "a subscription ends as cancelled or unsubscribed, not %q", by)
 	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		inForce, err := selectOne(ctx, tx, selectInForce+`WHERE id = $1 FOR UPDATE`, id)
-		if problem.CodeOf(err) == problem.NotFound {
-			inForce, err = followUp(ctx, tx, id)
-			if errors.Is(err, pgx.ErrNoRows) {
-				return nil
-			}
+		inForce, err := lockToEnd(ctx, tx, id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -149,26 +146,30 @@ func (s *Store) End(ctx context.Context, id int64, by, actor string) error {
 	})
 }
 
-// followUp finds and locks the subscription in force that follows an ended
-// one, perhaps over several periods; pgx.ErrNoRows when none does.
-func followUp(ctx context.Context, tx pgx.Tx, id int64) (stored, error) {
-	ended, err := selectOne(ctx, tx, selectEnded+`WHERE id = $1`, id)
+// lockToEnd locks the trigger and then the subscription that an end means: the
+// one named, or its follow-up in force; pgx.ErrNoRows when nothing is in force.
+func lockToEnd(ctx context.Context, tx pgx.Tx, id int64) (stored, error) {
+	found, err := selectAny(ctx, tx, id)
 	if err != nil {
 		return stored{}, err
 	}
-	rows, err := tx.Query(ctx, `
-		WITH RECURSIVE theirs AS (
-			SELECT id, follows FROM subscriptions WHERE member_id = $2
-			UNION ALL
-			SELECT id, follows FROM ended_subscriptions WHERE member_id = $2
-		), followers AS (
-			SELECT $1::bigint AS id
-			UNION
-			SELECT theirs.id FROM theirs JOIN followers ON theirs.follows = followers.id
-		)
-		`+selectInForce+`WHERE id IN (SELECT id FROM followers) FOR UPDATE OF subscriptions`, id, ended.MemberID)
+	if _, err := selectTrigger(ctx, tx, found.Trigger, "FOR SHARE"); err != nil {
+		return stored{}, err
+	}
+	inForce, err := selectOne(ctx, tx, selectInForce+`WHERE id = $1 FOR UPDATE`, id)
+	if problem.CodeOf(err) == problem.NotFound {
+		return followUp(ctx, tx, found)
+	}
+	return inForce, err
+}
+
+// followUp finds and locks the subscription in force that follows an ended
+// one, perhaps over several periods; pgx.ErrNoRows when none does.
+func followUp(ctx context.Context, tx pgx.Tx, ended stored) (stored, error) {
+	rows, err := tx.Query(ctx, withFollowers+selectInForce+`WHERE id IN (SELECT id FROM followers) FOR UPDATE OF subscriptions`,
+		ended.ID, ended.MemberID)
 	if err != nil {
-		return stored{}, fmt.Errorf("find the follow-up of subscription %d: %w", id, err)
+		return stored{}, fmt.Errorf("find the follow-up of subscription %d: %w", ended.ID, err)
 	}
 	return pgx.CollectOneRow(rows, scanStored)
 }

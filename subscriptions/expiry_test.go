@@ -173,8 +173,15 @@ func TestUnsubscribingByAnOldMessageEndsTheFollowUp(t *testing.T) {
 		d.expire(t, 10)
 	}
 	next := d.inForce(t)
+	if latest, err := d.store.Latest(t.Context(), s.ID); latest.ID != next.ID || latest.State != Active || err != nil {
+		t.Errorf("the latest is %d, %s, want %d; %v", latest.ID, latest.State, next.ID, err)
+	}
 	if err := d.store.End(t.Context(), s.ID, "unsubscribed", "member"); err != nil {
 		t.Fatal(err)
+	}
+	// What the first one had queued is stopped too.
+	if latest, err := d.store.Latest(t.Context(), s.ID); latest.EndedBy != "unsubscribed" || err != nil {
+		t.Errorf("the latest ended by %q, %v", latest.EndedBy, err)
 	}
 	if got, err := d.store.Get(t.Context(), next.ID); err != nil || got.EndedBy != "unsubscribed" {
 		t.Errorf("the follow-up is %s by %q, %v", got.State, got.EndedBy, err)

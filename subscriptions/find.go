@@ -12,8 +12,27 @@ const maxEndedShown = 200
 
 // Get finds a subscription, in force or ended. Errors: NotFound.
 func (s *Store) Get(ctx context.Context, id int64) (Subscription, error) {
-	found, err := selectOne(ctx, s.pool, selectInForce+`WHERE id = $1 UNION ALL `+selectEnded+`WHERE id = $1`, id)
+	found, err := selectAny(ctx, s.pool, id)
 	return found.Subscription, err
+}
+
+// Latest is how a member's wish stands now: the subscription itself or, where
+// that has ended and been followed up, the last of its follow-ups. Errors:
+// NotFound.
+func (s *Store) Latest(ctx context.Context, id int64) (Subscription, error) {
+	found, err := s.Get(ctx, id)
+	if err != nil || found.State != Ended || found.Repeats == "" {
+		return found, err
+	}
+	var last int64
+	err = s.pool.QueryRow(ctx, withFollowers+`SELECT max(id) FROM followers`, id, found.MemberID).Scan(&last)
+	if err != nil {
+		return Subscription{}, fmt.Errorf("find the follow-up of subscription %d: %w", id, err)
+	}
+	if last == id {
+		return found, nil
+	}
+	return s.Get(ctx, last)
 }
 
 // ForMember is a member's subscriptions in force, or the ended ones, at most

@@ -89,6 +89,24 @@ func selectOne(ctx context.Context, q Querier, query string, id int64) (stored, 
 	return found, nil
 }
 
+// selectAny finds a subscription, in force or ended.
+func selectAny(ctx context.Context, q Querier, id int64) (stored, error) {
+	return selectOne(ctx, q, selectInForce+`WHERE id = $1 UNION ALL `+selectEnded+`WHERE id = $1`, id)
+}
+
+// withFollowers names "followers" the ids of a subscription, $1, and of those
+// that follow it, over any number of periods; $2 is whose they are.
+const withFollowers = `
+	WITH RECURSIVE theirs AS (
+		SELECT id, follows FROM subscriptions WHERE member_id = $2
+		UNION ALL
+		SELECT id, follows FROM ended_subscriptions WHERE member_id = $2
+	), followers AS (
+		SELECT $1::bigint AS id
+		UNION
+		SELECT theirs.id FROM theirs JOIN followers ON theirs.follows = followers.id
+	) `
+
 // selectMany is the subscriptions of a query.
 func selectMany(ctx context.Context, q Querier, query string, args ...any) ([]Subscription, error) {
 	rows, err := q.Query(ctx, query, args...)

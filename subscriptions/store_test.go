@@ -324,6 +324,43 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// Unsubscribing must neither stop an operator's save of a large trigger nor be
+// stopped by it: both take the trigger before its subscriptions.
+func TestEndWhileTheTriggerIsSaved(t *testing.T) {
+	d := newDesk(t)
+	s := d.create(t, d.order())
+	tx, err := d.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := selectTrigger(t.Context(), tx, "price_drop", "FOR NO KEY UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `DELETE FROM subscription_anchors`); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- d.store.End(context.WithoutCancel(t.Context()), s.ID, "unsubscribed", "member") }()
+	for waiting := 0; waiting == 0; {
+		if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := insertAnchors(t.Context(), tx, [][]any{{s.ID, "price_drop", "key", 1.0}}); err != nil {
+		t.Errorf("the save: %v", err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the end: %v", err)
+	}
+	if got, err := d.store.Get(t.Context(), s.ID); err != nil || got.State != Ended {
+		t.Errorf("it is %s, %v", got.State, err)
+	}
+}
+
 func TestLists(t *testing.T) {
 	d := newDesk(t)
 	var ids []int64
