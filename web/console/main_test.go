@@ -143,7 +143,7 @@ func (s *stand) visitor() *visitor {
 func (s *stand) signedIn(name string) *visitor {
 	s.t.Helper()
 	v := s.visitor()
-	v.post("/console/sign-in", url.Values{"name": {name}, "password": {password}}).is(http.StatusOK).at("/console")
+	v.post("/console/sign-in", url.Values{"name": {name}, "password": {password}, "zone": {"UTC"}}).is(http.StatusOK).at("/console")
 	return v
 }
 

@@ -16,9 +16,9 @@ import (
 func TestFiltersNarrowTheSearch(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	s.delivered("fine", "refused")
+	day := s.delivered("fine", "refused")[0].CreatedAt.UTC()
 	v := s.signedIn("ann")
-	today, tomorrow := time.Now().UTC().Format(time.DateOnly), time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+	today, tomorrow := day.Format(time.DateOnly), day.AddDate(0, 0, 1).Format(time.DateOnly)
 	for query, want := range map[string][]string{
 		"":                                {"fine", "refused"},
 		"state=failed":                    {"refused"},
