@@ -72,7 +72,7 @@ func New(c Config) (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.Handle("GET /readyz", ready{c.Ready, c.Logger})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Registry: c.Metrics}))
-	return forwarded(c.Proxies, mux), nil
+	return promptBodies(bodyWithin, forwarded(c.Proxies, mux)), nil
 }
 
 // healthy answers as long as the process can: whoever restarts Herald asks here.
