@@ -128,7 +128,7 @@ type standing struct {
 	s  subscriptions.Subscription
 }
 
-func (s *standing) Get(context.Context, int64) (subscriptions.Subscription, error) {
+func (s *standing) Latest(context.Context, int64) (subscriptions.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.s, nil

@@ -102,13 +102,14 @@ func (w *Worker) mayGo(ctx context.Context, t *task) (subscriptions.Member, stri
 	return r.Member, reason, err
 }
 
-// silenced says why t's subscription no longer wants the message: it was
-// paused, or ended by its owner. One that merely expired meanwhile does.
+// silenced says why t's subscription no longer wants the message: it, or its
+// follow-up, was paused, or ended by its owner. One that merely expired
+// meanwhile does.
 func (w *Worker) silenced(ctx context.Context, t task) (string, error) {
 	if w.cfg.Subscriptions == nil || t.SubscriptionID == 0 {
 		return "", nil
 	}
-	s, err := w.cfg.Subscriptions.Get(ctx, t.SubscriptionID)
+	s, err := w.cfg.Subscriptions.Latest(ctx, t.SubscriptionID)
 	switch {
 	case problem.CodeOf(err) == problem.NotFound:
 		return "cancelled", nil

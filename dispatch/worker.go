@@ -46,9 +46,10 @@ type Suppressions interface {
 	SuppressTx(ctx context.Context, tx pgx.Tx, s subscriptions.Suppression) error
 }
 
-// Subscriptions tells how a subscription stands now; *subscriptions.Store does.
+// Subscriptions tells how a subscription, or what follows it, stands now;
+// *subscriptions.Store does.
 type Subscriptions interface {
-	Get(ctx context.Context, id int64) (subscriptions.Subscription, error)
+	Latest(ctx context.Context, id int64) (subscriptions.Subscription, error)
 }
 
 // WorkerConfig is what a Worker needs beside its store. The first block must
