@@ -193,7 +193,7 @@ func normalise(subjects []string) []string {
 	stored := make([]string, len(subjects))
 	for i, subject := range subjects {
 		if address, ok := strings.CutPrefix(subject, addressSubject); ok {
-			subject = addressSubject + network(address)
+			subject = addressSubject + Network(address)
 		}
 		// PostgreSQL's text holds neither; it must not fail on made-up names.
 		stored[i] = strings.ToValidUTF8(strings.ReplaceAll(subject, "\x00", "\uFFFD"), "\uFFFD")
@@ -202,9 +202,9 @@ func normalise(subjects []string) []string {
 	return slices.Compact(stored)
 }
 
-// network is what an address counts as: itself, or the /64 of an IPv6 one. A
-// port is left out; what is no address stays as it is.
-func network(address string) string {
+// Network is what a network address counts as where tries are limited: itself,
+// or the /64 of an IPv6 one. A port is left out; what is no address stays as it is.
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		withPort, err := netip.ParseAddrPort(address)

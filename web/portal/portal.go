@@ -20,6 +20,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"herald/dispatch"
 	"herald/problem"
@@ -92,7 +93,8 @@ type Config struct {
 
 type portal struct {
 	Config
-	site *page.Site
+	site      *page.Site
+	newcomers *newcomers
 }
 
 //go:embed pages/*.html
@@ -120,7 +122,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &portal{Config: c, site: site}
+	p := &portal{Config: c, site: site, newcomers: &newcomers{networks: map[string]*rate.Limiter{}}}
 	return site.Handler(p.routes()), nil
 }
 

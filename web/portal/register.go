@@ -51,6 +51,9 @@ func (p *portal) doRegister(v *page.Visit) error {
 	if form.Failed() {
 		return v.ShowStatus(422, "register", data)
 	}
+	if err := p.newcomers.admit(v.Remote(), v.Now); err != nil {
+		return v.Again(err, form, "register", data)
+	}
 	m, err := p.Members.Register(v.Context(), registrationFrom(v, form))
 	if problem.CodeOf(err) == problem.Conflict {
 		form.Refuse("account", "taken")
