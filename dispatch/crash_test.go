@@ -272,6 +272,36 @@ func TestOutcomeThatComesLate(t *testing.T) {
 			t.Errorf("attempts %+v", a)
 		}
 	})
+	t.Run("it does not take private data from who has the delivery now", func(t *testing.T) {
+		b, first, second := begin(t)
+		b.exec(`UPDATE notifications SET private = true`)
+		first.Private, second.Private = true, true
+		record(b, first, verdict{state: Failed, reason: "refused", outcome: "permanent"})
+		if scalar[bool](b, `SELECT data = '{}' FROM notifications`) {
+			t.Error("the data is gone while another worker may still need it")
+		}
+		record(b, second, verdict{state: Failed, reason: "refused", outcome: "permanent"})
+		if !scalar[bool](b, `SELECT data = '{}' FROM notifications`) {
+			t.Error("the data is kept beyond the end")
+		}
+	})
+}
+
+func TestTemplateThatFailsAfterACrashLeavesTheDoubt(t *testing.T) {
+	b := newIdleBench(t)
+	id := b.enqueue(b.note(func(n *Notification) { n.Template = "broken" }))[0]
+	lost, err := b.store.load(t.Context(), id, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claimed, err := b.store.claim(t.Context(), &lost, "dead"); err != nil || !claimed {
+		t.Fatalf("claimed %v: %v", claimed, err)
+	}
+	b.events = b.start(b.node.Name(), b.worker)
+	b.worked(1)
+	if d := b.delivery(id); d.State != InDoubt || d.Reason != "template_failed" {
+		t.Errorf("got %+v, though it may have arrived before", d)
+	}
 }
 
 func TestDeliveryIsNeverInTwoHands(t *testing.T) {

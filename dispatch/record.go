@@ -128,14 +128,16 @@ func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, t task, v verdict) (co
 			counts = tag.RowsAffected() == 1
 			return nil
 		})
-	if t.Private && due == nil {
-		batch.Queue(scrubSQL, t.NotificationID)
-	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return false, err
 	}
-	if !counts {
+	if !counts { // what is private is left to whoever has the delivery now
 		return false, nil
+	}
+	if t.Private && due == nil {
+		if _, err := tx.Exec(ctx, scrubSQL, t.NotificationID); err != nil {
+			return false, fmt.Errorf("erase private data: %w", err)
+		}
 	}
 	if due != nil {
 		_, err = w.store.river.InsertManyFastTx(ctx, tx, []river.InsertManyParams{jobFor(t.ID, t.Channel, t.Priority, *due)})

@@ -30,8 +30,8 @@ type Delivery struct {
 	// Reason is a code that says why it is in this state: a Refusal of
 	// package subscriptions, no_sender, paused or unsubscribed when it is
 	// suppressed; refused, address_dead, template_failed, no_sender or expired
-	// when it failed; a Class while it is tried again; expired, held or a
-	// refusal when it rests in doubt.
+	// when it failed; a Class while it is tried again; expired, held, a refusal
+	// or any of the other causes when it rests in doubt.
 	Reason        string     `json:"reason,omitempty"`
 	Attempts      int        `json:"attempts"`
 	Repeated      int        `json:"repeated"`          // hand-overs made although an earlier one was in doubt

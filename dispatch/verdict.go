@@ -30,7 +30,7 @@ func resendInDoubt(ch subscriptions.Channel) bool { return ch == subscriptions.E
 // stop is the verdict that ends t without an attempt. What may have arrived
 // already rests in doubt instead, whatever would have ended it.
 func stop(t task, state State, reason string) *verdict {
-	if t.doubtful() && !(state == Failed && reason == "template_failed") {
+	if t.doubtful() {
 		state = InDoubt
 	}
 	return &verdict{state: state, reason: reason}
