@@ -52,12 +52,14 @@ const (
 	MembersWrite    Scope = "members:write"
 	TriggersRead    Scope = "triggers:read"
 	TriggersWrite   Scope = "triggers:write"
+	TemplatesRead   Scope = "templates:read"
+	TemplatesWrite  Scope = "templates:write"
 	DeliveriesRead  Scope = "deliveries:read"
 	DeliveriesWrite Scope = "deliveries:write"
 )
 
 // Scopes are all of them.
-var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, DeliveriesRead, DeliveriesWrite}
+var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite}
 
 // Key is an API key, without the key itself: that is shown once, when made.
 type Key struct {

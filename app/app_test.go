@@ -50,9 +50,7 @@ func TestStartAnswersAndStopLeavesNothingRunning(t *testing.T) {
 			t.Errorf("GET %s = %d, want %d", path, status, want)
 		}
 	}
-	if status, text := get(t, client, a.URL()+"/readyz"); status != http.StatusOK {
-		t.Errorf("GET /readyz = %d %s, want 200", status, text)
-	}
+	waitUntilReady(t, client, a.URL())
 	if _, text := get(t, client, a.URL()+"/metrics"); !strings.Contains(text, `herald_web_requests_total{face="api",status="401"} 1`) {
 		t.Errorf("metrics do not count the request that was refused:\n%.2000s", text)
 	}
@@ -64,6 +62,25 @@ func TestStartAnswersAndStopLeavesNothingRunning(t *testing.T) {
 	}
 	if err := goleak.Find(before, kept); err != nil {
 		t.Error(err)
+	}
+}
+
+// waitUntilReady waits until the node has told the others that it lives.
+func waitUntilReady(t *testing.T, client *http.Client, url string) {
+	t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(20 * time.Second)
+	for {
+		status, text := get(t, client, url+"/readyz")
+		if status == http.StatusOK {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit:
+			t.Fatalf("GET /readyz = %d %s, want 200", status, text)
+		}
 	}
 }
 

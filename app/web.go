@@ -83,7 +83,7 @@ func proxies(networks []string) []netip.Prefix {
 func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
-		Triggers: a.Triggers, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
 		Logger: a.log, Now: time.Now,
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
 	}

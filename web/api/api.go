@@ -32,6 +32,7 @@ type Config struct {
 	Contacts      Contacts
 	Consents      Consents
 	Triggers      Triggers
+	Templates     Templates
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 
@@ -53,7 +54,7 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Intake == nil || c.Keys == nil || c.Replays == nil || c.Members == nil || c.Contacts == nil ||
-		c.Consents == nil || c.Triggers == nil || c.Subscriptions == nil || c.Deliveries == nil {
+		c.Consents == nil || c.Triggers == nil || c.Templates == nil || c.Subscriptions == nil || c.Deliveries == nil {
 		return c, errors.New("api: a store is missing")
 	}
 	if c.Logger == nil {
@@ -114,6 +115,7 @@ func New(cfg Config) (*API, error) {
 	a.addConsents()
 	a.addSuppressions()
 	a.addTriggers()
+	a.addTemplates()
 	a.addSubscriptions()
 	a.addDeliveries()
 	a.addWhoami()

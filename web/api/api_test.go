@@ -19,6 +19,7 @@ import (
 	"herald/matcher"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
+	"herald/templates"
 	"herald/web/api"
 )
 
@@ -52,7 +53,7 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	cfg := api.Config{
 		Intake: intake, Keys: keys, Replays: access.NewReplays(pool, now),
 		Members:  subscriptions.NewMembers(pool, access.NewPasswords(1), access.NewThrottle(pool, now), now),
-		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers,
+		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers, Templates: templates.NewStore(pool, now),
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Deliveries: deliveries, Logger: log,
 	}
 	for _, c := range change {

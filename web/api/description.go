@@ -14,6 +14,7 @@ const (
 	tagEvents        = "Events"
 	tagMembers       = "Members"
 	tagTriggers      = "Triggers"
+	tagTemplates     = "Templates"
 	tagSubscriptions = "Subscriptions"
 	tagDeliveries    = "Deliveries"
 	tagKeys          = "Keys"
@@ -39,6 +40,7 @@ func (a *API) description(version string) huma.Config {
 		{Name: tagEvents, Description: "What happens: CloudEvents in every form."},
 		{Name: tagMembers, Description: "Registered customers, how to reach them, and what they agreed to."},
 		{Name: tagTriggers, Description: "The kinds of alert on offer."},
+		{Name: tagTemplates, Description: "What messages say."},
 		{Name: tagSubscriptions, Description: "Members' choices of triggers."},
 		{Name: tagDeliveries, Description: "What was sent, and what became of it."},
 		{Name: tagKeys, Description: "The API key in use."},

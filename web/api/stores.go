@@ -9,6 +9,7 @@ import (
 	"herald/dispatch"
 	"herald/matcher"
 	"herald/subscriptions"
+	"herald/templates"
 )
 
 // What the API asks of the rooms below it. Every error is a problem where the
@@ -64,6 +65,14 @@ type Triggers interface {
 	Get(ctx context.Context, name string) (subscriptions.Trigger, error)
 	List(ctx context.Context) ([]subscriptions.Trigger, error)
 	SetEnabled(ctx context.Context, name string, on bool, by string) error
+}
+
+// Templates is what *templates.Store does.
+type Templates interface {
+	Save(ctx context.Context, t templates.Template) (templates.Template, error)
+	Get(ctx context.Context, name, channel, locale string) (templates.Template, error)
+	List(ctx context.Context) ([]templates.Template, error)
+	History(ctx context.Context, name, channel, locale string) ([]templates.Template, error)
 }
 
 // Subscriptions is what *subscriptions.Store does.
