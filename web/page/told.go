@@ -245,13 +245,13 @@ func (c Course) unit(a subscriptions.Attribute) string {
 	return currency
 }
 
-// terms words the comparisons of a met condition that tell more than that the
-// event is the one asked for.
+// terms words the comparisons of a met condition with what the reader chose
+// that tell more than that the event is the one asked for.
 func (r Reader) terms(c Course, raw any) []string {
 	var lines []string
 	for _, term := range termsOf(raw) {
 		key := "term." + term.Operator
-		if !term.Met || term.Got == nil || !r.Has(key) {
+		if !term.Met || term.Param == "" || term.Got == nil || !r.Has(key) {
 			continue
 		}
 		for _, a := range c.Trigger.Attributes {
@@ -281,6 +281,7 @@ func termsOf(raw any) []predicate.Term {
 			t.Text, _ = m["text"].(string)
 			t.Attribute, _ = m["attribute"].(string)
 			t.Operator, _ = m["operator"].(string)
+			t.Param, _ = m["param"].(string)
 			t.Met, _ = m["met"].(bool)
 			terms = append(terms, t)
 		}
