@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"herald/problem"
 	"herald/subscriptions"
 )
 
@@ -102,25 +103,13 @@ func (s *Store) choose(n *Notification, r subscriptions.Reach, at time.Time) cho
 	return first
 }
 
-// contactFor is where n may go on a channel. A forced contact point needs
-// neither verification nor consent, but must not be dead or suppressed.
+// contactFor is where n may go on a channel; what has a contact point of its
+// own is a confirmation code.
 func contactFor(n Notification, ch subscriptions.Channel, r subscriptions.Reach) (subscriptions.ContactPoint, subscriptions.Refusal) {
 	if n.ContactPoint == 0 {
 		return r.Choose(ch, n.Purpose)
 	}
-	for _, c := range r.Contacts {
-		if c.ID != n.ContactPoint || c.Channel != ch {
-			continue
-		}
-		if refusal := r.Suppressed(c, n.Purpose); refusal != "" {
-			return c, refusal
-		}
-		if c.Standing == subscriptions.Dead {
-			return c, subscriptions.AddressDead
-		}
-		return c, ""
-	}
-	return subscriptions.ContactPoint{}, subscriptions.NoAddress
+	return r.ChooseToConfirm(ch, n.ContactPoint)
 }
 
 // enqueueBatch is what EnqueueTx writes, column by column.
@@ -240,9 +229,10 @@ const codeExpiry = 30 * time.Minute
 
 // SendCodeTx sends the code that proves contact point c to be m's own. It
 // goes to c although c is not verified; the code is kept only until the
-// message is on its way and is shown on no page.
+// message is on its way and is shown on no page. It is problem.Conflict when
+// nothing can go there, so that nobody waits for a code that never comes.
 func (s *Store) SendCodeTx(ctx context.Context, tx pgx.Tx, m subscriptions.Member, c subscriptions.ContactPoint, code string) error {
-	return s.EnqueueTx(ctx, tx, []Notification{{
+	n := []Notification{{
 		MemberID: m.ID,
 		Purpose:  subscriptions.Transactional,
 		Priority: 1,
@@ -256,5 +246,12 @@ func (s *Store) SendCodeTx(ctx context.Context, tx pgx.Tx, m subscriptions.Membe
 		ContactPoint: c.ID,
 		Private:      true,
 		ExpiresAt:    s.now().Add(codeExpiry),
-	}})
+	}}
+	if err := s.EnqueueTx(ctx, tx, n); err != nil {
+		return err
+	}
+	if last := n[0].Decision[len(n[0].Decision)-1]; !last.OK {
+		return problem.New(problem.Conflict, "no code can be sent to this address: %v", last.Args["refusal"])
+	}
+	return nil
 }

@@ -172,13 +172,12 @@ func TestCodeGoesToTheAddressItConfirms(t *testing.T) {
 	b.exec(`UPDATE consents SET granted = false WHERE member_id = $1`, b.member)
 	m := subscriptions.Member{ID: b.member, Account: "wei", DisplayName: "Wei", Locale: "zh-CN"}
 	c := subscriptions.ContactPoint{ID: b.contact, Channel: subscriptions.Email, Address: "wei@example.com"}
-	sendCode := func() {
-		err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.store.SendCodeTx(t.Context(), tx, m, c, "493021") })
-		if err != nil {
-			t.Fatal(err)
-		}
+	sendCode := func() error {
+		return pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.store.SendCodeTx(t.Context(), tx, m, c, "493021") })
 	}
-	sendCode()
+	if err := sendCode(); err != nil {
+		t.Fatal(err)
+	}
 	b.worked(1)
 
 	sent := b.sender.sent()
@@ -196,14 +195,23 @@ func TestCodeGoesToTheAddressItConfirms(t *testing.T) {
 		t.Errorf("sent again without its code: %v", err)
 	}
 
+	// Its arrival is how the owner shows that a dead address lives again.
 	b.exec(`UPDATE contact_points SET standing = 'dead' WHERE id = $1`, b.contact)
-	sendCode()
-	l := b.balanced()
-	if l.Suppressed != 1 {
-		t.Errorf("a code to a dead address: %+v", l)
+	b.exec(`INSERT INTO suppressions (channel, address, reason) VALUES ('email', 'wei@example.com', 'bounced')`)
+	if err := sendCode(); err != nil {
+		t.Fatal(err)
 	}
-	if kept := scalar[int](b, `SELECT count(*) FROM notifications WHERE data <> '{}'`); kept != 0 {
-		t.Error("the code of a suppressed message is kept")
+	b.worked(1)
+	if n := len(b.sender.sent()); n != 2 {
+		t.Errorf("%d codes were sent, want the one to the dead address too", n)
+	}
+
+	b.exec(`UPDATE suppressions SET reason = 'complained'`)
+	if err := sendCode(); problem.CodeOf(err) != problem.Conflict {
+		t.Errorf("a code where it may not go: %v", err)
+	}
+	if l := b.balanced(); l.Targeted != 2 {
+		t.Errorf("the refused code is kept: %+v", l)
 	}
 }
 

@@ -237,7 +237,7 @@ func TestNothingIsKeptWhenACodeCannotBeSent(t *testing.T) {
 func TestNoCodeGoesToAnAddressWhoseOwnerWantsNone(t *testing.T) {
 	p := newPeople(t)
 	m, c := p.registered(t, "wei")
-	for reason, want := range map[string]problem.Code{Unsubscribed: "", Complained: problem.Conflict} {
+	for reason, want := range map[string]problem.Code{Unsubscribed: "", Bounced: "", Complained: problem.Conflict} {
 		if err := p.consents.Suppress(t.Context(), Suppression{Channel: Email, Address: c.Address, Reason: reason}); err != nil {
 			t.Fatal(err)
 		}
@@ -262,6 +262,10 @@ func TestStandingIsKeptAndACodeThatArrivedMendsIt(t *testing.T) {
 	}
 	set(c.ID, Dead, "550 5.1.1 no such user\x00\xff")
 	set(c.ID+1000, Dead, "gone")
+	bounced := Suppression{Channel: Email, Address: c.Address, Reason: Bounced}
+	if err := p.consents.Suppress(t.Context(), bounced); err != nil {
+		t.Fatal(err)
+	}
 	if got := p.reach(t, m.ID).Contacts[0]; got.Standing != Dead || got.StandingReason != "550 5.1.1 no such user\uFFFD" {
 		t.Fatalf("standing %+v", got)
 	}
@@ -273,5 +277,19 @@ func TestStandingIsKeptAndACodeThatArrivedMendsIt(t *testing.T) {
 	}
 	if got := p.reach(t, m.ID).Contacts[0]; got.Standing != Good || got.StandingReason != "" {
 		t.Errorf("standing %+v", got)
+	}
+	if _, refusal := p.reach(t, m.ID).Choose(Email, Transactional); refusal != "" {
+		t.Errorf("an address where a code arrived: %s", refusal)
+	}
+
+	set(c.ID, Dead, "550 5.1.1")
+	if err := p.consents.Suppress(t.Context(), bounced); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.consents.Lift(t.Context(), Email, "WEI@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if _, refusal := p.reach(t, m.ID).Choose(Email, Transactional); refusal != "" {
+		t.Errorf("an address that was lifted: %s", refusal)
 	}
 }

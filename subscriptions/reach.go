@@ -81,7 +81,7 @@ func (r Reach) obstacle(c ContactPoint, p Purpose) (why Refusal, final bool) {
 	if c.VerifiedAt == nil {
 		return NotVerified, false
 	}
-	if why := r.Suppressed(c, p); why != "" {
+	if why := r.suppressed(c, p); why != "" {
 		return why, why != suppressedFor(Bounced)
 	}
 	if c.Standing == Dead {
@@ -90,10 +90,26 @@ func (r Reach) obstacle(c ContactPoint, p Purpose) (why Refusal, final bool) {
 	return "", false
 }
 
-// Suppressed is the refusal of a contact point whose address is suppressed for
-// a purpose, and "" when it is not. It asks for neither verification nor
-// consent, and so is what a confirmation code must pass.
-func (r Reach) Suppressed(c ContactPoint, p Purpose) Refusal {
+// ChooseToConfirm is the contact point with an ID, for a confirmation code, or
+// says why none may go there. A code needs neither verification nor consent,
+// and it may go where mail came back before: that it arrives is how the owner
+// shows that the address works now.
+func (r Reach) ChooseToConfirm(ch Channel, id int64) (ContactPoint, Refusal) {
+	for _, c := range r.Contacts {
+		if c.ID != id || c.Channel != ch {
+			continue
+		}
+		if why := r.suppressed(c, Transactional); why != suppressedFor(Bounced) {
+			return c, why
+		}
+		return c, ""
+	}
+	return ContactPoint{}, NoAddress
+}
+
+// suppressed is the refusal of a contact point whose address is suppressed for
+// a purpose, and "" when it is not.
+func (r Reach) suppressed(c ContactPoint, p Purpose) Refusal {
 	key := suppressionKey(c.Channel, c.Address)
 	for _, s := range r.Suppressions {
 		if s.Channel == c.Channel && s.Address == key && s.blocks(p) {

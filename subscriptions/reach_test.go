@@ -67,13 +67,20 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func TestSuppressedAsksForNoVerification(t *testing.T) {
-	c := ContactPoint{Channel: Email, Address: "Wei@example.com"}
-	r := Reach{Suppressions: []Suppression{{Channel: Email, Address: "wei@example.com", Reason: Complained}}}
-	if got := r.Suppressed(c, Transactional); got != "suppressed_complained" {
-		t.Errorf("Suppressed = %q", got)
-	}
-	if got := (Reach{}).Suppressed(c, Transactional); got != "" {
-		t.Errorf("Suppressed without suppressions = %q", got)
+func TestWhereACodeMayGo(t *testing.T) {
+	for reason, want := range map[string]Refusal{
+		"": "", Unsubscribed: "", Bounced: "",
+		Complained: "suppressed_complained", Stopped: "suppressed_stopped", ByOperator: "suppressed_operator",
+	} {
+		r := Reach{Contacts: []ContactPoint{{ID: 7, Channel: Email, Address: "Wei@example.com", Standing: Dead}}}
+		if reason != "" {
+			r.Suppressions = []Suppression{{Channel: Email, Address: "wei@example.com", Reason: reason}}
+		}
+		if c, refusal := r.ChooseToConfirm(Email, 7); refusal != want || c.ID != 7 {
+			t.Errorf("suppressed as %q: contact point %d, %q; want %q", reason, c.ID, refusal, want)
+		}
+		if _, refusal := r.ChooseToConfirm(Email, 8); refusal != NoAddress {
+			t.Errorf("one that is gone: %q", refusal)
+		}
 	}
 }

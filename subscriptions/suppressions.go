@@ -56,21 +56,41 @@ func (c *Consents) suppress(ctx context.Context, q Querier, s Suppression) error
 	return nil
 }
 
-// Lift allows an address to be contacted again. Errors: Invalid for what is no
-// address, NotFound when it is not suppressed.
+// Lift allows an address to be contacted again; contact points there that were
+// dead or failing start afresh. Errors: Invalid for what is no address,
+// NotFound when it is not suppressed.
 func (c *Consents) Lift(ctx context.Context, ch Channel, address string) error {
 	var fields problem.Fields
 	address = checkAddress("", ch, address, "", &fields)
 	if err := fields.Err("this suppression cannot be lifted"); err != nil {
 		return err
 	}
-	done, err := c.pool.Exec(ctx, `DELETE FROM suppressions WHERE channel = $1 AND address = $2`,
-		ch, suppressionKey(ch, address))
+	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		if err := revive(ctx, tx, ch, address); err != nil {
+			return err
+		}
+		done, err := tx.Exec(ctx, `DELETE FROM suppressions WHERE channel = $1 AND address = $2`, ch, suppressionKey(ch, address))
+		if err != nil {
+			return fmt.Errorf("lift a suppression on %s: %w", ch, err)
+		}
+		if done.RowsAffected() == 0 {
+			return problem.New(problem.NotFound, "this address is not suppressed")
+		}
+		return nil
+	})
+}
+
+// revive gives the contact points at an address, whoever has them, a good
+// standing again. Contact points are always locked before suppressions.
+func revive(ctx context.Context, tx pgx.Tx, ch Channel, address string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE contact_points SET standing = 'good', standing_reason = ''
+		WHERE id IN (
+			SELECT id FROM contact_points
+			WHERE standing <> 'good' AND channel = $1 AND lower(address COLLATE "C") = $2
+			ORDER BY id FOR NO KEY UPDATE)`, ch, suppressionKey(ch, address))
 	if err != nil {
-		return fmt.Errorf("lift a suppression on %s: %w", ch, err)
-	}
-	if done.RowsAffected() == 0 {
-		return problem.New(problem.NotFound, "this address is not suppressed")
+		return fmt.Errorf("revive an address on %s: %w", ch, err)
 	}
 	return nil
 }

@@ -32,8 +32,9 @@ const (
 
 // SendCode sends a new code to a contact point; the one before it is void.
 //
-// Errors: NotFound; Conflict when it is verified already or its address is
-// suppressed; Throttled when the last code is less than a minute old or too
+// Errors: NotFound; Conflict when it is verified already, when its owner or an
+// operator has stopped messages to it, or when nothing can be sent on its
+// channel; Throttled when the last code is less than a minute old or too
 // many went out in a day.
 func (c *Contacts) SendCode(ctx context.Context, memberID, id int64) error {
 	code, err := newCode()
@@ -92,7 +93,7 @@ func lockContact(ctx context.Context, tx pgx.Tx, memberID, id int64) (ContactPoi
 func (c *Contacts) mayReceiveCode(ctx context.Context, tx pgx.Tx, point ContactPoint) error {
 	var silenced bool
 	err := tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM suppressions WHERE channel = $1 AND address = $2 AND reason <> 'unsubscribed')`,
+		SELECT EXISTS (SELECT FROM suppressions WHERE channel = $1 AND address = $2 AND reason NOT IN ('unsubscribed', 'bounced'))`,
 		point.Channel, suppressionKey(point.Channel, point.Address)).Scan(&silenced)
 	if err != nil {
 		return fmt.Errorf("look up the suppression of contact point %d: %w", point.ID, err)
@@ -158,14 +159,18 @@ func forgetCodes(ctx context.Context, tx pgx.Tx, before time.Time) error {
 }
 
 // Verify takes the code that a member received, with or without spaces. A
-// verified address is in good standing, since a message has arrived there. It
-// does nothing when the address is verified already.
+// verified address is in good standing and no longer suppressed as bounced,
+// since a message has arrived there. It does nothing when the address is verified already.
 //
 // Errors: NotFound; Invalid on the field code: rule "wrong", "expired" when
 // there is no code in force, "tries" when it was mistyped five times.
 func (c *Contacts) Verify(ctx context.Context, memberID, id int64, code string) error {
 	var verified bool
-	err := c.pool.QueryRow(ctx, `SELECT verified_at IS NOT NULL FROM contact_points WHERE id = $1 AND member_id = $2`, id, memberID).Scan(&verified)
+	var ch Channel
+	var address string
+	err := c.pool.QueryRow(ctx, `
+		SELECT verified_at IS NOT NULL, channel, address FROM contact_points
+		WHERE id = $1 AND member_id = $2`, id, memberID).Scan(&verified, &ch, &address)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return noSuchContact()
@@ -183,12 +188,17 @@ func (c *Contacts) Verify(ctx context.Context, memberID, id int64, code string) 
 		return codeProblem("wrong", "this is not the code that was sent: check its digits")
 	}
 	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		if err := revive(ctx, tx, ch, address); err != nil {
+			return err
+		}
 		// In the order in which SendCode locks them.
-		_, err := tx.Exec(ctx, `
-			UPDATE contact_points SET verified_at = $2, standing = 'good', standing_reason = ''
-			WHERE id = $1`, id, c.now())
-		if err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE contact_points SET verified_at = $2 WHERE id = $1`, id, c.now()); err != nil {
 			return fmt.Errorf("verify contact point %d: %w", id, err)
+		}
+		_, err := tx.Exec(ctx, `
+			DELETE FROM suppressions WHERE channel = $1 AND address = $2 AND reason = 'bounced'`, ch, suppressionKey(ch, address))
+		if err != nil {
+			return fmt.Errorf("allow the address of contact point %d: %w", id, err)
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM verifications WHERE contact_point_id = $1`, id); err != nil {
 			return fmt.Errorf("end the verification of contact point %d: %w", id, err)
