@@ -41,7 +41,7 @@ assets: ## bundle the styles and icons again (needs node and npm)
 	cd web/page/assets && npm ci --no-audit --no-fund && npm run build
 
 screenshots: test-deps build ## make the pictures of the README again
-	$(GO) test ./e2e -run "TestShop|TestPagesOfABusyShop" -count 1 -screenshots ../docs/images
+	$(GO) test ./e2e -run 'TestShop|TestPagesOfABusyShop' -count 1 -screenshots ../docs/images
 
 clean: ## remove what was built
 	rm -rf bin

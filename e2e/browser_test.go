@@ -70,12 +70,16 @@ func visit(t *testing.T, origin string, w window) *visitor {
 	v := &visitor{t: t, ctx: ctx, window: w, origin: strings.TrimSuffix(origin, "/")}
 	v.traffic = newTraffic(v.origin)
 	v.must(chromedp.Do(ctx, v.resize(w.width)))
-	v.must(chromedp.Listen(ctx, v.traffic.hear))
 	// Every page is loaded as by a first visitor.
 	_, err := chromedp.Call(ctx, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
 	v.must(err)
 	_, err = chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: w.noScripts})
 	v.must(err)
+	v.must(chromedp.Do(ctx, chromedp.Navigate(`data:text/html,<title>off</title><script>document.title = "on"</script>`)))
+	if scripts := look[string](v, `document.title`); (scripts == "off") != w.noScripts {
+		t.Fatalf("scripts are %s", scripts)
+	}
+	v.must(chromedp.Listen(ctx, v.traffic.hear))
 	return v
 }
 
@@ -151,6 +155,14 @@ func (v *visitor) pressFor(name string, statuses ...int64) int64 {
 	}, statuses...)
 }
 
+// clickOn clicks on an element, and comes to another page.
+func (v *visitor) clickOn(selector string) {
+	v.t.Helper()
+	v.load("clicking on "+selector, func(ctx context.Context) (*network.Response, error) {
+		return chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
+	}, http.StatusOK)
+}
+
 // unfold opens what is folded under a name.
 func (v *visitor) unfold(name string) {
 	v.t.Helper()
@@ -183,9 +195,7 @@ func (v *visitor) choose(name, value string) {
 // entered checks what stands in a field.
 func (v *visitor) entered(name, want string) {
 	v.t.Helper()
-	got, err := chromedp.Run(v.brief(), chromedp.Value(input(name)))
-	v.must(err)
-	if got != want {
+	if got := ask(v, chromedp.Value(input(name))); got != want {
 		v.t.Errorf("%s: field %s holds %q, want %q", v.where(), name, got, want)
 	}
 }
@@ -217,7 +227,9 @@ func (v *visitor) readsNot(text string) {
 // awaits waits until a script's expression is true, without touching the page.
 func (v *visitor) awaits(what, expression string) {
 	v.t.Helper()
-	_, err := chromedp.Run(v.brief(), chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(0)))
+	ctx, cancel := v.step()
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(0)))
 	if err != nil {
 		v.t.Fatalf("%s: waited for %s: %v; the page says:\n%s", v.where(), what, err, v.text())
 	}
@@ -236,7 +248,15 @@ func (v *visitor) where() string {
 // look evaluates an expression in the page.
 func look[T any](v *visitor, expression string) T {
 	v.t.Helper()
-	got, err := chromedp.Run(v.brief(), chromedp.Evaluate[T](expression))
+	return ask(v, chromedp.Evaluate[T](expression))
+}
+
+// ask runs an action that gives something.
+func ask[T any](v *visitor, action chromedp.Action[T]) T {
+	v.t.Helper()
+	ctx, cancel := v.step()
+	defer cancel()
+	got, err := chromedp.Run(ctx, action)
 	v.must(err)
 	return got
 }
@@ -244,7 +264,9 @@ func look[T any](v *visitor, expression string) T {
 // do runs steps that stay on the page.
 func (v *visitor) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	v.t.Helper()
-	if err := chromedp.Do(v.brief(), steps...); err != nil {
+	ctx, cancel := v.step()
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		v.t.Fatalf("%s: %s: %v; the page says:\n%s", v.where(), what, err, v.text())
 	}
 }
@@ -253,7 +275,9 @@ func (v *visitor) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 func (v *visitor) load(what string, step func(context.Context) (*network.Response, error), statuses ...int64) int64 {
 	v.t.Helper()
 	v.traffic.begin()
-	res, err := step(v.brief())
+	ctx, cancel := v.step()
+	defer cancel()
+	res, err := step(ctx)
 	if err != nil {
 		v.t.Fatalf("%s: %v; the page says:\n%s", what, err, v.text())
 	}
@@ -264,11 +288,9 @@ func (v *visitor) load(what string, step func(context.Context) (*network.Respons
 	return res.Status
 }
 
-// brief bounds one step: nothing here takes long.
-func (v *visitor) brief() context.Context {
-	ctx, cancel := context.WithTimeout(v.ctx, 20*time.Second)
-	v.t.Cleanup(cancel)
-	return ctx
+// step bounds one step.
+func (v *visitor) step() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(v.ctx, patience)
 }
 
 // picture writes what the window shows, down to the end of the page, when
@@ -279,18 +301,12 @@ func (v *visitor) picture(name string) {
 		return
 	}
 	end := look[float64](v, `Math.ceil(Math.max(...[...document.querySelectorAll("main > *")].map(e => e.getBoundingClientRect().bottom)) + 32)`)
-	shot, err := chromedp.Call(v.brief(), page.CaptureScreenshot, page.CaptureScreenshotParams{
+	ctx, cancel := v.step()
+	defer cancel()
+	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
 		Clip: &page.Viewport{Width: float64(v.window.width), Height: min(end, float64(v.window.height)), Scale: 1},
 	})
 	v.must(err)
 	v.must(os.MkdirAll(*pictures, 0o755))
 	v.must(os.WriteFile(filepath.Join(*pictures, name), shot.Data, 0o644))
-}
-
-// clickOn clicks on an element, and comes to another page.
-func (v *visitor) clickOn(selector string) {
-	v.t.Helper()
-	v.load("clicking on "+selector, func(ctx context.Context) (*network.Response, error) {
-		return chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
-	}, http.StatusOK)
 }

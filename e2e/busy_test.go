@@ -18,6 +18,7 @@ import (
 // demonstration's shop after an hour with customers, refused mail, mail that
 // waits for its next try. With -screenshots it makes the README's pictures.
 func TestPagesOfABusyShop(t *testing.T) {
+	t.Parallel()
 	database := pgtest.URL(t)
 	d := demonstrate(t, "HERALD_DATABASE_URL="+database, "HERALD_SECRET_KEY=a key of at least thirty-two characters")
 	d.livesThroughAnHour(t)

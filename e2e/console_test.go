@@ -15,6 +15,7 @@ type operator struct {
 const operatorPassword = "watch the ledger balance"
 
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	if _, err := h.try(operatorPassword+"\n", "admin", "create", "anna"); err != nil {
 		t.Fatal(err)

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 )
 
 // phoneWidth is that of the narrowest screens that are common, in CSS pixels.
@@ -164,7 +162,9 @@ const widest = `(() => {
 // it is, every field has a label, it fits a phone, and it is small.
 func (v *visitor) checkPage(what string) {
 	v.t.Helper()
-	bytes, faults, err := v.traffic.settle(v.brief())
+	ctx, cancel := v.step()
+	defer cancel()
+	bytes, faults, err := v.traffic.settle(ctx)
 	if err != nil {
 		v.t.Fatalf("%s: still loading: %v", what, err)
 	}
@@ -201,28 +201,19 @@ func (v *visitor) checkPage(what string) {
 	v.checkWidths(complain)
 }
 
+// checkWidths looks whether the page fits, on a phone too.
 func (v *visitor) checkWidths(complain func(string, ...any)) {
 	v.t.Helper()
-	for _, width := range []int64{phoneWidth, v.window.width} { // the window's own last
-		if width != v.window.width {
-			v.do("make it narrow", v.resize(width))
-		}
+	check := func(width int64) {
+		v.t.Helper()
 		if over := look[string](v, widest); over != "" {
 			complain("at %d px it scrolls sideways: %s", width, over)
 		}
-		if width != v.window.width {
-			v.do("make it wide again", v.resize(v.window.width))
-		}
 	}
-}
-
-// showsLive waits until what a script's expression gives differs from before.
-func (v *visitor) showsLive(what, expression string, before string) string {
-	v.t.Helper()
-	_, err := chromedp.Run(v.brief(), chromedp.Poll[bool](fmt.Sprintf("(%s) !== %q", expression, before),
-		chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(0)))
-	if err != nil {
-		v.t.Fatalf("%s did not move from %q: %v", what, before, err)
+	check(v.window.width)
+	if v.window.width != phoneWidth {
+		v.do("make it narrow", v.resize(phoneWidth))
+		check(phoneWidth)
+		v.do("make it wide again", v.resize(v.window.width))
 	}
-	return look[string](v, expression)
 }

@@ -57,6 +57,7 @@ var inChinese = map[string]string{
 }
 
 func TestPortal(t *testing.T) {
+	t.Parallel()
 	t.Run("at a desk, in English", func(t *testing.T) { walkPortal(t, desktop, nil) })
 	t.Run("on a phone without scripts, in Chinese", func(t *testing.T) { walkPortal(t, phone, inChinese) })
 }
@@ -173,7 +174,7 @@ func (c *customer) unsubscribes(mail sim.Mail) {
 	c.sees("Stop these messages?", "kettle at 49 or less")
 	c.open("/alerts")
 	c.sees("You will hear about one thing.")
-	res, err := http.PostForm(link, url.Values{"List-Unsubscribe": {"One-Click"}}) //nolint:gosec // the link of our own mail
+	res, err := http.PostForm(link, url.Values{"List-Unsubscribe": {"One-Click"}})
 	c.must(err)
 	res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -109,6 +109,7 @@ func (s *transcript) text() string {
 }
 
 func TestShop(t *testing.T) {
+	t.Parallel()
 	d := demonstrate(t)
 	v := visit(t, d.shop, desktop)
 	v.open("/")
