@@ -165,11 +165,15 @@ func (k *Keys) List(ctx context.Context) ([]Key, error) {
 	return all, nil
 }
 
-// Revoke ends a key at once, named by its prefix ("hk_3f9a1b2c"). A revoked
-// one stays so. NotFound when there is none.
-func (k *Keys) Revoke(ctx context.Context, prefix string) error {
-	done, err := k.pool.Exec(ctx, `UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE prefix = $1`,
-		strings.ToValidUTF8(strings.ReplaceAll(prefix, "\x00", ""), ""), k.now())
+// Revoke ends a key at once, named by its prefix ("hk_3f9a1b2c") or by the
+// whole of it, as one finds it where it has leaked. A revoked one stays so.
+// NotFound when there is none.
+func (k *Keys) Revoke(ctx context.Context, key string) error {
+	prefix := strings.ToValidUTF8(strings.ReplaceAll(key, "\x00", ""), "")
+	if len(prefix) == secretLen {
+		prefix = prefix[:prefixLen]
+	}
+	done, err := k.pool.Exec(ctx, `UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE prefix = $1`, prefix, k.now())
 	if err != nil {
 		return fmt.Errorf("revoke an API key: %w", err)
 	}

@@ -76,6 +76,19 @@ func TestOnlyTheWholeSecretOpens(t *testing.T) {
 	}
 }
 
+func TestAKeyThatLeakedIsRevokedByItself(t *testing.T) {
+	keys := NewKeys(pgtest.New(t), newClock().now)
+	_, secret, err := keys.Create(t.Context(), "shop", Scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Revoke(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	_, err = keys.Authenticate(t.Context(), secret)
+	wantCode(t, err, problem.Unauthorized)
+}
+
 func TestUseIsNotedOnceAMinute(t *testing.T) {
 	clock := newClock()
 	keys := NewKeys(pgtest.New(t), clock.now)

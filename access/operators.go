@@ -170,6 +170,12 @@ func (o *Operators) Disable(ctx context.Context, name string) error {
 	return o.change(ctx, `UPDATE operators SET disabled_at = coalesce(disabled_at, $2) WHERE name = $1`, signInName(name), o.now())
 }
 
+// Enable lets an operator who was disabled sign in again. NotFound when there
+// is none.
+func (o *Operators) Enable(ctx context.Context, name string) error {
+	return o.change(ctx, `UPDATE operators SET disabled_at = NULL WHERE name = $1`, signInName(name))
+}
+
 // change runs an update of one operator.
 func (o *Operators) change(ctx context.Context, query string, args ...any) error {
 	done, err := o.pool.Exec(ctx, query, args...)

@@ -19,6 +19,7 @@ type adminCmd struct {
 	Create   adminCreateCmd   `cmd:"" help:"Make an operator who can sign in to the console."`
 	Password adminPasswordCmd `cmd:"" help:"Give an operator a new password."`
 	Disable  adminDisableCmd  `cmd:"" help:"Keep an operator from signing in."`
+	Enable   adminEnableCmd   `cmd:"" help:"Let an operator who was disabled sign in again."`
 	List     adminListCmd     `cmd:"" help:"List operators and API keys."`
 	Key      adminKeyCmd      `cmd:"" help:"Make an API key; it is shown this once."`
 	Revoke   adminRevokeCmd   `cmd:"" help:"End an API key."`
@@ -72,6 +73,20 @@ func (a adminDisableCmd) Run(ctx context.Context, c *cli) error {
 			return err
 		}
 		fmt.Printf("%s can no longer sign in.\n", a.Name)
+		return nil
+	})
+}
+
+type adminEnableCmd struct {
+	Name string `arg:"" help:"The operator."`
+}
+
+func (a adminEnableCmd) Run(ctx context.Context, c *cli) error {
+	return c.withStores(ctx, func(s *app.Stores) error {
+		if err := s.Operators.Enable(ctx, a.Name); err != nil {
+			return err
+		}
+		fmt.Printf("%s can sign in again.\n", a.Name)
 		return nil
 	})
 }
@@ -130,16 +145,15 @@ func (a adminKeyCmd) Run(ctx context.Context, c *cli) error {
 }
 
 type adminRevokeCmd struct {
-	Prefix string `arg:"" help:"The key's beginning, as admin list shows it."`
+	Key string `arg:"" help:"The key's beginning, as admin list shows it, or the whole key."`
 }
 
 func (a adminRevokeCmd) Run(ctx context.Context, c *cli) error {
-	prefix := strings.TrimSuffix(a.Prefix, "…")
 	return c.withStores(ctx, func(s *app.Stores) error {
-		if err := s.Keys.Revoke(ctx, prefix); err != nil {
+		if err := s.Keys.Revoke(ctx, strings.TrimSuffix(a.Key, "…")); err != nil {
 			return err
 		}
-		fmt.Printf("The key %s… is refused from now on.\n", prefix)
+		fmt.Println("The key is refused from now on.")
 		return nil
 	})
 }
