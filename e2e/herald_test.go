@@ -195,6 +195,24 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
+// signalUntilEnded sends a signal again and again, as an impatient user does.
+func (p *process) signalUntilEnded(t *testing.T, s os.Signal) {
+	t.Helper()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	over := time.After(patience)
+	for {
+		select {
+		case <-p.ended:
+			return
+		case <-again.C:
+			_ = p.cmd.Process.Signal(s) // it may have ended between the two
+		case <-over:
+			t.Fatal("herald did not stop when told to")
+		}
+	}
+}
+
 // call sends a request to the API and decodes the answer into answer, when
 // not nil. It fails the test on any status but want.
 func (h *herald) call(want int, method, path, contentType string, body, answer any) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	_ "time/tzdata" // members' zones, also where the system has none
 
 	"github.com/alecthomas/kong"
@@ -82,8 +83,12 @@ func run(args []string) int {
 // errSaid ends a command with status 1 when what went wrong was already shown.
 var errSaid = errors.New("already said")
 
-// signalled is a context that ends at the first SIGINT or SIGTERM. A second
-// one ends the process at once.
+// sameWish is within which time a second signal is the first once more: a
+// terminal and the program that started Herald may both pass on one Ctrl-C.
+const sameWish = time.Second / 2
+
+// signalled is a context that ends at the first SIGINT or SIGTERM. Another
+// one, half a second later or more, ends the process at once.
 func signalled(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
@@ -95,7 +100,9 @@ func signalled(parent context.Context) (context.Context, context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		}
-		<-signals
+		for first := time.Now(); time.Since(first) < sameWish; {
+			<-signals
+		}
 		fmt.Fprintln(os.Stderr, "herald: stopped at once, as asked twice; what was under way is taken up at the next start")
 		os.Exit(130)
 	}()
