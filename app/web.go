@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"herald/matcher"
+	"herald/postgres"
 	"herald/web"
 	"herald/web/api"
 	"herald/web/console"
@@ -84,7 +85,7 @@ func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
 		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
-		Logger: a.log, Now: time.Now,
+		Away: postgres.Away, Logger: a.log, Now: time.Now,
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
 	}
 }

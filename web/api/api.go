@@ -36,6 +36,10 @@ type Config struct {
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 
+	// Away reports whether an error only says that the database could not be
+	// reached: the request is then answered 503, to be sent again. Nil: never.
+	Away func(error) bool
+
 	Logger *slog.Logger     // slog.Default()
 	Now    func() time.Time // time.Now
 
@@ -62,6 +66,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Away == nil {
+		c.Away = func(error) bool { return false }
 	}
 	orElse(&c.Version, "dev")
 	orElse(&c.MaxBody, 1<<20)

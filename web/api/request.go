@@ -104,7 +104,12 @@ func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
 // problem is the answer to any error.
 func (a *API) problem(ctx context.Context, err error) *Problem {
 	p := problemOf(err)
-	if p == nil {
+	switch {
+	case p != nil:
+	case a.cfg.Away(err):
+		a.log.WarnContext(ctx, "a request came while the database was away", "request_id", requestID(ctx), "error", err)
+		p = problemOf(problem.New(problem.Unavailable, "Herald cannot reach its database now: send the request again"))
+	default:
 		a.log.ErrorContext(ctx, "a request failed", "request_id", requestID(ctx), "error", err)
 		p = internal()
 	}
