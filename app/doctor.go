@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -70,7 +71,14 @@ func examineAddress(ctx context.Context, cfg config.Config) Finding {
 			}
 		}
 	}
-	return Finding{part, Broken, err.Error(), "stop what listens there, or choose another address"}
+	advice := "choose an address of this machine and a free port"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = "stop what listens there, or choose another address"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "ports below 1024 are for root: choose a higher one, with a proxy in front"
+	}
+	return Finding{part, Broken, err.Error(), advice}
 }
 
 func examineURL(cfg config.Config) Finding {
@@ -94,8 +102,11 @@ func examineDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) [
 		if cfg.Database.URL == "" {
 			advice = "see server.log in data_dir/postgres"
 		}
-		if errors.Is(err, postgres.ErrNotInstalled) {
+		switch {
+		case errors.Is(err, postgres.ErrNotInstalled):
 			advice = "apt-get install postgresql, or set database.url"
+		case errors.Is(err, fs.ErrPermission):
+			advice = "run Herald as the user who owns data_dir, or name another directory"
 		}
 		return []Finding{{"database", Broken, err.Error(), advice}}
 	}
@@ -140,14 +151,14 @@ func examineSecret(cfg config.Config) Finding {
 }
 
 func examineDisk(cfg config.Config) Finding {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(cfg.DataDir, &fs); err != nil {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(cfg.DataDir, &disk); err != nil {
 		if cfg.Database.URL != "" {
 			return Finding{"data_dir", Fine, "not needed with database.url", ""}
 		}
 		return Finding{"data_dir", Broken, fmt.Sprintf("%s: %v", cfg.DataDir, err), "make it, or name another"}
 	}
-	free := fs.Bavail * uint64(fs.Bsize) //nolint:gosec // a block size is positive
+	free := disk.Bavail * uint64(disk.Bsize) //nolint:gosec // a block size is positive
 	text := fmt.Sprintf("%s has %.1f GiB free", cfg.DataDir, float64(free)/(1<<30))
 	if free < enoughDisk {
 		return Finding{"data_dir", Warning, text, "PostgreSQL stops when the disk is full: make room"}

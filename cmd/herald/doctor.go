@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"herald/app"
@@ -20,7 +21,7 @@ func (doctorCmd) Run(ctx context.Context, c *cli) error {
 	broken := false
 	table := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	for _, f := range app.Examine(ctx, cfg, app.Logger(cfg.Log)) {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.State, f.Part, f.Text)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.State, f.Part, oneLine(f.Text))
 		if f.Advice != "" {
 			fmt.Fprintf(table, "\t\t→ %s\n", f.Advice)
 		}
@@ -34,3 +35,7 @@ func (doctorCmd) Run(ctx context.Context, c *cli) error {
 	}
 	return nil
 }
+
+// oneLine keeps what spans several lines, as errors of connections do, in its
+// column.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
