@@ -11,7 +11,9 @@ import (
 )
 
 // configuration is Herald's for the demonstration: quick to try again, and
-// with the simulated mail server as its only account. Variables still count.
+// with the simulated mail server as its only account. Variables still count,
+// but for those that would lead it to a database in earnest, whose messages it
+// would swallow.
 func configuration(o Options, smtp string) (config.Config, error) {
 	cfg, err := config.Load("", os.Environ())
 	if err != nil {
@@ -25,8 +27,8 @@ func configuration(o Options, smtp string) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("the mail server's port: %w", err)
 	}
-	cfg.DataDir = o.DataDir
-	cfg.HTTP.Listen = o.Listen
+	cfg.DataDir, cfg.Database.URL, cfg.SecretKey = o.DataDir, "", ""
+	cfg.Roles, cfg.HTTP.Listen, cfg.HTTP.PublicURL = config.Default().Roles, o.Listen, ""
 	cfg.Log = config.Log{Level: o.LogLevel, Format: "text"}
 	cfg.Dispatch.FirstRetry = 500 * time.Millisecond
 	cfg.Email.Accounts = []config.EmailAccount{{

@@ -175,11 +175,12 @@ func newStage(ctx context.Context, o Options) (_ *stage, err error) {
 	if err := s.herald.Start(ctx); err != nil {
 		return nil, err
 	}
-	_, key, err := s.herald.Keys.Create(ctx, "demo shop", access.Scopes)
+	key, secret, err := s.herald.Keys.Create(ctx, "demo shop", access.Scopes)
 	if err != nil {
 		return nil, err
 	}
-	s.client = newClient(s.herald.URL(), key)
+	s.undo = append(s.undo, func(ctx context.Context) error { return s.herald.Keys.Revoke(ctx, key.Prefix) })
+	s.client = newClient(s.herald.URL(), secret)
 	return s, nil
 }
 

@@ -57,6 +57,23 @@ func TestExpectedHoldsLimits(t *testing.T) {
 	}
 }
 
+func TestTheDemonstrationKeepsItsHandsOffARealDatabase(t *testing.T) {
+	t.Setenv("HERALD_DATABASE_URL", "postgres://herald@db.example/herald")
+	t.Setenv("HERALD_HTTP_PUBLIC_URL", "https://herald.example")
+	t.Setenv("HERALD_ROLES", "[dispatch]")
+	t.Setenv("HERALD_DISPATCH_WORKERS", "7")
+	cfg, err := configuration(Options{Listen: "127.0.0.1:0"}, "127.0.0.1:2525")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Database.URL != "" || cfg.HTTP.PublicURL != "" || !cfg.Has("web") {
+		t.Errorf("database %q, public URL %q, roles %v", cfg.Database.URL, cfg.HTTP.PublicURL, cfg.Roles)
+	}
+	if cfg.Dispatch.Workers != 7 {
+		t.Errorf("%d workers, want those of the variable", cfg.Dispatch.Workers)
+	}
+}
+
 func TestPricesAreTheWholeSeriesInOrder(t *testing.T) {
 	prices, err := Prices()
 	if err != nil {
