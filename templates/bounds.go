@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func panicked(thrown any) error {
 	if err, isError := thrown.(error); isError && errors.Is(err, errTooLong) {
 		return errTooLong
 	}
-	line, _, _ := strings.Cut(fmt.Sprint(thrown), "\n")
+	line, _, _ := strings.Cut(withoutData(fmt.Sprint(thrown)), "\n")
 	return fmt.Errorf("the template cannot be filled: %s", line)
 }
 
@@ -76,7 +77,22 @@ func renderMessage(err render.Error) string {
 		}
 		inner = next
 	}
-	return parseMessage(inner)
+	return withoutData(parseMessage(inner))
+}
+
+// The library quotes the values that it could not use.
+var (
+	quotedValue   = regexp.MustCompile(`(?s)(can't convert [^(]*)\(.*\)( to type )`)
+	quotedElement = regexp.MustCompile(`(?s)(can't convert ).*( to [^ ]+: )`)
+	quotedDivisor = regexp.MustCompile(`(?s)(invalid divisor): '.*'`)
+)
+
+// withoutData takes the values out of a message of the library's, which is
+// logged and shown to operators: they are the member's.
+func withoutData(message string) string {
+	message = quotedValue.ReplaceAllString(message, "$1$2")
+	message = quotedElement.ReplaceAllString(message, "${1}an element$2")
+	return quotedDivisor.ReplaceAllString(message, "$1")
 }
 
 var errTooLong = fmt.Errorf("it prints more than %d bytes, or captures more than %d", maxOutput, maxValue)

@@ -19,6 +19,38 @@ func fillField(t *testing.T, source, locale string, m markup, data map[string]an
 	return p.render(t.Context(), data)
 }
 
+// What goes wrong is logged and shown to operators; the data it went wrong
+// with is the member's.
+func TestMistakesDoNotQuoteTheData(t *testing.T) {
+	data := map[string]any{"code": "482913", "name": "Wei (wei@example.com)\nto type x", "list": []any{"Wei"}, "object": map[string]any{"Wei": "Wei"}}
+	for _, source := range []string{
+		`{{ name | truncate: name }}`,
+		`{{ code | slice: name }}`,
+		`{{ name | sort: "x" }}`,
+		`{{ name | map: "x" }}`,
+		`{{ name | times: 2 }}`,
+		`{{ list | times: 2 }}`,
+		`{{ object | plus: 2 }}`,
+		`{{ 2 | divided_by: name }}`,
+		`{{ name | date: "%Y" }}`,
+		`{{ name | money: "EUR" }}`,
+		`{{ code | split: "" | first | modulo: name }}`,
+		`{% for x in (1..name) %}{{ x }}{% endfor %}`,
+		`{% for x in list limit: name %}{{ x }}{% endfor %}`,
+	} {
+		_, err := fillField(t, source, "en", plain, data)
+		if err == nil {
+			continue
+		}
+		for _, secret := range []string{"482913", "Wei", "wei@"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%s: %v", source, err)
+				break
+			}
+		}
+	}
+}
+
 func TestPrinting(t *testing.T) {
 	data := map[string]any{
 		"name":  `<b>"O'Neil" & sons</b>`,
