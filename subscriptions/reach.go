@@ -40,28 +40,30 @@ type Reach struct {
 // verified) gives way to the next; one whose owner asked for silence does not,
 // because going round that wish by another address would be a trick. Being
 // unsubscribed silences service and marketing, every other suppression all.
-// When none can be used the refusal is that wish, or else that of the first.
+// When none can be used the refusal is that wish, or else that of the first;
+// the contact point returned with it is the one it is about, zero for NoAddress.
 func (r Reach) Choose(ch Channel, p Purpose) (ContactPoint, Refusal) {
+	var refused ContactPoint
 	refusal := NoAddress
 	for _, c := range r.Contacts {
 		if c.Channel != ch {
 			continue
 		}
 		if !r.Agreed(ch, p) {
-			return ContactPoint{}, NoConsent
+			return c, NoConsent
 		}
 		why, final := r.obstacle(c, p)
 		if why == "" {
 			return c, ""
 		}
 		if refusal == NoAddress || final {
-			refusal = why
+			refused, refusal = c, why
 		}
 		if final {
 			break
 		}
 	}
-	return ContactPoint{}, refusal
+	return refused, refusal
 }
 
 // Agreed applies the rule of consent: opt-out for transactional, opt-in for the rest.
