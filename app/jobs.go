@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -32,7 +33,7 @@ const (
 func (a *App) buildJobs() error {
 	settings := &river.Config{
 		ID:                          a.cfg.Node,
-		Logger:                      a.log,
+		Logger:                      slog.New(atLeastWarn{a.log.Handler()}),
 		FetchCooldown:               fetchEvery,
 		FetchPollInterval:           pollEvery,
 		CompletedJobRetentionPeriod: keepJobs,
@@ -48,6 +49,22 @@ func (a *App) buildJobs() error {
 		return fmt.Errorf("cannot make the job client: %w", err)
 	}
 	return nil
+}
+
+// atLeastWarn passes over what River says of its daily work every few seconds,
+// unless everything is asked for.
+type atLeastWarn struct{ slog.Handler }
+
+func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || h.Handler.Enabled(ctx, slog.LevelDebug))
+}
+
+func (h atLeastWarn) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return atLeastWarn{h.Handler.WithAttrs(attrs)}
+}
+
+func (h atLeastWarn) WithGroup(name string) slog.Handler {
+	return atLeastWarn{h.Handler.WithGroup(name)}
 }
 
 // addWorkers gives the River client its queues, workers and schedules.

@@ -102,7 +102,7 @@ func (a *API) readEvents(w http.ResponseWriter, r *http.Request, form string) (i
 			return nil, false, unsupported("application/json alone is the data of an event whose attributes are in ce- headers; for a whole event send application/cloudevents+json")
 		}
 	default:
-		return nil, false, unsupported("events cannot be read from %q", form)
+		return nil, false, unsupported("events cannot be read from %q: send application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson or application/cloudevents+xml", form)
 	}
 	body, err := a.read(w, r, a.cfg.MaxBody)
 	if err != nil {
