@@ -65,6 +65,9 @@ func TestEnqueueTakesTheFirstChannelThatIsAllowed(t *testing.T) {
 			if d.State != test.state || d.Channel != test.channel || d.Rung != test.rung || d.Reason != test.reason {
 				t.Errorf("got %s on %s at rung %d for %q", d.State, d.Channel, d.Rung, d.Reason)
 			}
+			if (d.Address == "") != (test.reason == "no_address") {
+				t.Errorf("the address is %q: whoever looks for it must find what was not sent there", d.Address)
+			}
 			kept, err := b.store.Notification(t.Context(), d.NotificationID)
 			if err != nil {
 				t.Fatal(err)
