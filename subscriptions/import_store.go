@@ -242,6 +242,7 @@ func insertImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 		SELECT account, type, name, locale, zone, nullif(birthday, '')::date, attributes::jsonb, nullif(hash, ''), $9, $9
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
 		  AS row (account, type, name, locale, zone, birthday, attributes, hash)
+		ORDER BY account -- in one order, as when they are locked
 		ON CONFLICT (account) DO NOTHING
 		RETURNING id, account`,
 		accounts, a.types, a.names, a.locales, a.zones, a.birthdays, a.attributes, a.hashes, at)
