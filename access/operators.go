@@ -23,6 +23,9 @@ const (
 	maxPassword = 128
 )
 
+// operatorSubject begins the name by which an operator's failures are counted.
+const operatorSubject = "operator:"
+
 // Operators keeps those who sign in to the console.
 type Operators struct {
 	pool      *pgxpool.Pool
@@ -80,11 +83,11 @@ func (o *Operators) Create(ctx context.Context, name, clear string, role Role) (
 // Authenticate is the operator whose name and password these are; remote is
 // the network address they were sent from. Errors: Unauthorized, always in the
 // same words, when name or password is wrong or the operator is disabled;
-// Throttled after too many wrong ones for the name or from the address.
+// Throttled after too many wrong ones for the name from the address, from the
+// address, or for the name from everywhere.
 func (o *Operators) Authenticate(ctx context.Context, name, clear, remote string) (Operator, error) {
 	name = signInName(name)
-	subject, address := "operator:"+name, addressSubject+remote
-	if err := o.throttle.Try(ctx, subject, address); err != nil {
+	if err := o.throttle.SignIn(ctx, operatorSubject+name, remote); err != nil {
 		return Operator{}, err
 	}
 	known, phc, err := o.named(ctx, name)
@@ -98,10 +101,7 @@ func (o *Operators) Authenticate(ctx context.Context, name, clear, remote string
 	if !right || known.DisabledAt != nil {
 		return Operator{}, problem.New(problem.Unauthorized, "the name or the password is wrong")
 	}
-	if err := o.throttle.Clear(ctx, subject); err != nil {
-		return Operator{}, err
-	}
-	return known, o.throttle.Forgive(ctx, address)
+	return known, o.throttle.SignedIn(ctx, operatorSubject+name, remote)
 }
 
 // named is the operator of a name with the password's hash: zero and empty
@@ -161,7 +161,7 @@ func (o *Operators) SetPassword(ctx context.Context, name, clear string) error {
 	if err := o.change(ctx, `UPDATE operators SET password_hash = $2 WHERE name = $1`, name, phc); err != nil {
 		return err
 	}
-	return o.throttle.Clear(ctx, "operator:"+name)
+	return o.throttle.Pardon(ctx, operatorSubject+name)
 }
 
 // Disable keeps an operator from signing in, from now on; who asks Get for the

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -86,21 +87,53 @@ func TestGuessingAnOperatorIsThrottled(t *testing.T) {
 		_, err := o.Authenticate(t.Context(), "ann", "wrong", "203.0.113.7")
 		wantCode(t, err, problem.Unauthorized)
 	}
-	_, err := o.Authenticate(t.Context(), "ann", password, "203.0.113.99")
-	clock.pass(after(t, err))
 	if _, err := o.Authenticate(t.Context(), "ann", password, "203.0.113.99"); err != nil {
+		t.Errorf("ann herself, elsewhere: %v", err)
+	}
+	_, err := o.Authenticate(t.Context(), "ann", password, "203.0.113.7")
+	clock.pass(after(t, err))
+	if _, err := o.Authenticate(t.Context(), "ann", password, "203.0.113.7"); err != nil {
 		t.Errorf("having waited: %v", err)
 	}
 	for range freeTries { // the right password has cleared the count
 		_, err := o.Authenticate(t.Context(), "ann", "wrong", "203.0.113.7")
 		wantCode(t, err, problem.Unauthorized)
 	}
-	wantCode(t, o.throttle.Check(t.Context(), "operator:ann"), problem.Throttled)
+	_, err = o.Authenticate(t.Context(), "ann", "wrong", "203.0.113.7")
+	wantCode(t, err, problem.Throttled)
 	if err := o.SetPassword(t.Context(), "ann", "see how they fly"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Authenticate(t.Context(), "ann", "see how they fly", "203.0.113.7"); err != nil {
 		t.Errorf("with a new password: %v", err)
+	}
+}
+
+func TestGuessingFromManyNetworksIsThrottledToo(t *testing.T) {
+	o, clock := newOperators(t)
+	create(t, o, "ann", AdminRole)
+	for i := range freeAccountTries {
+		_, err := o.Authenticate(t.Context(), "ann", "wrong", fmt.Sprint("203.0.113.", i))
+		wantCode(t, err, problem.Unauthorized)
+	}
+	_, err := o.Authenticate(t.Context(), "ann", "wrong", "198.51.100.1")
+	clock.pass(after(t, err))
+	if _, err := o.Authenticate(t.Context(), "ann", password, "198.51.100.1"); err != nil {
+		t.Errorf("having waited: %v", err)
+	}
+	if _, err := o.Authenticate(t.Context(), "ann", "wrong", "198.51.100.2"); problem.CodeOf(err) != problem.Unauthorized {
+		t.Errorf("after a good sign-in: %v", err)
+	}
+}
+
+func TestNobodyCanSpellAnothersNetwork(t *testing.T) {
+	throttle := NewThrottle(pgtest.New(t), newClock().now)
+	for range 2 * freeTries {
+		_ = throttle.SignIn(t.Context(), "member:wei from 203.0.113.7", "198.51.100.1")
+		_ = throttle.SignIn(t.Context(), "member:wei from ", "203.0.113.8")
+	}
+	if err := throttle.SignIn(t.Context(), "member:wei", "203.0.113.7"); err != nil {
+		t.Errorf("locked out by made-up accounts: %v", err)
 	}
 }
 
@@ -189,7 +222,7 @@ func TestASignInThatIsGivenUpStillCounts(t *testing.T) {
 			gaveUp <- err
 		}()
 		for counted := 0; counted <= i; { // the try counts before the password is looked at
-			err := o.pool.QueryRow(t.Context(), `SELECT coalesce(max(failures), 0) FROM sign_in_failures WHERE subject = 'operator:ann'`).Scan(&counted)
+			err := o.pool.QueryRow(t.Context(), `SELECT coalesce(max(failures), 0) FROM sign_in_failures WHERE subject = 'operator:ann from 203.0.113.7'`).Scan(&counted)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,5 +232,6 @@ func TestASignInThatIsGivenUpStillCounts(t *testing.T) {
 			t.Errorf("got %v, want that it was given up", err)
 		}
 	}
-	wantCode(t, o.throttle.Check(t.Context(), "operator:ann"), problem.Throttled)
+	_, err := o.Authenticate(t.Context(), "ann", "a guess", "203.0.113.7")
+	wantCode(t, err, problem.Throttled)
 }

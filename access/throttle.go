@@ -16,8 +16,12 @@ import (
 
 // How sign-ins are slowed down.
 const (
-	freeTries        = 5  // failures of an account before anybody waits
+	freeTries        = 5  // failures of a subject before it waits
 	freeAddressTries = 30 // of a network address, which many people may share
+	// freeAccountTries is of an account from all networks together: many more
+	// than one network is let make, so that nobody locks the owner out alone,
+	// and no more than NIST SP 800-63B, section 5.2.2, allows in a row.
+	freeAccountTries = 100
 	firstWait        = time.Second
 	longestWait      = 15 * time.Minute
 	// forgottenAfter is how long after its last failure a subject starts afresh.
@@ -27,8 +31,11 @@ const (
 	forgottenAtOnce = 10
 )
 
-// addressSubject begins a subject that is the network address a try came from.
-const addressSubject = "address:"
+// How subjects begin that have more free tries than others.
+const (
+	addressSubject = "address:"    // the network address a try came from
+	accountSubject = "everywhere:" // an account, wherever it is tried from
+)
 
 // Throttle slows down guessing. It counts the failures of subjects: names such
 // as "member:wei" or "address:203.0.113.7". After five failures a subject
@@ -36,8 +43,10 @@ const addressSubject = "address:"
 // minutes; after a day without one it starts afresh. Addresses have 30 free
 // tries, and those of IPv6 count by their /64, which is what one customer has.
 //
-// Try is for sign-ins: it counts the try as failed before the password is
-// looked at, so that tries made at the same moment cannot share one chance.
+// SignIn and SignedIn are for sign-ins: an account is counted for each network
+// that tries it, so that who guesses waits and its owner, elsewhere, does not.
+// Try counts a try as failed before the password is looked at, so that tries
+// made at the same moment cannot share one chance.
 type Throttle struct {
 	pool *pgxpool.Pool
 	now  func() time.Time
@@ -112,6 +121,35 @@ func (t *Throttle) Try(ctx context.Context, subjects ...string) error {
 	return t.forget(ctx, now)
 }
 
+// SignIn is Try for an account, such as "member:wei", from a network address:
+// of the two together, of the address, and of the account from everywhere.
+func (t *Throttle) SignIn(ctx context.Context, account, remote string) error {
+	return t.Try(ctx, accountFrom(account, remote), accountSubject+account, addressSubject+remote)
+}
+
+// SignedIn takes back a SignIn that succeeded. The address keeps its earlier
+// failures: who has one account could go on guessing at all others.
+func (t *Throttle) SignedIn(ctx context.Context, account, remote string) error {
+	if err := t.Clear(ctx, accountFrom(account, remote), accountSubject+account); err != nil {
+		return err
+	}
+	return t.Forgive(ctx, addressSubject+remote)
+}
+
+// Pardon forgets the failures of an account from every network.
+func (t *Throttle) Pardon(ctx context.Context, account string) error {
+	_, err := t.pool.Exec(ctx, `DELETE FROM sign_in_failures WHERE subject = $1 OR starts_with(subject, $2)`,
+		accountSubject+account, accountFrom(account, ""))
+	if err != nil {
+		return fmt.Errorf("clear sign-in failures: %w", err)
+	}
+	return nil
+}
+
+// accountFrom is the subject of an account tried from a network. The network
+// stands last: no made-up account can spell that of another network.
+func accountFrom(account, remote string) string { return account + " from " + Network(remote) }
+
 // Clear forgets all failures of the subjects. Do not clear an address: who has
 // one account could go on guessing at all others.
 func (t *Throttle) Clear(ctx context.Context, subjects ...string) error {
@@ -160,8 +198,11 @@ func (t *Throttle) decide(rows pgx.Rows) error {
 // remaining is how long a subject still waits, some time after its last failure.
 func remaining(subject string, failures int, since time.Duration) time.Duration {
 	free := freeTries
-	if strings.HasPrefix(subject, addressSubject) {
+	switch {
+	case strings.HasPrefix(subject, addressSubject):
 		free = freeAddressTries
+	case strings.HasPrefix(subject, accountSubject):
+		free = freeAccountTries
 	}
 	if failures < free || since >= forgottenAfter {
 		return 0

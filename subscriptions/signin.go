@@ -18,8 +18,8 @@ import (
 // failures of the account or from the address.
 func (s *Members) Authenticate(ctx context.Context, account, password, remote string) (Member, error) {
 	account = storable(normaliseAccount(account), maxAccount+1)
-	own, address := "member:"+account, "address:"+remote
-	if err := s.throttle.Try(ctx, own, address); err != nil {
+	own := "member:" + account
+	if err := s.throttle.SignIn(ctx, own, remote); err != nil {
 		return Member{}, err
 	}
 	id, hash, err := s.passwordOf(ctx, `account = $1`, account)
@@ -33,11 +33,7 @@ func (s *Members) Authenticate(ctx context.Context, account, password, remote st
 	if !right {
 		return Member{}, problem.New(problem.Unauthorized, "the account or the password is wrong")
 	}
-	// Not the address: one good account must not buy more guesses at others.
-	if err := s.throttle.Clear(ctx, own); err != nil {
-		return Member{}, err
-	}
-	if err := s.throttle.Forgive(ctx, address); err != nil {
+	if err := s.throttle.SignedIn(ctx, own, remote); err != nil {
 		return Member{}, err
 	}
 	return s.Get(ctx, id)
