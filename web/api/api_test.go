@@ -45,7 +45,7 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
 	must(t, triggers.LoadStarter(t.Context()))
-	deliveries, err := dispatch.NewStore(pool, consents, now, subscriptions.Email)
+	deliveries, err := dispatch.NewStore(pool, consents, now, subscriptions.Email, subscriptions.SMS)
 	must(t, err)
 	intake := matcher.NewIntake(pool, triggers, deliveries, matcher.IntakeConfig{Logger: log})
 	t.Cleanup(func() { must(t, intake.Close(context.Background())) })
