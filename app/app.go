@@ -64,12 +64,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 func (a *App) build(ctx context.Context) (err error) {
 	// The address is taken first: two nodes on one port is a mistake that
 	// should not cost the start of a database.
-	if a.cfg.Has("web") {
-		if a.listen, err = net.Listen("tcp", a.cfg.HTTP.Listen); err != nil {
-			return fmt.Errorf("http.listen: %w", err)
-		}
-		a.cleanups.onStop("listener", func(context.Context) error { return ignoreClosed(a.listen.Close()) })
+	if a.listen, err = net.Listen("tcp", a.cfg.HTTP.Listen); err != nil {
+		return fmt.Errorf("http.listen: %w", err)
 	}
+	a.cleanups.onStop("listener", func(context.Context) error { return ignoreClosed(a.listen.Close()) })
 	if a.Stores, err = OpenStores(ctx, a.cfg, a.log); err != nil {
 		return err
 	}
@@ -78,10 +76,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildJobs(); err != nil {
 		return err
 	}
-	if a.cfg.Has("web") {
-		return a.buildWeb()
-	}
-	return nil
+	return a.buildWeb()
 }
 
 // Start sets the node going. What it starts ends at Stop.
@@ -89,10 +84,6 @@ func (a *App) Start(ctx context.Context) error {
 	a.begin("node", a.node.Run)
 	if err := a.startJobs(ctx); err != nil {
 		return err
-	}
-	if a.server == nil {
-		a.log.Info("herald is running", "node", a.cfg.Node, "roles", a.cfg.Roles)
-		return nil
 	}
 	go func() {
 		if err := a.server.Serve(a.listen); !errors.Is(err, http.ErrServerClosed) {

@@ -65,6 +65,27 @@ func TestStartAnswersAndStopLeavesNothingRunning(t *testing.T) {
 	}
 }
 
+func TestNodeThatOnlyDispatchesTellsItsHealthAndNothingElse(t *testing.T) {
+	cfg := settings(t)
+	cfg.Roles = []string{"dispatch"}
+	cfg.HTTP.PublicURL = "https://herald.example.com"
+	a, err := New(t.Context(), cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Stop(context.WithoutCancel(t.Context())) }()
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + a.listen.Addr().String()
+	waitUntilReady(t, http.DefaultClient, base)
+	for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/": 404, "/console": 404, "/api/v1/whoami": 404} {
+		if status, _ := get(t, http.DefaultClient, base+path); status != want {
+			t.Errorf("GET %s = %d, want %d", path, status, want)
+		}
+	}
+}
+
 // waitUntilReady waits until the node has told the others that it lives.
 func waitUntilReady(t *testing.T, client *http.Client, url string) {
 	t.Helper()

@@ -29,23 +29,41 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// buildWeb makes the intake and every face on top of it.
+// buildWeb makes the HTTP server: health and figures on every node, and the
+// faces where this node has the role.
 func (a *App) buildWeb() error {
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	handler := web.Health(a.ready, a.metrics, a.log)
+	if a.cfg.Has("web") {
+		var err error
+		if handler, err = a.faces(); err != nil {
+			return err
+		}
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// faces makes the intake and every face on top of it.
+func (a *App) faces() (http.Handler, error) {
 	a.intake = matcher.NewIntake(a.DB.Pool(), a.Triggers, a.Deliveries, matcher.IntakeConfig{
 		BatchEvents: a.cfg.Matcher.BatchEvents, QueueEvents: a.cfg.Matcher.QueueEvents, Now: time.Now, Logger: a.log,
 	})
 	a.cleanups.onStop("intake", a.intake.Close)
+	a.metrics.MustRegister(a.intake)
 	sessions := pgxstore.NewWithCleanupInterval(a.DB.Pool(), sweepSessions)
 	a.cleanups.onStop("sessions", func(context.Context) error {
 		sessions.StopCleanup()
 		return nil
 	})
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	links, err := a.links()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	handler, err := web.New(web.Config{
+	return web.New(web.Config{
 		Portal: portal.Config{
 			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log,
 			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
@@ -62,14 +80,6 @@ func (a *App) buildWeb() error {
 		Metrics: a.metrics,
 		Logger:  a.log,
 	})
-	if err != nil {
-		return err
-	}
-	a.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
-	return nil
 }
 
 // proxies parses networks that the configuration's check has let through.

@@ -75,6 +75,9 @@ func Once(ctx context.Context, o Options, asJSON bool, out io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if count, err := s.herald.Members.Count(ctx); err != nil || count > 0 {
+		return errors.Join(err, errors.New("the data directory has members already: the scenario needs an empty one"))
+	}
 	report, err := s.play(ctx)
 	if err != nil {
 		return err

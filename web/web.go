@@ -10,14 +10,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"herald/web/api"
 	"herald/web/console"
@@ -69,30 +66,9 @@ func New(c Config) (http.Handler, error) {
 	mux.Handle(console.Base, seen.of("console", operators))
 	mux.Handle(console.Base+"/", seen.of("console", operators))
 	mux.Handle("/", seen.of("portal", customers))
-	mux.HandleFunc("GET /healthz", healthy)
-	mux.Handle("GET /readyz", ready{c.Ready, c.Logger})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Registry: c.Metrics}))
-	return promptBodies(bodyWithin, forwarded(c.Proxies, mux)), nil
-}
-
-// healthy answers as long as the process can: whoever restarts Herald asks here.
-func healthy(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
-
-// ready answers whether this node can do its work: whoever spreads requests asks here.
-type ready struct {
-	check func(context.Context) error
-	log   *slog.Logger
-}
-
-const readyWithin = 2 * time.Second
-
-func (h ready) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
-	defer cancel()
-	if err := h.check(ctx); err != nil {
-		h.log.WarnContext(ctx, "not ready", "error", err)
-		http.Error(w, "not ready", http.StatusServiceUnavailable)
-		return
+	health := Health(c.Ready, c.Metrics, c.Logger)
+	for _, path := range healthPaths {
+		mux.Handle("GET "+path, health)
 	}
-	_, _ = io.WriteString(w, "ok\n")
+	return promptBodies(bodyWithin, forwarded(c.Proxies, mux)), nil
 }

@@ -190,14 +190,14 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 
 func TestDocumentsNameMakeTargetsAndMetricsThatExist(t *testing.T) {
 	makefile := read(t, "Makefile")
-	figures := read(t, "web/traffic.go") + read(t, "dispatch/metrics.go")
+	figures := read(t, "web/traffic.go") + read(t, "matcher/metrics.go") + read(t, "dispatch/metrics.go")
 	for _, d := range documents(t) {
 		for _, found := range regexp.MustCompile(`(?m)^make ([a-z-]+)`).FindAllStringSubmatch(d.code, -1) {
 			if !strings.Contains(makefile, "\n"+found[1]+":") {
 				t.Errorf("%s: make %s: there is no such target", d.path, found[1])
 			}
 		}
-		for _, name := range regexp.MustCompile(`herald_[a-z_]+_(?:total|seconds)\b`).FindAllString(d.code, -1) {
+		for _, name := range regexp.MustCompile(`herald_[a-z_]+_(?:total|seconds|events)\b`).FindAllString(d.code, -1) {
 			if !strings.Contains(figures, `"`+name+`"`) {
 				t.Errorf("%s: there is no metric %s", d.path, name)
 			}
