@@ -3,8 +3,9 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime/debug"
+	"runtime"
 
+	"herald/app"
 	"herald/app/config"
 )
 
@@ -30,22 +31,6 @@ func (configExampleCmd) Run() error { return config.Example(os.Stdout) }
 type versionCmd struct{}
 
 func (versionCmd) Run() error {
-	version, revision, modified := "development", "", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" && info.Main.Version != "(devel)" {
-			version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				revision = " " + s.Value
-			case s.Key == "vcs.modified" && s.Value == "true":
-				modified = " with changes"
-			}
-		}
-		_, err := fmt.Printf("herald %s%s%s, %s\n", version, revision, modified, info.GoVersion)
-		return err
-	}
-	_, err := fmt.Println("herald", version)
+	_, err := fmt.Printf("herald %s, %s\n", app.Version(), runtime.Version())
 	return err
 }

@@ -30,6 +30,7 @@ type Config struct {
 	PublicURL string // where operators reach Herald, without a path
 	Sessions  scs.Store
 	Logger    *slog.Logger
+	Away      func(error) bool // see page.Config; may be nil
 	// Stopping is closed when Herald stops: pages that move by themselves end
 	// then, so that the stop need not wait for their readers.
 	Stopping <-chan struct{}
@@ -57,7 +58,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	site, err := page.New(page.Config{
 		Name: "console", Layout: page.Console, Pages: files, Home: Base, PublicURL: c.PublicURL,
-		Sessions: c.Sessions, Now: c.Now, Logger: c.Logger,
+		Sessions: c.Sessions, Now: c.Now, Logger: c.Logger, Away: c.Away,
 	})
 	if err != nil {
 		return nil, err

@@ -61,6 +61,9 @@ type Config struct {
 	Timeout   time.Duration // how long a handler may take; default 15 seconds
 	Now       func() time.Time
 	Logger    *slog.Logger
+	// Away reports whether an error only says that the database could not be
+	// reached: the reader is asked to come again. Nil: no error does.
+	Away func(error) bool
 }
 
 func (c *Config) check() error {
@@ -81,6 +84,9 @@ func (c *Config) check() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Away == nil {
+		c.Away = func(error) bool { return false }
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package page
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -145,7 +147,7 @@ func TestAPostFromAnotherSiteIsRefused(t *testing.T) {
 
 func TestSigningInRenewsTheToken(t *testing.T) {
 	s := site(t, `{{.Data}}`)
-	first := serve(s, func(v *Visit) error { v.Return(); return v.Show("p", 0) }, nil)
+	first := serve(s, func(v *Visit) error { v.Say("page.skip"); return v.Go("/p") }, nil)
 	cookie := first.Result().Cookies()[0]
 	if !cookie.HttpOnly || !cookie.Secure || cookie.SameSite != http.SameSiteLaxMode {
 		t.Errorf("cookie %v, want HttpOnly, Secure, SameSite=Lax", cookie)
@@ -155,14 +157,11 @@ func TestSigningInRenewsTheToken(t *testing.T) {
 		if err := v.SignIn(7, "zh-CN", "Asia/Shanghai"); err != nil {
 			return err
 		}
-		return v.Go(v.Next("/home"))
+		return v.Go("/home")
 	}, with(cookie))
 	renewed := second.Result().Cookies()[0]
 	if renewed.Value == cookie.Value {
 		t.Error("the token is the same as before signing in")
-	}
-	if got := second.Header().Get("Location"); got != "/p" {
-		t.Errorf("goes on to %q, want /p", got)
 	}
 	old := serve(s, func(v *Visit) error { return v.Show("p", v.UserID()) }, with(cookie))
 	if strings.Contains(old.Body.String(), "\n  7\n") {
@@ -241,5 +240,69 @@ func TestPagesForbidScripts(t *testing.T) {
 	}
 	if strings.Contains(w.Body.String(), "style=") {
 		t.Error("the page has an inline style, which the policy forbids")
+	}
+}
+
+func TestAfterSigningInItGoesOnWhereTheReaderWanted(t *testing.T) {
+	s := site(t, `x`)
+	asked := serve(s, func(v *Visit) error { v.Return(); return v.Go("/sign-in") }, func(r *http.Request) { r.URL.RawQuery = "a=1&b=%C3%A9" })
+	kept := asked.Result().Cookies()
+	if len(kept) != 1 {
+		t.Fatalf("cookies %v, want one, and no session of somebody who has not signed in", kept)
+	}
+	next := func(value string) string {
+		w := serve(s, func(v *Visit) error { return v.Go(v.Next("/home")) }, func(r *http.Request) {
+			r.AddCookie(&http.Cookie{Name: kept[0].Name, Value: value})
+		})
+		return w.Header().Get("Location")
+	}
+	if got := next(kept[0].Value); got != "/p?a=1&b=%C3%A9" {
+		t.Errorf("goes on to %q", got)
+	}
+	for _, hostile := range []string{"https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example", "evil", "%zz", ""} {
+		if got := next(hostile); got != "/home" {
+			t.Errorf("%q leads to %q, want home", hostile, got)
+		}
+	}
+	long := serve(s, func(v *Visit) error { v.Return(); return v.Go("/sign-in") }, func(r *http.Request) { r.URL.RawQuery = strings.Repeat("x", 2000) })
+	if len(long.Result().Cookies()) != 0 {
+		t.Error("an address without end is remembered")
+	}
+}
+
+func TestWhatIsNoTextIsRefused(t *testing.T) {
+	s := site(t, `x`)
+	handle := func(v *Visit) error {
+		if _, err := v.Form(); err != nil {
+			return err
+		}
+		return v.Show("p", nil)
+	}
+	for name, change := range map[string]func(*http.Request){
+		"a NUL in the query":  func(r *http.Request) { r.URL.RawQuery = "q=%00" },
+		"no UTF-8 in a query": func(r *http.Request) { r.URL.RawQuery = "q=%ff" },
+		"a NUL in what is sent": func(r *http.Request) {
+			r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader("q=%00"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Origin", "https://herald.example.com")
+		},
+	} {
+		if w := serve(s, handle, change); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400", name, w.Code)
+		}
+	}
+}
+
+func TestADatabaseThatIsAwayAsksTheReaderToComeAgain(t *testing.T) {
+	away := errors.New("no connection")
+	c := config(pages(`x`))
+	c.Away = func(err error) bool { return errors.Is(err, away) }
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := serve(s, func(*Visit) error { return fmt.Errorf("read: %w", away) }, nil)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("status %d, Retry-After %q; want 503 and a time", w.Code, w.Header().Get("Retry-After"))
 	}
 }

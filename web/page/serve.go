@@ -28,6 +28,9 @@ type Route struct {
 const (
 	languageCookie = "herald_language"
 	maxForm        = 64 << 10 // bytes of a posted form
+
+	// awayFor is how long a reader is asked to wait while the database is away.
+	awayFor = 5 * time.Second
 )
 
 // Handler serves the routes, the assets, and an error page for everything else.
@@ -50,6 +53,10 @@ func (s *Site) handle(route Route) http.Handler {
 		defer s.recovered(v)
 		if err := s.origins.Check(r); err != nil {
 			s.fail(v, &problem.Error{Code: problem.Forbidden, Message: "sent from another site", Err: err})
+			return
+		}
+		if !storable(r.URL.Path) || !storableAll(r.URL.Query()) {
+			s.fail(v, problem.New(problem.Malformed, "the address is not text"))
 			return
 		}
 		s.rememberLanguage(v)
@@ -181,6 +188,9 @@ type Problem struct {
 
 // fail is the one place where an error becomes a page.
 func (s *Site) fail(v *Visit, err error) {
+	if s.Away(err) {
+		err = &problem.Error{Code: problem.Unavailable, Message: "the database cannot be reached", After: awayFor, Err: err}
+	}
 	status := Status(err)
 	shown := Problem{Code: problem.CodeOf(err), Status: status, RequestID: v.RequestID}
 	var p *problem.Error

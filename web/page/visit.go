@@ -12,7 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"herald/problem"
 )
@@ -144,7 +146,25 @@ func (v *Visit) Form() (*Form, error) {
 		}
 		return nil, &problem.Error{Code: problem.Invalid, Message: "the form cannot be read", Err: err}
 	}
+	if !storableAll(v.R.PostForm) {
+		return nil, problem.New(problem.Malformed, "the form is not text")
+	}
 	return v.NewForm(v.R.PostForm), nil
+}
+
+// storable reports whether a store can be asked for a text: it is UTF-8 and
+// holds no NUL.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+func storableAll(values url.Values) bool {
+	for _, list := range values {
+		for _, s := range list {
+			if !storable(s) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // translations links to this address in the other languages. A page that
@@ -170,7 +190,6 @@ const (
 	userKey     = "user"
 	languageKey = "language"
 	zoneKey     = "zone"
-	nextKey     = "next"
 	flashKey    = "flashes"
 )
 
@@ -205,24 +224,41 @@ func (v *Visit) Prefer(locale, zone string) {
 	v.site.sessions.Put(v.Context(), zoneKey, zone)
 }
 
+// nextCookie holds where to go on after signing in. It is the browser's to
+// keep: a visitor who never signs in leaves nothing behind here.
+const (
+	nextCookie = "herald_next"
+	nextLength = 1 << 10 // bytes of an address that is remembered
+	nextFor    = 10 * time.Minute
+)
+
 // Return remembers where to go on after signing in: this page, when it was
 // asked for by GET.
 func (v *Visit) Return() {
-	if v.R.Method == http.MethodGet {
-		v.site.sessions.Put(v.Context(), nextKey, v.R.URL.RequestURI())
-		// Nobody has signed in yet: visitors who never do leave nothing for long.
-		// Signing in gives the session its full life. Sessions go by the
-		// machine's clock, whatever the site's own says.
-		v.site.sessions.SetDeadline(v.Context(), time.Now().Add(time.Hour))
+	if next := v.R.URL.RequestURI(); v.R.Method == http.MethodGet && len(next) <= nextLength {
+		v.setNext(url.QueryEscape(next), int(nextFor.Seconds()))
 	}
 }
 
 // Next is where to go on after signing in: what Return remembered, else home.
 func (v *Visit) Next(home string) string {
-	if next := v.site.sessions.PopString(v.Context(), nextKey); next != "" {
-		return next
+	kept, err := v.R.Cookie(nextCookie)
+	if err != nil {
+		return home
 	}
-	return home
+	v.setNext("", -1)
+	next, err := url.QueryUnescape(kept.Value)
+	if err != nil || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.Contains(next, "\\") {
+		return home // it leads away from here: not what Return wrote
+	}
+	return next
+}
+
+func (v *Visit) setNext(value string, maxAge int) {
+	http.SetCookie(v.W, &http.Cookie{
+		Name: nextCookie, Value: value, Path: v.site.Home, MaxAge: maxAge,
+		HttpOnly: true, Secure: v.site.secure, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // Flash is a line on the next page that says what has just been done.

@@ -89,6 +89,7 @@ type Config struct {
 	Sessions scs.Store
 	Now      func() time.Time
 	Logger   *slog.Logger
+	Away     func(error) bool // see page.Config; may be nil
 }
 
 type portal struct {
@@ -117,7 +118,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	site, err := page.New(page.Config{
 		Name: "portal", Layout: page.Portal, Pages: pages, PublicURL: c.PublicURL, Sessions: c.Sessions,
-		Lifetime: sessionLifetime, Now: c.Now, Logger: c.Logger,
+		Lifetime: sessionLifetime, Now: c.Now, Logger: c.Logger, Away: c.Away,
 	})
 	if err != nil {
 		return nil, err
