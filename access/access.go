@@ -40,6 +40,9 @@ type Operator struct {
 	Role       Role
 	CreatedAt  time.Time
 	DisabledAt *time.Time
+	// PasswordMark changes with the password and tells nothing of it: a session
+	// begun under another mark is over.
+	PasswordMark string
 }
 
 // Scope is what an API key may do.

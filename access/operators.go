@@ -39,11 +39,12 @@ func NewOperators(pool *pgxpool.Pool, passwords *Passwords, throttle *Throttle, 
 	return &Operators{pool: pool, passwords: passwords, throttle: throttle, now: now}
 }
 
-const operatorColumns = `id, name, role, created_at, disabled_at`
+const operatorColumns = `id, name, role, created_at, disabled_at,
+	encode(sha256(convert_to(password_hash, 'UTF8')), 'hex')`
 
 func scanOperator(row pgx.CollectableRow) (Operator, error) {
 	var o Operator
-	err := row.Scan(&o.ID, &o.Name, &o.Role, &o.CreatedAt, &o.DisabledAt)
+	err := row.Scan(&o.ID, &o.Name, &o.Role, &o.CreatedAt, &o.DisabledAt, &o.PasswordMark)
 	return o, err
 }
 
@@ -108,7 +109,7 @@ func (o *Operators) Authenticate(ctx context.Context, name, clear, remote string
 // when nobody has it.
 func (o *Operators) named(ctx context.Context, name string) (known Operator, phc string, err error) {
 	err = o.pool.QueryRow(ctx, `SELECT `+operatorColumns+`, password_hash FROM operators WHERE name = $1`, name).
-		Scan(&known.ID, &known.Name, &known.Role, &known.CreatedAt, &known.DisabledAt, &phc)
+		Scan(&known.ID, &known.Name, &known.Role, &known.CreatedAt, &known.DisabledAt, &known.PasswordMark, &phc)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return Operator{}, "", fmt.Errorf("look up an operator: %w", err)
 	}

@@ -40,7 +40,7 @@ func lookAtOperatorsPages(t *testing.T, d demonstration) {
 	o.fill("name", demoOperator)
 	o.fill("password", demoPassword)
 	o.press("Sign in to the console")
-	o.sees("Targeted", "address dead")
+	o.sees("targeted", "address dead")
 	o.picture("console-overview.png")
 	for _, path := range []string{
 		"/console/deliveries", "/console/deliveries?state=failed", "/console/deliveries?state=deferred",

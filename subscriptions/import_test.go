@@ -46,6 +46,7 @@ func TestImportTakesEveryColumn(t *testing.T) {
 	want := Member{
 		ID: wei.ID, Account: "wei", CustomerType: "person", DisplayName: `Li, "Wei"`, Locale: "zh-CN", TimeZone: "Asia/Shanghai", Birthday: "1990-05-01",
 		Attributes: map[string]any{"grade": "gold", "points": 12.5, "code": "0012"}, CreatedAt: p.time, UpdatedAt: p.time,
+		PasswordMark: wei.PasswordMark,
 	}
 	if diff := cmp.Diff(want, wei); diff != "" {
 		t.Errorf("member (-want +got):\n%s", diff)

@@ -14,6 +14,9 @@ type Member struct {
 	Attributes   map[string]any `json:"attributes,omitempty"`
 	CreatedAt    time.Time      `json:"created_at"`
 	UpdatedAt    time.Time      `json:"updated_at"`
+	// PasswordMark changes with the query password and tells nothing of it: a
+	// session begun under another mark is over.
+	PasswordMark string `json:"-"`
 }
 
 // Registration is what a new member tells. The first contact point of each

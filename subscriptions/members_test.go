@@ -26,6 +26,7 @@ func TestRegisterKeepsEverythingNormalised(t *testing.T) {
 	want := Member{
 		ID: m.ID, Account: "wei.li@shop", CustomerType: "company", DisplayName: "李伟", Locale: "zh-CN", TimeZone: "Asia/Shanghai",
 		Birthday: "2024-02-29", Attributes: map[string]any{"points": 12.0, "tags": []any{"a"}}, CreatedAt: p.time, UpdatedAt: p.time,
+		PasswordMark: m.PasswordMark,
 	}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("registered (-want +got):\n%s", diff)

@@ -120,7 +120,7 @@ func (c console) signedIn(role access.Role, handle func(*page.Visit, access.Oper
 }
 
 // who is the operator who reads, read anew each time so that one who was
-// disabled is out at once. It is problem.Unauthorized when it is nobody.
+// disabled, or got a new password, is out at once. It is problem.Unauthorized when it is nobody.
 func (c console) who(v *page.Visit) (access.Operator, error) {
 	nobody := problem.New(problem.Unauthorized, "nobody is signed in")
 	id := v.UserID()
@@ -128,7 +128,7 @@ func (c console) who(v *page.Visit) (access.Operator, error) {
 		return access.Operator{}, nobody
 	}
 	operator, err := c.Operators.Get(v.Context(), id)
-	if gone(err) || (err == nil && operator.DisabledAt != nil) {
+	if gone(err) || (err == nil && (operator.DisabledAt != nil || v.Outdated(operator.PasswordMark))) {
 		return access.Operator{}, nobody
 	}
 	return operator, err
@@ -159,7 +159,7 @@ func (c console) signIn(v *page.Visit) error {
 	if own, known := page.Zone(form.Get("zone")); known { // filled in by a script, if it runs
 		zone = own
 	}
-	if err := v.SignIn(operator.ID, v.Tag, zone.String()); err != nil {
+	if err := v.SignIn(operator.ID, operator.PasswordMark, v.Tag, zone.String()); err != nil {
 		return err
 	}
 	return v.Go(v.Next(Base))

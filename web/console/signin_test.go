@@ -58,6 +58,15 @@ func TestADisabledOperatorIsOutAtOnce(t *testing.T) {
 	v.post("/console/sign-in", url.Values{"name": {"bob"}, "password": {password}}).is(http.StatusUnauthorized)
 }
 
+func TestANewPasswordEndsTheSessionsUnderTheOldOne(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("bob")
+	must(t, s.Operators.SetPassword(t.Context(), "bob", "another long password"))
+	v.get("/console/members").at("/console/sign-in")
+	v.get("/console/live").is(http.StatusUnauthorized)
+}
+
 func TestOnlyAnAdminChangesTriggers(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

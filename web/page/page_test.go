@@ -154,7 +154,7 @@ func TestSigningInRenewsTheToken(t *testing.T) {
 	}
 	with := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
 	second := serve(s, func(v *Visit) error {
-		if err := v.SignIn(7, "zh-CN", "Asia/Shanghai"); err != nil {
+		if err := v.SignIn(7, "mark", "zh-CN", "Asia/Shanghai"); err != nil {
 			return err
 		}
 		return v.Go("/home")

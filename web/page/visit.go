@@ -188,20 +188,28 @@ func (v *Visit) translations() []Translation {
 // The session's keys.
 const (
 	userKey     = "user"
+	markKey     = "mark"
 	languageKey = "language"
 	zoneKey     = "zone"
 	flashKey    = "flashes"
 )
 
-// SignIn begins a session for a user, with a new token, and the language and
-// zone of their profile.
-func (v *Visit) SignIn(userID int64, locale, zone string) error {
+// SignIn begins a session for a user, with a new token, the mark of their
+// password (see Outdated), and the language and zone of their profile.
+func (v *Visit) SignIn(userID int64, mark, locale, zone string) error {
 	if err := v.site.sessions.RenewToken(v.Context()); err != nil {
 		return fmt.Errorf("renew the session's token: %w", err)
 	}
 	v.site.sessions.Put(v.Context(), userKey, userID)
+	v.site.sessions.Put(v.Context(), markKey, mark)
 	v.Prefer(locale, zone)
 	return nil
+}
+
+// Outdated reports whether the session was begun under another mark than the
+// one the user's password has now.
+func (v *Visit) Outdated(mark string) bool {
+	return v.site.sessions.GetString(v.Context(), markKey) != mark
 }
 
 // UserID is the signed-in user, or 0.

@@ -146,7 +146,7 @@ func (p *portal) member(handle func(*visit) error) func(*page.Visit) error {
 			return v.Go("/sign-in")
 		}
 		m, err := p.Members.Get(v.Context(), id)
-		if problem.CodeOf(err) == problem.NotFound {
+		if problem.CodeOf(err) == problem.NotFound || (err == nil && v.Outdated(m.PasswordMark)) {
 			if err := v.SignOut(); err != nil {
 				return err
 			}

@@ -161,7 +161,12 @@ func (p *portal) changePassword(v *visit) error {
 	if err != nil {
 		return v.Again(err, form, "password", passwordChange{form})
 	}
-	if err := v.SignIn(v.Member.ID, v.Member.Locale, v.Member.TimeZone); err != nil {
+	// Every session of the member is over now; this one begins anew.
+	m, err := p.Members.Get(v.Context(), v.Member.ID)
+	if err != nil {
+		return err
+	}
+	if err := v.SignIn(m.ID, m.PasswordMark, m.Locale, m.TimeZone); err != nil {
 		return err
 	}
 	v.Say("password.saved")

@@ -55,10 +55,16 @@ func TestAnAddressIsAddedConfirmedAndRemoved(t *testing.T) {
 func TestThePasswordIsChanged(t *testing.T) {
 	s := newShop(t)
 	s.register("wei")
-	b := s.signedIn("wei")
+	b, elsewhere := s.signedIn("wei"), s.signedIn("wei")
 	b.post("/profile/password", "old_password", "nonsense", "password", "see how they run").has(422, "This is not right.")
 	b.post("/profile/password", "old_password", password, "password", "short").has(422, "at least 10 characters")
 	b.post("/profile/password", "old_password", password, "password", "see how they run").has(200, "has been changed")
+	if p := b.get("/profile"); p.path != "/profile" {
+		t.Errorf("who changed it is led to %s", p.path)
+	}
+	if p := elsewhere.get("/profile"); p.path != "/sign-in" {
+		t.Errorf("a session under the old password is led to %s, want it over", p.path)
+	}
 	if p := s.browser().post("/sign-in", "account", "wei", "password", "see how they run"); p.path != "/alerts" {
 		t.Errorf("the new password led to %s", p.path)
 	}

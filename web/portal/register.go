@@ -62,7 +62,7 @@ func (p *portal) doRegister(v *page.Visit) error {
 	if err != nil {
 		return v.Again(err, form, "register", data)
 	}
-	if err := v.SignIn(m.ID, m.Locale, m.TimeZone); err != nil {
+	if err := v.SignIn(m.ID, m.PasswordMark, m.Locale, m.TimeZone); err != nil {
 		return err
 	}
 	return p.confirmFirst(v, m)

@@ -24,7 +24,7 @@ func (p *portal) doSignIn(v *page.Visit) error {
 	if err != nil {
 		return v.Again(err, form, "sign_in", signIn{form})
 	}
-	if err := v.SignIn(m.ID, m.Locale, m.TimeZone); err != nil {
+	if err := v.SignIn(m.ID, m.PasswordMark, m.Locale, m.TimeZone); err != nil {
 		return err
 	}
 	return v.Go(v.Next("/alerts"))
