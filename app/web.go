@@ -71,7 +71,7 @@ func (a *App) faces() (http.Handler, error) {
 		},
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
-			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
+			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
 		},
 		API:     a.apiConfig(),

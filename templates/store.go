@@ -168,6 +168,22 @@ func notFound(name, channel, locale string) error {
 	return problem.New(problem.NotFound, "there is no template %s for %s in %s", name, channel, locale)
 }
 
+// Require fails with problem.Invalid, field "template", when there is no
+// template of that name on any channel in English, the last fallback: what
+// names it could never be sent.
+func (s *Store) Require(ctx context.Context, name string) error {
+	var known bool
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM templates WHERE name = $1 AND locale = 'en')`, name).Scan(&known)
+	if err != nil {
+		return fmt.Errorf("look for a template: %w", err)
+	}
+	var f problem.Fields
+	if !known {
+		f.Add("template", "known", "there is no template %q in English: word it first, and then save what uses it", name)
+	}
+	return f.Err("the template is missing")
+}
+
 // List is every template in force, by name, channel and locale.
 func (s *Store) List(ctx context.Context) ([]Template, error) {
 	rows, err := s.pool.Query(ctx, `

@@ -45,6 +45,8 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
 	must(t, triggers.LoadStarter(t.Context()))
+	messages := templates.NewStore(pool, now)
+	must(t, messages.LoadStarter(t.Context()))
 	deliveries, err := dispatch.NewStore(pool, consents, now, subscriptions.Email, subscriptions.SMS)
 	must(t, err)
 	intake := matcher.NewIntake(pool, triggers, deliveries, matcher.IntakeConfig{Logger: log})
@@ -53,7 +55,7 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	cfg := api.Config{
 		Intake: intake, Keys: keys, Replays: access.NewReplays(pool, now),
 		Members:  subscriptions.NewMembers(pool, access.NewPasswords(1), access.NewThrottle(pool, now), now),
-		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers, Templates: templates.NewStore(pool, now),
+		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Deliveries: deliveries, Logger: log,
 	}
 	for _, c := range change {

@@ -188,6 +188,10 @@ func TestTriggersAreReadDefinedAndSwitched(t *testing.T) {
 		t.Errorf("version %d", saved.Version)
 	}
 	s.send(http.MethodPut, "/api/v1/triggers/price_drop", drop.body).problem(http.StatusConflict, "conflict")
+	p := s.send(http.MethodPut, "/api/v1/triggers/price_drop", strings.Replace(drop.body, `"template":"price_drop"`, `"template":"nobody_wrote"`, 1)).problem(http.StatusUnprocessableEntity, "invalid")
+	if len(p.Errors) != 1 || p.Errors[0].Location != "body.template" {
+		t.Errorf("a template that is missing: %+v", p.Errors)
+	}
 	off := as[subscriptions.Trigger](s.send(http.MethodPatch, "/api/v1/triggers/price_drop", `{"enabled":false}`).is(http.StatusOK))
 	if off.Enabled {
 		t.Error("still on")

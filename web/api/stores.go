@@ -71,6 +71,7 @@ type Triggers interface {
 type Templates interface {
 	Save(ctx context.Context, t templates.Template) (templates.Template, error)
 	Get(ctx context.Context, name, channel, locale string) (templates.Template, error)
+	Require(ctx context.Context, name string) error
 	List(ctx context.Context) ([]templates.Template, error)
 	History(ctx context.Context, name, channel, locale string) ([]templates.Template, error)
 }

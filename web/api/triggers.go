@@ -32,7 +32,7 @@ func (a *API) addTriggers() {
 	add(a, operation{
 		id: "put-trigger", method: http.MethodPut, path: path, tag: tagTriggers, scope: access.TriggersWrite,
 		summary: "Define a trigger", errors: []int{http.StatusConflict},
-		description: "Makes a new version, in force at once; its subscriptions follow it. With `version` it is saved only while that is the stored one. `enabled` is not looked at: switch it with PATCH.",
+		description: "Makes a new version, in force at once; its subscriptions follow it. With `version` it is saved only while that is the stored one. `enabled` is not looked at: switch it with PATCH. Its template must be there in English.",
 	}, a.putTrigger)
 	add(a, operation{
 		id: "switch-trigger", method: http.MethodPatch, path: path, tag: tagTriggers, scope: access.TriggersWrite,
@@ -60,6 +60,11 @@ func (a *API) putTrigger(ctx context.Context, in *struct {
 		return nil, f.Err("the definition is another trigger's")
 	}
 	t.Name = in.Name
+	if t.Template != "" {
+		if err := a.cfg.Templates.Require(ctx, t.Template); err != nil {
+			return nil, err
+		}
+	}
 	return body(a.cfg.Triggers.Save(ctx, t, callerOf(ctx).actor()))
 }
 

@@ -19,6 +19,7 @@ import (
 	"herald/dispatch"
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/templates"
 	"herald/web/page"
 )
 
@@ -41,6 +42,7 @@ type Config struct {
 	Contacts      *subscriptions.Contacts
 	Consents      *subscriptions.Consents
 	Triggers      *subscriptions.Triggers
+	Templates     *templates.Store
 	Subscriptions *subscriptions.Store
 	Deliveries    *dispatch.Store
 }

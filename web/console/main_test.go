@@ -21,6 +21,7 @@ import (
 	"herald/matcher"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
+	"herald/templates"
 	"herald/web/console"
 )
 
@@ -48,6 +49,8 @@ func newStand(t testing.TB) *stand {
 	passwords, throttle := access.NewPasswords(1), access.NewThrottle(s.pool, now)
 	consents, triggers := subscriptions.NewConsents(s.pool, now), subscriptions.NewTriggers(s.pool, now)
 	must(t, triggers.LoadStarter(t.Context()))
+	messages := templates.NewStore(s.pool, now)
+	must(t, messages.LoadStarter(t.Context()))
 	store, err := dispatch.NewStore(s.pool, consents, now, subscriptions.Email)
 	must(t, err)
 	s.store = store
@@ -63,7 +66,7 @@ func newStand(t testing.TB) *stand {
 		PublicURL: s.url, Sessions: memstore.NewWithCleanupInterval(0), Logger: log, Stopping: s.stopping, Now: now,
 		Operators: access.NewOperators(s.pool, passwords, throttle, now),
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
-		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers,
+		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store,
 	}
 	handler, err = console.New(s.Config)

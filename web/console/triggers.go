@@ -61,6 +61,9 @@ func (c console) saveTrigger(v *page.Visit, o access.Operator) error {
 		return err
 	}
 	edited, err := parseTrigger(data.Form, data.Trigger.Name)
+	if err == nil && edited.Template != "" {
+		err = c.Templates.Require(v.Context(), edited.Template)
+	}
 	if err == nil {
 		_, err = c.Triggers.Save(v.Context(), edited, actor(o))
 	}
