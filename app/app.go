@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 
+	"herald/access"
 	"herald/app/config"
 	"herald/dispatch"
 	"herald/matcher"
@@ -82,6 +83,9 @@ func (a *App) build(ctx context.Context) (err error) {
 // Start sets the node going. What it starts ends at Stop.
 func (a *App) Start(ctx context.Context) error {
 	a.begin("node", a.node.Run)
+	if a.cfg.Has("web") {
+		a.begin("session sweep", func(ctx context.Context) { access.SweepSessions(ctx, a.DB.Pool(), sweepSessions, a.log) })
+	}
 	if err := a.startJobs(ctx); err != nil {
 		return err
 	}

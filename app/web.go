@@ -54,11 +54,8 @@ func (a *App) faces() (http.Handler, error) {
 	})
 	a.cleanups.onStop("intake", a.intake.Close)
 	a.metrics.MustRegister(a.intake)
-	sessions := pgxstore.NewWithCleanupInterval(a.DB.Pool(), sweepSessions)
-	a.cleanups.onStop("sessions", func(context.Context) error {
-		sessions.StopCleanup()
-		return nil
-	})
+	// The store's own tidying cannot be stopped without a race: Start begins ours.
+	sessions := pgxstore.NewWithCleanupInterval(a.DB.Pool(), 0)
 	links, err := a.links()
 	if err != nil {
 		return nil, err
