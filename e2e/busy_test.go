@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
-	"herald/postgres/pgtest"
+	"herald/postgres"
 )
 
 // TestPagesOfABusyShop comes to the pages when there is much on them: the
@@ -19,10 +19,10 @@ import (
 // waits for its next try. With -screenshots it makes the README's pictures.
 func TestPagesOfABusyShop(t *testing.T) {
 	t.Parallel()
-	database := pgtest.URL(t)
-	d := demonstrate(t, "HERALD_DATABASE_URL="+database, "HERALD_SECRET_KEY=a key of at least thirty-two characters")
+	dir := passableDir(t)
+	d := demonstrate(t, "--data-dir", dir)
 	d.livesThroughAnHour(t)
-	spreadOverAnHour(t, database)
+	spreadOverAnHour(t, filepath.Join(dir, "postgres"))
 
 	shopVisitor := visit(t, d.shop, desktop)
 	shopVisitor.open("/")
@@ -159,12 +159,27 @@ func (d demonstration) send(t *testing.T, method, address, contentType string, b
 	}
 }
 
+// passableDir is a folder through which the user of a private server can pass
+// when the tests run as root, unlike those of t.TempDir.
+func passableDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "herald-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // passable, not readable
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // spreadOverAnHour moves what happened in the last seconds apart, in waves, so
 // that it looks as if it had taken an hour. All that one event caused is moved
 // together, and the order stays.
-func spreadOverAnHour(t *testing.T, database string) {
+func spreadOverAnHour(t *testing.T, server string) {
 	t.Helper()
-	db, err := pgx.Connect(t.Context(), database)
+	db, err := postgres.Open(t.Context(), postgres.Config{DataDir: server}) // beside its owner
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +200,7 @@ func spreadOverAnHour(t *testing.T, database string) {
 			FROM jsonb_array_elements(decision) WITH ORDINALITY AS steps (step, place))
 		FROM ` + back + ` WHERE n.id = moved.id`,
 	} {
-		if _, err := db.Exec(t.Context(), statement); err != nil {
+		if _, err := db.Pool().Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%v: %s", err, statement)
 		}
 	}

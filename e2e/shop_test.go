@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -26,10 +25,9 @@ const (
 )
 
 // demonstrate starts `herald demo` on free ports and reads where everything is.
-func demonstrate(t *testing.T, env ...string) demonstration {
+func demonstrate(t *testing.T, flags ...string) demonstration {
 	t.Helper()
-	cmd := exec.Command(binary, "demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(binary, append([]string{"demo", "--listen", "127.0.0.1:0", "--shop", "127.0.0.1:0"}, flags...)...)
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, in
 	if err := cmd.Start(); err != nil {
