@@ -54,7 +54,8 @@ func (p *Problem) ContentType(negotiated string) string {
 	return "application/problem+" + strings.TrimPrefix(negotiated, "application/")
 }
 
-// statuses is the one place that says which status a kind of problem has.
+// statuses says which status a kind of problem has here; page.Status says the
+// same of pages.
 var statuses = map[problem.Code]int{
 	problem.Malformed:    http.StatusBadRequest,
 	problem.Invalid:      http.StatusUnprocessableEntity,
