@@ -63,6 +63,7 @@ type Notification struct {
 	Trigger        string    // empty for Herald's own messages, such as a code
 	SubscriptionID int64     // 0: none
 	EventID        uuid.UUID // zero: none
+	CampaignID     int64     // 0: none
 	Purpose        subscriptions.Purpose
 	Priority       int // 1 first … 4 last
 	Template       string
