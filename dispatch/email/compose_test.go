@@ -1,10 +1,14 @@
 package email
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	netmail "net/mail"
+	"net/textproto"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/uuid"
@@ -24,15 +28,21 @@ func message() dispatch.Message {
 }
 
 func wire(t interface{ Fatal(...any) }, m dispatch.Message) string {
-	msg, err := compose(m, netmail.Address{Name: "Herald & Söhne", Address: "alerts@shop.example"}, "shop.example")
+	c := newComposer(netmail.Address{Name: "Herald & Söhne", Address: "alerts@shop.example"}, "shop.example", time.Now)
+	if err := c.check(&m); err != nil {
+		t.Fatal(err)
+	}
+	return unstuffed(t, c.append(nil, &m))
+}
+
+// unstuffed is a message as its reader gets it: without the dot that ends it,
+// and with one dot where two begin a line.
+func unstuffed(t interface{ Fatal(...any) }, raw []byte) string {
+	text, err := io.ReadAll(textproto.NewReader(bufio.NewReader(bytes.NewReader(raw))).DotReader())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b bytes.Buffer
-	if _, err := msg.WriteTo(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return strings.ReplaceAll(string(text), "\n", "\r\n")
 }
 
 func TestAttemptsHaveTheSameMessageID(t *testing.T) {
@@ -84,8 +94,8 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 	} {
 		m := message()
 		change(&m)
-		if msg, err := compose(m, netmail.Address{Address: "a@b.example"}, "b.example"); err == nil {
-			t.Errorf("%s gives %v", name, msg.GetToString())
+		if err := newComposer(netmail.Address{Address: "a@b.example"}, "b.example", time.Now).check(&m); err == nil {
+			t.Errorf("%s is taken", name)
 		} else if strings.Contains(err.Error(), "example") {
 			t.Errorf("%s is told with the address: %v", name, err)
 		}
