@@ -150,3 +150,24 @@ func TestTheShorterEncodingIsUsed(t *testing.T) {
 		t.Errorf("Chinese is\n%s", text)
 	}
 }
+
+// twoKilobytes is a message of two parts that is about 2 kB on the wire.
+func twoKilobytes() dispatch.Message {
+	m := message()
+	m.Content.Text = strings.Repeat("The teapot you like is cheaper today.\n", 15)
+	m.Content.HTML = strings.Repeat("<p>The teapot you like is <b>cheaper</b> today.</p>\n", 18)
+	return m
+}
+
+func BenchmarkCompose(b *testing.B) {
+	m, c := twoKilobytes(), newComposer(netmail.Address{Name: "Herald", Address: "alerts@shop.example"}, "shop.example", time.Now)
+	var buffer []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.check(&m); err != nil {
+			b.Fatal(err)
+		}
+		buffer = c.append(buffer[:0], &m)
+	}
+	b.SetBytes(int64(len(buffer)))
+}

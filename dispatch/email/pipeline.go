@@ -163,17 +163,23 @@ func (b *batch) takeTurns() {
 
 // introduce says an envelope line by line.
 func (b *batch) introduce() *dispatch.SendError {
+	var line []byte
 	rest := b.said
 	for _, s := range envelopeSteps {
-		end := bytes.IndexByte(rest, '\n') + 1
-		if _, err := b.say(rest[:end]); err != nil {
+		line, rest = cutLine(rest)
+		if _, err := b.say(line); err != nil {
 			b.broken = true
 			return b.failure(b.ctx, s.at, err)
 		}
 		if _, failure := b.hear(b.ctx, s.at, s.wanted); failure != nil {
 			return failure
 		}
-		rest = rest[end:]
 	}
 	return nil
+}
+
+// cutLine takes the first line off, with its end.
+func cutLine(text []byte) (line, rest []byte) {
+	end := bytes.IndexByte(text, '\n') + 1
+	return text[:end], text[end:]
 }
