@@ -29,6 +29,8 @@ var house = map[string][]string{
 	"herald/dispatch/timing":          {"herald/problem"},
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
+	"herald/campaigns/segment":        {"herald/problem"},
+	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
 	"herald/web/page":                 below("herald/matcher"),
 	"herald/web/api/jsontext":         {"herald/problem"},
 	"herald/web/api/eventform":        {"herald/problem", "herald/matcher", "herald/web/api/jsontext", "herald/web/api/xmlform"},
@@ -52,7 +54,7 @@ func below(room string) []string {
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
 	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/dispatch/caps", "herald/app"},
-	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/app"},
+	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
 func TestArrowsPointDown(t *testing.T) {
