@@ -28,6 +28,7 @@ var house = map[string][]string{
 	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
 	"herald/dispatch/timing":          {"herald/problem"},
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
+	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
