@@ -26,10 +26,10 @@ var house = map[string][]string{
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
 	"herald/dispatch/limits":          {"herald/problem"},
-	"herald/dispatch/limits":          {"herald/problem"},
-	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits", "herald/dispatch/limits"},
+	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
 	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
 	"herald/dispatch/timing":          {"herald/problem"},
+	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
@@ -57,7 +57,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/limits", "herald/dispatch/caps", "herald/campaigns", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/campaigns", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
