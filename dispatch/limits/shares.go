@@ -174,7 +174,8 @@ SET wanted = excluded.wanted, granted = excluded.granted, held = excluded.held`
 // turnTx is one turn, and how long ago the node had last beaten. What others
 // commit is read after the accounts are locked, each statement by itself.
 func (s *Shares) turnTx(ctx context.Context, tx pgx.Tx, claims map[string]Claim) (map[string]int, time.Duration, error) {
-	accounts := slices.Sorted(maps.Keys(claims))
+	accounts := slices.AppendSeq([]string{}, maps.Keys(claims)) // never NULL
+	slices.Sort(accounts)
 	var age float64
 	others := map[string][]share{}
 	batch := &pgx.Batch{}
