@@ -189,3 +189,31 @@ func TestAskingASessionHasAnEnd(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkAcquire is one session taken and given back, by more users than
+// there are sessions.
+func BenchmarkAcquire(b *testing.B) {
+	p, err := pool.New(pool.Config[int]{
+		Open:  func(context.Context) (int, error) { return 0, nil },
+		Close: func(context.Context, int) {},
+		Min:   20, Max: 20,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p.Start()
+	b.SetParallelism(40)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			lease, err := p.Acquire(context.Background(), pool.Bulk)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			lease.Release(false)
+		}
+	})
+	if err := p.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -110,7 +110,7 @@ func (p *Pool[S]) openMissing(now time.Time) {
 		return
 	case p.circuit.state == CircuitOpen:
 		target, atOnce = p.size()+1, 1
-	case p.circuit.strikes > 0:
+	case p.circuit.doubtful():
 		atOnce = 1
 	}
 	for p.size() < target && p.books.opening < atOnce && p.size()+p.books.closing < p.ceiling() {

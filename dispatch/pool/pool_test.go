@@ -72,8 +72,8 @@ func TestSessionsAreOpenedSideBySideButNotAllAtOnce(t *testing.T) {
 		if s := b.Stats(); s.Open != 20 {
 			t.Errorf("%+v", s)
 		}
-		if b.provider.atOnce != 4 {
-			t.Errorf("%d sessions were opened at once", b.provider.atOnce)
+		if _, _, atOnce := b.provider.seen(); atOnce != 4 {
+			t.Errorf("%d sessions were opened at once", atOnce)
 		}
 	})
 }
@@ -188,8 +188,8 @@ func TestASessionThatIsClosingStillCounts(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		pass(time.Second)
-		if s := b.Stats(); s.Open != 2 || b.provider.most != 2 {
-			t.Errorf("%+v, at most %d", s, b.provider.most)
+		if _, most, _ := b.provider.seen(); most != 2 || b.Stats().Open != 2 {
+			t.Errorf("%+v, at most %d", b.Stats(), most)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -215,9 +216,28 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// seen is how many sessions the provider sees.
-func (f *provider) seen() int {
+// seen is what the provider has seen: the sessions it sees now, the most at
+// one time, and the most that were opened at one time.
+func (f *provider) seen() (now, most, atOnce int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.open
+	return f.open, f.most, f.atOnce
+}
+
+// told is what OnCircuit was told.
+func (f *provider) told() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.circuit, " ")
+}
+
+// gaps are the times between the tries to open a session.
+func (f *provider) gaps() []time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var gaps []time.Duration
+	for i := 1; i < len(f.tries); i++ {
+		gaps = append(gaps, f.tries[i].Sub(f.tries[i-1])-f.takes)
+	}
+	return gaps
 }

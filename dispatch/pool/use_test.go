@@ -126,8 +126,9 @@ func (script use) play(t *testing.T) error {
 // holds is what is true at any moment when nothing is about to happen.
 func (u *user) holds() error {
 	s := u.Stats()
+	now, most, _ := u.provider.seen()
 	switch {
-	case s.Idle+s.InUse != s.Open || s.Open+s.Opening+s.Closing != u.provider.seen():
+	case s.Idle+s.InUse != s.Open || s.Open+s.Opening+s.Closing != now:
 		return fmt.Errorf("the figures do not agree: %+v", s)
 	case s.Idle > 0 && s.Circuit == pool.CircuitOpen:
 		return fmt.Errorf("a failing account's sessions are kept: %+v", s)
@@ -135,8 +136,8 @@ func (u *user) holds() error {
 		return fmt.Errorf("a session rests while urgent work waits: %+v", s)
 	case s.Idle > s.Limit:
 		return fmt.Errorf("sessions are kept that are others': %+v", s)
-	case u.provider.most > s.Max:
-		return fmt.Errorf("%d sessions at once, of %d", u.provider.most, s.Max)
+	case most > s.Max:
+		return fmt.Errorf("%d sessions at once, of %d", most, s.Max)
 	}
 	return nil
 }
