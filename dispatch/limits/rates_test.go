@@ -123,6 +123,11 @@ func TestWideKeyIsNotLeftUnusedForANarrowOne(t *testing.T) {
 	if n := reservedOf(narrow); n != 1 {
 		t.Errorf("%d narrow messages are reserved, want 1", n)
 	}
+	for i, s := range narrow[1:] {
+		if at := time.Duration(i+1)*200*time.Millisecond - gap; (s.After - at).Abs() > time.Microsecond {
+			t.Errorf("narrow message %d is to come again after %s, want %s", i+1, s.After, at)
+		}
+	}
 	other := reserve(t, r, repeated(1, account), time.Second)[0]
 	if !other.Reserved || other.After > 10*time.Millisecond {
 		t.Errorf("another of the account: %+v, want it within 10 ms", other)
@@ -256,6 +261,7 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 						return
 					}
 					j.note(slice, a)
+					checkOrder(t, slice, a)
 				}
 			})
 		}
@@ -268,6 +274,18 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 		if got, full := float64(units), limit.PerSecond*elapsed; got < 0.8*full {
 			t.Errorf("%s: %.0f units of %.0f that the limit allows", key, got, full)
 		}
+	}
+}
+
+// checkOrder holds that messages which want the same go in their order.
+func checkOrder(t *testing.T, slice [][]Want, a answer) {
+	last := map[string]int{}
+	for i, wants := range slice {
+		same := fmt.Sprint(wants)
+		if before, ok := last[same]; ok && a.reserved[i] && (!a.reserved[before] || a.after[before] > a.after[i]) {
+			t.Errorf("message %d goes before %d, which wants the same", i, before)
+		}
+		last[same] = i
 	}
 }
 
