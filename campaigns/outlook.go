@@ -174,6 +174,9 @@ func (t storedTally) tally() Tally {
 
 // add counts a member as EnqueueTx would decide.
 func (t *storedTally) add(p Plan, r subscriptions.Reach, sendable []subscriptions.Channel) {
+	if t.Reached == nil {
+		t.Reached, t.Refused = map[string]int64{}, map[subscriptions.Refusal]*Refused{}
+	}
 	t.Meant++
 	ch, refusal := chosen(p, r, sendable)
 	if refusal == "" {
@@ -288,8 +291,10 @@ func (s *Store) count(ctx context.Context, id, number int64) error {
 
 func (s *Store) countBatch(ctx context.Context, id, number int64) (more bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		t := storedTally{Reached: map[string]int64{}, Refused: map[subscriptions.Refusal]*Refused{}}
-		var p part
+		var (
+			t storedTally
+			p part
+		)
 		err := tx.QueryRow(ctx, `
 SELECT d.next_id, d.last_id, d.asked_at, d.result, c.plan - 'messages'
 FROM campaign_dry_runs d

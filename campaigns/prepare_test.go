@@ -262,3 +262,30 @@ func TestNotificationsCarryThePlan(t *testing.T) {
 		t.Errorf("reasons: %v and %v", ns[0].Decision, n.Decision)
 	}
 }
+
+func TestRiverReadsTheRangesOfARun(t *testing.T) {
+	d := newDesk(t)
+	d.members(5000)
+	c := d.started()
+	d.river(2)
+	d.toldOnce(5000)
+	d.look()
+	d.look()
+	d.inState(c.ID, Finished)
+}
+
+func TestARangeWhoseJobIsGoneGetsAnother(t *testing.T) {
+	d := newDesk(t)
+	d.members(10)
+	d.started()
+	jobs := func() int { return d.number(`SELECT count(*) FROM river_job WHERE kind = 'campaign_range'`) }
+	d.look()
+	if n := jobs(); n != 1 {
+		t.Errorf("%d jobs for one range", n)
+	}
+	d.exec(`UPDATE river_job SET state = 'discarded', finalized_at = now() WHERE kind = 'campaign_range'`)
+	d.look()
+	if n := jobs(); n != 2 {
+		t.Errorf("%d jobs, want another", n)
+	}
+}
