@@ -170,9 +170,19 @@ func (f LedgerFunc) RunLedger(ctx context.Context, runID int64) (dispatch.Ledger
 }
 
 // Announcer tells other systems, in the caller's transaction, that
-// campaign.started, .paused, .finished or .stopped happened.
+// campaign.started, .paused, .finished or .stopped happened. The data are
+// campaign and state, and as far as they are known run, reason (who did it),
+// started_at, finished_at, targeted and what became of them.
 type Announcer interface {
 	AnnounceTx(ctx context.Context, tx pgx.Tx, event string, data map[string]any) error
+}
+
+// AnnounceFunc is an Announcer by a function.
+type AnnounceFunc func(ctx context.Context, tx pgx.Tx, event string, data map[string]any) error
+
+// AnnounceTx calls f.
+func (f AnnounceFunc) AnnounceTx(ctx context.Context, tx pgx.Tx, event string, data map[string]any) error {
+	return f(ctx, tx, event, data)
 }
 
 // Templates keep what campaigns say; *templates.Store does.
@@ -180,6 +190,11 @@ type Templates interface {
 	SaveTx(ctx context.Context, tx pgx.Tx, t templates.Template) (templates.Template, error)
 	DropTx(ctx context.Context, tx pgx.Tx, name string) error
 	Render(ctx context.Context, name, channel, locale string, data map[string]any) (templates.Content, error)
+}
+
+// RunLedger is what became of a run's notifications so far.
+func (s *Store) RunLedger(ctx context.Context, runID int64) (dispatch.Ledger, error) {
+	return s.cfg.Ledgers.RunLedger(ctx, runID)
 }
 
 // Triggers are those that a segment may name; *subscriptions.Triggers does.

@@ -76,7 +76,7 @@ func (s *Store) finishRun(ctx context.Context, r openRun) error {
 UPDATE campaign_runs
 SET state = 'finished', ended_at = $2
 WHERE id = $1 AND state = 'sending'
-RETURNING due_at`, r.ID, at).Scan(&run.DueAt)
+RETURNING created_at`, r.ID, at).Scan(&run.CreatedAt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // stopped, or finished by another node
 		}
@@ -89,6 +89,9 @@ RETURNING due_at`, r.ID, at).Scan(&run.DueAt)
 		if err := s.settle(ctx, tx, c.ID); err != nil {
 			return err
 		}
-		return s.announce(ctx, tx, "finished", c, &run, actorHerald)
+		return s.announce(ctx, tx, Finished, c, &run, map[string]any{
+			"finished_at": at, "targeted": targeted, "accepted": ledger.Accepted, "delivered": ledger.Delivered,
+			"suppressed": ledger.Suppressed, "failed": ledger.Failed, "in_doubt": ledger.InDoubt,
+		})
 	})
 }

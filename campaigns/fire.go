@@ -26,7 +26,7 @@ func (s *Store) fireTx(ctx context.Context, tx pgx.Tx, c Campaign, due time.Time
 		return fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
 	}
 	at := s.instant()
-	run := Run{CampaignID: c.ID, DueAt: due}
+	run := Run{CampaignID: c.ID, DueAt: due, CreatedAt: at}
 	err = tx.QueryRow(ctx, `
 INSERT INTO campaign_runs (campaign_id, due_at, state, occasions, expires_at, created_at)
 VALUES ($1, $2, 'preparing', $3, $4, $5)
@@ -47,7 +47,7 @@ RETURNING id`, c.ID, due, occasions, at.Add(expiry), at).Scan(&run.ID)
 	if err := record(ctx, tx, c.ID, "fired", actorHerald, map[string]any{"run": run.ID, "due_at": due}, at); err != nil {
 		return err
 	}
-	return s.announce(ctx, tx, "started", c, &run, actorHerald)
+	return s.announce(ctx, tx, Preparing, c, &run, map[string]any{})
 }
 
 // divide makes the ranges of a run: those members who are registered now. An

@@ -116,13 +116,20 @@ func (s *Store) verb(ctx context.Context, id int64, name, actor string, from []S
 		if err := do(tx, c, at); err != nil {
 			return err
 		}
-		if name == "paused" || name == "stopped" {
-			if err := s.announce(ctx, tx, name, c, c.Run, actor); err != nil {
-				return err
-			}
+		if moved, err = s.get(ctx, tx, id); err != nil {
+			return err
 		}
-		moved, err = s.get(ctx, tx, id)
-		return err
+		switch moved.State {
+		case Paused:
+			return s.announce(ctx, tx, Paused, moved, nil, map[string]any{"reason": actor})
+		case Stopped:
+			data := map[string]any{"reason": actor, "finished_at": at}
+			if moved.Run != nil {
+				data["targeted"] = moved.Run.Targeted
+			}
+			return s.announce(ctx, tx, Stopped, moved, moved.Run, data)
+		}
+		return nil
 	})
 	s.holds.forget()
 	return moved, err
@@ -175,15 +182,19 @@ SELECT EXISTS (SELECT FROM campaign_runs WHERE campaign_id = $1 AND state = 'pre
 }
 
 // announce tells other systems of a campaign, where somebody listens.
-func (s *Store) announce(ctx context.Context, tx pgx.Tx, what string, c Campaign, r *Run, actor string) error {
+func (s *Store) announce(ctx context.Context, tx pgx.Tx, what State, c Campaign, r *Run, data map[string]any) error {
 	if s.cfg.Announcer == nil {
 		return nil
 	}
-	data := map[string]any{"campaign": map[string]any{"id": c.ID, "name": c.Name}, "actor": actor}
+	data["campaign"], data["state"] = c.ID, what
 	if r != nil {
-		data["run"] = map[string]any{"id": r.ID, "due_at": r.DueAt}
+		data["run"], data["started_at"] = r.ID, r.CreatedAt
 	}
-	if err := s.cfg.Announcer.AnnounceTx(ctx, tx, "campaign."+what, data); err != nil {
+	name := "campaign." + string(what)
+	if what == Preparing {
+		name = "campaign.started"
+	}
+	if err := s.cfg.Announcer.AnnounceTx(ctx, tx, name, data); err != nil {
 		return fmt.Errorf("announce campaign %d: %w", c.ID, err)
 	}
 	return nil
