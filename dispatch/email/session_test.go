@@ -1,6 +1,7 @@
 package email
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,5 +147,32 @@ func TestTheFloorIsMeasured(t *testing.T) {
 	}
 	if _, err := m.Floor(t.Context(), FloorRun{Connections: 3, Messages: 50, Message: message(), Pipelining: true}); err == nil {
 		t.Error("refusals are not noticed")
+	}
+}
+
+func TestABrokenSessionIsNotAlive(t *testing.T) {
+	s := openAt(t, &farEnd{pipelining: true})
+	if err := s.Alive(t.Context()); err != nil || s.Broken() {
+		t.Errorf("a new session gives %v", err)
+	}
+	s.broken = true
+	if err := s.Alive(t.Context()); err == nil || failureOf(t, err).Class != dispatch.SessionFatal {
+		t.Errorf("a broken one gives %v", err)
+	}
+	if words := outcomes(t, s, numbered(2)); words[0] != "session_fatal" || words[1] != "session_fatal" {
+		t.Errorf("and its messages %v", words)
+	}
+}
+
+func TestASessionThatIsNotOpenedInTimeIsNone(t *testing.T) {
+	f := startFarEnd(t, &farEnd{})
+	m := mailerAt(t, f.listener.Addr().String())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Open(ended); failureOf(t, err).Class != dispatch.Transient {
+		t.Errorf("opening gives %v", err)
+	}
+	if err := m.Check(t.Context()); err != nil {
+		t.Errorf("checking gives %v", err)
 	}
 }
