@@ -150,3 +150,16 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestDiagnose(t *testing.T) {
+	for words, want := range map[string]Diagnosis{
+		"smtp; 550 5.1.1 <jane@b.example> unknown": {Code: "5.1.1", Detail: "550 5.1.1 <…> unknown", AddressDead: true},
+		"550 no such user; try another":            {Code: "550", Detail: "550 no such user; try another", AddressDead: true},
+		"421 4.4.1 no route to host":               {Code: "4.4.1", Detail: "421 4.4.1 no route to host", GivenUp: true},
+		"":                                         {},
+	} {
+		if got := Diagnose(words); got != want {
+			t.Errorf("%q is %+v, want %+v", words, got, want)
+		}
+	}
+}
