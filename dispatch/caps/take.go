@@ -31,7 +31,9 @@ func New(rules Rules) (*Caps, error) {
 //
 // That is two round trips whatever the number of members, some 10 to 30 ms for
 // a thousand. The members' counts are locked, in one order for everybody,
-// until tx ends; when tx is rolled back nothing was counted.
+// until tx, which must be READ COMMITTED, ends; when it is rolled back nothing
+// was counted. A transaction that asks more than once must ask for members in
+// the order of their IDs, or it may deadlock with another that does.
 func (c *Caps) TakeTx(ctx context.Context, tx pgx.Tx, at time.Time, wants []Want) ([]Verdict, error) {
 	at = at.UTC().Truncate(time.Microsecond) // as PostgreSQL keeps it
 	verdicts := make([]Verdict, len(wants))

@@ -86,6 +86,34 @@ func TestNotificationsOfOneCallAreJudgedInTheirOrder(t *testing.T) {
 	}
 }
 
+func TestAskingTwiceInOneTransactionGoesOn(t *testing.T) {
+	pool, c := pgtest.New(t), newCaps(t, fewAndRules)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	first := marketing(1)
+	var got []bool
+	for _, wants := range [][]Want{{first}, {first, marketing(1)}, {marketing(1)}} {
+		verdicts, err := c.TakeTx(t.Context(), tx, noon, wants)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, allowed(verdicts)...)
+	}
+	if err := c.GiveBackTx(t.Context(), tx, []Want{first}); err != nil {
+		t.Fatal(err)
+	}
+	verdicts, err := c.TakeTx(t.Context(), tx, noon, []Want{marketing(1), marketing(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got = append(got, allowed(verdicts)...); !slices.Equal(got, []bool{true, true, true, false, true, false}) {
+		t.Errorf("one after the other: %v", got)
+	}
+}
+
 func TestWhatHasNoCapsCostsNothing(t *testing.T) {
 	c := newCaps(t, fewAndRules)
 	wants := []Want{{MemberID: 1, Purpose: subscriptions.Service, ID: uuid.New()}}
