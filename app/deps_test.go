@@ -23,7 +23,10 @@ var house = map[string][]string{
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
-	"herald/dispatch":                 {"herald/problem", "herald/templates", "herald/subscriptions"},
+	"herald/dispatch/pool":            {},
+	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps"},
+	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
+	"herald/dispatch/timing":          {"herald/problem"},
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
 	"herald/web/page":                 below("herald/matcher"),
@@ -48,7 +51,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/dispatch/caps", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/app"},
 }
 

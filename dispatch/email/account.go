@@ -2,13 +2,9 @@ package email
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/mail"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +16,7 @@ import (
 // account is a mail server with its sessions.
 type account struct {
 	Account
-	from   mail.Address
-	tls    *tls.Config
+	mailer *Mailer
 	pool   *puddle.Pool[*session]
 	logger *slog.Logger
 
@@ -32,32 +27,23 @@ type account struct {
 
 // newAccount makes an account without a session. Sessions that are being
 // opened end with dying.
-func newAccount(dying context.Context, cfg Account, logger *slog.Logger) (*account, error) {
-	a := &account{
-		Account: cfg,
-		from:    mail.Address{Name: displayName(cfg.FromName), Address: cfg.From},
-		tls:     &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12},
-		logger:  logger.With("account", cfg.Name),
+func newAccount(dying context.Context, cfg Account, idDomain string, logger *slog.Logger) (*account, error) {
+	mailer, err := newMailer(cfg, idDomain, nil)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.RootCAs != "" {
-		pem, err := os.ReadFile(cfg.RootCAs)
-		if err != nil {
-			return nil, fmt.Errorf("account %s: %w", cfg.Name, err)
-		}
-		a.tls.RootCAs = x509.NewCertPool()
-		a.tls.RootCAs.AppendCertsFromPEM(pem)
-	}
-	pool, err := puddle.NewPool(&puddle.Config[*session]{
+	a := &account{Account: cfg, mailer: mailer, logger: logger.With("account", cfg.Name)}
+	a.pool, err = puddle.NewPool(&puddle.Config[*session]{
 		MaxSize: int32(cfg.MaxSessions), // at most 1000
 		Constructor: func(ctx context.Context) (*session, error) {
-			ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
 			defer context.AfterFunc(dying, cancel)()
-			return dial(ctx, cfg, a.tls)
+			return mailer.dial(ctx)
 		},
 		Destructor: func(s *session) {
 			s.broken = s.broken || dying.Err() != nil
-			if err := s.close(); err != nil {
+			if err := s.Close(context.Background()); err != nil {
 				a.logger.Debug("a connection did not close well", "error", err)
 			}
 		},
@@ -65,7 +51,6 @@ func newAccount(dying context.Context, cfg Account, logger *slog.Logger) (*accou
 	if err != nil {
 		return nil, fmt.Errorf("account %s: %w", cfg.Name, err)
 	}
-	a.pool = pool
 	return a, nil
 }
 
@@ -78,38 +63,25 @@ func (u unreachable) Unwrap() error { return u.SendError }
 // send hands m over on one of the account's sessions. A session that had
 // rested and turns out to be gone is replaced; the server has not heard of
 // the message then.
-func (a *account) send(ctx context.Context, m dispatch.Message, idDomain string) (dispatch.Receipt, error) {
-	msg, err := compose(m, a.from, idDomain)
-	if err != nil {
-		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Permanent, Err: err}
-	}
+func (a *account) send(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	for {
 		resource, err := a.acquire(ctx)
 		if err != nil {
 			return dispatch.Receipt{}, err
 		}
 		s := resource.Value()
-		rested := s.used > 0 || time.Since(resource.CreationTime()) > time.Second
-		text, failure := s.hand(ctx, a.Timeout, a.From, m.Address, msg)
-		gone := failure != nil && s.gone(failure) // asked now: the session is not ours much longer
+		rested := s.spoke || time.Since(resource.CreationTime()) > time.Second
+		r, err := s.Send(ctx, m)
+		gone := err != nil && s.broken && asSendError(err).Class == dispatch.SessionFatal
 		if s.broken {
 			resource.Destroy()
 		} else {
 			resource.Release()
 		}
-		if failure == nil {
-			return receipt(a.Name, 250, text), nil
-		}
 		if !rested || !gone || ctx.Err() != nil {
-			return dispatch.Receipt{}, failure
+			return r, err
 		}
 	}
-}
-
-// gone says whether a failure only tells that the server has ended the
-// session, by closing it or by 421, and did not take the message.
-func (s *session) gone(failure *dispatch.SendError) bool {
-	return s.broken && (failure.Class == dispatch.SessionFatal || failure.Class == dispatch.Transient && errors.Is(failure, errClosed))
 }
 
 // acquire waits for a session that is alive.
@@ -120,7 +92,7 @@ func (a *account) acquire(ctx context.Context) (*puddle.Resource[*session], erro
 			return nil, a.unreached(ctx, err)
 		}
 		a.reached()
-		if resource.IdleDuration() < a.CheckAfter || resource.Value().alive(ctx, a.Timeout) {
+		if resource.IdleDuration() < a.CheckAfter || resource.Value().Alive(ctx) == nil {
 			return resource, nil
 		}
 		resource.Destroy()

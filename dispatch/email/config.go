@@ -2,7 +2,6 @@ package email
 
 import (
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/mail"
 	"os"
@@ -11,18 +10,6 @@ import (
 
 	"herald/problem"
 )
-
-// Config is the mail servers that Herald hands its mail to.
-type Config struct {
-	// Accounts are tried in order: the first takes everything, and the next
-	// one what the ones before cannot, while they cannot be reached. At least
-	// one.
-	Accounts []Account `yaml:"accounts" json:"accounts"`
-	// MessageIDDomain stands behind the @ of every Message-ID. It must be the
-	// same on all nodes, so that a repetition has the same Message-ID. Empty:
-	// the domain of the first account's From.
-	MessageIDDomain string `yaml:"message_id_domain" json:"message_id_domain"`
-}
 
 // Account is one mail server and how we sign in there.
 type Account struct {
@@ -46,6 +33,11 @@ type Account struct {
 	From string `yaml:"from" json:"from"`
 	// FromName is what readers see instead of From. May be empty.
 	FromName string `yaml:"from_name" json:"from_name"`
+	// ReturnPath is where bounces go, which need not be where replies go: an
+	// address with {token} in its first part, such as
+	// "bounce+{token}@bounces.shop.example", for which a token stands that
+	// names the delivery (VERP). Empty: bounces go to From.
+	ReturnPath string `yaml:"return_path" json:"return_path"`
 	// Hello is the name given in EHLO. Empty: this machine's host name.
 	Hello string `yaml:"hello" json:"hello"`
 	// MinSessions stay open when there is nothing to do. 0: none does.
@@ -75,39 +67,12 @@ const (
 	tlsFirst = "tls"
 )
 
-// complete fills in the defaults and checks everything; mistakes come back as
-// problem.Invalid with paths such as "accounts[0].host".
-func (c Config) complete() (Config, error) {
-	var mistakes problem.Fields
-	if len(c.Accounts) == 0 {
-		mistakes.Add("accounts", "required", "name at least one mail server")
-	}
-	accounts := make([]Account, len(c.Accounts))
-	names := map[string]bool{}
-	for i, a := range c.Accounts {
-		at := fmt.Sprintf("accounts[%d]", i)
-		accounts[i] = a.complete(at, &mistakes)
-		if names[a.Name] {
-			mistakes.Add(at+".name", "unique", "another account is called %q", a.Name)
-		}
-		names[a.Name] = true
-	}
-	c.Accounts = accounts
-	if c.MessageIDDomain == "" && len(accounts) > 0 {
-		_, c.MessageIDDomain, _ = strings.Cut(accounts[0].From, "@")
-	}
-	if len(mistakes) == 0 && !validDomain(c.MessageIDDomain) {
-		mistakes.Add("message_id_domain", "format", "use a domain such as shop.example")
-	}
-	return c, mistakes.Err("the mail configuration is not complete")
-}
-
 func (a Account) complete(at string, mistakes *problem.Fields) Account {
 	if a.Name == "" {
-		mistakes.Add(at+".name", "required", "give it a name")
+		mistakes.Add(at+"name", "required", "give it a name")
 	}
 	if a.Host == "" || strings.ContainsAny(a.Host, " \t\r\n/@") {
-		mistakes.Add(at+".host", "format", "use the server's name or address, without a port")
+		mistakes.Add(at+"host", "format", "use the server's name or address, without a port")
 	}
 	if a.TLS == "" {
 		a.TLS = tlsStart
@@ -115,17 +80,17 @@ func (a Account) complete(at string, mistakes *problem.Fields) Account {
 	ports := map[string]int{tlsStart: 587, tlsFirst: 465, tlsNone: 25}
 	usual, known := ports[a.TLS]
 	if !known {
-		mistakes.Add(at+".tls", "one_of", `use "starttls", "tls" or "none"`)
+		mistakes.Add(at+"tls", "one_of", `use "starttls", "tls" or "none"`)
 	}
 	if a.Port == 0 {
 		a.Port = usual
 	}
 	if a.Port < 0 || a.Port > 65535 {
-		mistakes.Add(at+".port", "range", "use 1 to 65535")
+		mistakes.Add(at+"port", "range", "use 1 to 65535")
 	}
 	a.completeSignIn(at, mistakes)
 	if from, err := mail.ParseAddress(a.From); err != nil || from.Address != a.From || from.Name != "" || !isASCII(a.From) {
-		mistakes.Add(at+".from", "format", "use an address such as alerts@shop.example")
+		mistakes.Add(at+"from", "format", "use an address such as alerts@shop.example")
 	}
 	if a.Hello == "" {
 		a.Hello, _ = os.Hostname() // without a name we are localhost, which servers accept
@@ -133,24 +98,27 @@ func (a Account) complete(at string, mistakes *problem.Fields) Account {
 	if !validDomain(a.Hello) {
 		a.Hello = "localhost"
 	}
+	if a.ReturnPath != "" && !newReturnPath(a.ReturnPath).fits("t") {
+		mistakes.Add(at+"return_path", "format", "use an address such as bounce+{token}@bounces.shop.example")
+	}
 	a.completeLimits(at, mistakes)
 	return a
 }
 
 func (a Account) completeSignIn(at string, mistakes *problem.Fields) {
 	if (a.Username == "") != (a.Password == "") {
-		mistakes.Add(at+".password", "required", "give username and password, or neither")
+		mistakes.Add(at+"password", "required", "give username and password, or neither")
 	}
 	if a.Username != "" && a.TLS == tlsNone && !isLoopback(a.Host) {
-		mistakes.Add(at+".tls", "secure", "a password is not sent unencrypted: use starttls or tls")
+		mistakes.Add(at+"tls", "secure", "a password is not sent unencrypted: use starttls or tls")
 	}
 	if a.RootCAs == "" {
 		return
 	}
 	if pem, err := os.ReadFile(a.RootCAs); err != nil {
-		mistakes.Add(at+".root_cas", "readable", "the file cannot be read")
+		mistakes.Add(at+"root_cas", "readable", "the file cannot be read")
 	} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		mistakes.Add(at+".root_cas", "format", "there is no PEM certificate in the file")
+		mistakes.Add(at+"root_cas", "format", "there is no PEM certificate in the file")
 	}
 }
 
@@ -159,10 +127,10 @@ func (a *Account) completeLimits(at string, mistakes *problem.Fields) {
 		a.MaxSessions = 10
 	}
 	if a.MaxSessions < 1 || a.MaxSessions > 1000 {
-		mistakes.Add(at+".max_sessions", "range", "use 1 to 1000")
+		mistakes.Add(at+"max_sessions", "range", "use 1 to 1000")
 	}
 	if a.MinSessions < 0 || a.MinSessions > a.MaxSessions {
-		mistakes.Add(at+".min_sessions", "range", "use 0 to max_sessions")
+		mistakes.Add(at+"min_sessions", "range", "use 0 to max_sessions")
 	}
 	for _, limit := range []struct {
 		name         string
@@ -178,7 +146,7 @@ func (a *Account) completeLimits(at string, mistakes *problem.Fields) {
 			*limit.value = limit.usual
 		}
 		if *limit.value < limit.least {
-			mistakes.Add(at+"."+limit.name, "min", "use at least %v", limit.least)
+			mistakes.Add(at+""+limit.name, "min", "use at least %v", limit.least)
 		}
 	}
 }
@@ -186,7 +154,7 @@ func (a *Account) completeLimits(at string, mistakes *problem.Fields) {
 // validDomain accepts host names and domains of letters, digits, dots and hyphens.
 func validDomain(s string) bool {
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
+		if label == "" || len(label) > 63 || !isMadeOf(label, inLabel) {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/textproto"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -83,15 +84,39 @@ type said struct {
 }
 
 var (
-	enhancedCode = regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}\b`)
-	ofRates      = regexp.MustCompile(`\brate\b|rate.?limit|too many (messages|connections|e?mails|recipients|sessions)|too fast|throttl|slow down|sending limit|exceeded .*(messages|connections) per`)
-	ofGreylist   = regexp.MustCompile(`gr[ea]y.?list|postgrey`)
-	ofRelaying   = regexp.MustCompile(`relay(ing)? (access )?(is )?(denied|not (permitted|allowed))|(unable|not (permitted|allowed)) to relay`)
-	ofNobody     = regexp.MustCompile(`(no such|unknown|invalid|nonexistent|non-existent|unrecognized) (local )?(user|mailbox|recipient|account|address)|(user|mailbox|recipient|account|address) (is )?(unknown|not found|does ?n.t exist|does not exist|not exist)|no (mailbox|user|account) (here )?(by|with|under) that name|user doesn't have`)
+	ofRates    = regexp.MustCompile(`\brate\b|rate.?limit|too many (messages|connections|e?mails|recipients|sessions)|too fast|throttl|slow down|sending limit|exceeded .*(messages|connections) per`)
+	ofGreylist = regexp.MustCompile(`gr[ea]y.?list|postgrey`)
+	ofRelaying = regexp.MustCompile(`relay(ing)? (access )?(is )?(denied|not (permitted|allowed))|(unable|not (permitted|allowed)) to relay`)
+	ofNobody   = regexp.MustCompile(`(no such|unknown|invalid|nonexistent|non-existent|unrecognized) (local )?(user|mailbox|recipient|account|address)|(user|mailbox|recipient|account|address) (is )?(unknown|not found|does ?n.t exist|does not exist|not exist)|no (mailbox|user|account) (here )?(by|with|under) that name|user doesn't have`)
 )
 
 func take(reply *textproto.Error) said {
-	return said{reply.Code, enhancedCode.FindString(reply.Msg), strings.ToLower(reply.Msg)}
+	return said{reply.Code, enhancedCode(reply.Msg), strings.ToLower(reply.Msg)}
+}
+
+// enhancedCode is what a reply's text begins with, such as "5.1.1" (RFC 3463,
+// section 2), or empty.
+func enhancedCode(text string) string {
+	if text == "" || text[0] != '2' && text[0] != '4' && text[0] != '5' {
+		return ""
+	}
+	at := 1
+	for range 2 {
+		if at >= len(text) || text[at] != '.' {
+			return ""
+		}
+		digits := at + 1
+		for at = digits; at < len(text) && at < digits+3 && isDigit(text[at]); {
+			at++
+		}
+		if at == digits {
+			return ""
+		}
+	}
+	if at < len(text) && inDotAtom[text[at]] {
+		return "" // a word goes on
+	}
+	return text[:at]
 }
 
 func classifyReply(at stage, reply *textproto.Error) *dispatch.SendError {
@@ -110,7 +135,15 @@ func classifyReply(at stage, reply *textproto.Error) *dispatch.SendError {
 }
 
 // String is how a reply's codes are recorded: "550 5.1.1", or "550".
-func (s said) String() string { return strings.TrimSpace(fmt.Sprintf("%d %s", s.code, s.enhanced)) }
+func (s said) String() string {
+	switch {
+	case s.code == 250 && s.enhanced == "2.0.0": // what most answers have
+		return "250 2.0.0"
+	case s.enhanced == "":
+		return strconv.Itoa(s.code)
+	}
+	return strconv.Itoa(s.code) + " " + s.enhanced
+}
 
 func (s said) temporary() dispatch.Class {
 	switch {
@@ -200,26 +233,31 @@ func isClosed(err error) bool {
 // queued finds the id that servers put into their last answer, for looking a
 // message up in their logs. RFC 5321 leaves the words open; these are the
 // forms of Postfix and smtp-sink, Exim, Sendmail, Exchange, Amazon SES and
-// Gmail.
-var queued = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)queued as\s+([A-Za-z0-9._-]+)`),
-	regexp.MustCompile(`(?i)\bid=([A-Za-z0-9._-]+)`),
-	regexp.MustCompile(`(?i)(?:2\.0\.0|2\.6\.0)\s+([A-Za-z0-9_-]{6,})\s+Message accepted`),
-	regexp.MustCompile(`(?i)\bInternalId=([0-9]+)`),
-	regexp.MustCompile(`(?i)^(?:2\.\d\.\d\s+)?Ok:?\s+([0-9a-f]{16}-[0-9a-f-]{10,})\s*$`),
-	regexp.MustCompile(`(?i)^(?:2\.\d\.\d\s+)?OK\s+\d+\s+(\S+)\s+-\s+gsmtp`),
+// Gmail, each with a piece of text that tells quickly whether to look.
+var queued = []struct {
+	hint string
+	form *regexp.Regexp
+}{
+	{"queued as", regexp.MustCompile(`(?i)queued as\s+([A-Za-z0-9._-]+)`)},
+	{"id=", regexp.MustCompile(`(?i)\bid=([A-Za-z0-9._-]+)`)},
+	{"accepted", regexp.MustCompile(`(?i)(?:2\.0\.0|2\.6\.0)\s+([A-Za-z0-9_-]{6,})\s+Message accepted`)},
+	{"InternalId=", regexp.MustCompile(`(?i)\bInternalId=([0-9]+)`)},
+	{"-", regexp.MustCompile(`(?i)^(?:2\.\d\.\d\s+)?Ok:?\s+([0-9a-f]{16}-[0-9a-f-]{10,})\s*$`)},
+	{"gsmtp", regexp.MustCompile(`(?i)^(?:2\.\d\.\d\s+)?OK\s+\d+\s+(\S+)\s+-\s+gsmtp`)},
 }
 
 // receipt reads the answer to the final dot.
 func receipt(account string, code int, text string) dispatch.Receipt {
 	text = oneLine(text)
-	r := dispatch.Receipt{
-		Account: account,
-		Code:    said{code, enhancedCode.FindString(text), ""}.String(),
-		Detail:  anAddress.ReplaceAllString(text, "…"),
+	r := dispatch.Receipt{Account: account, Code: said{code, enhancedCode(text), ""}.String(), Detail: text}
+	if strings.Contains(text, "@") {
+		r.Detail = anAddress.ReplaceAllString(text, "…")
 	}
-	for _, form := range queued {
-		if m := form.FindStringSubmatch(text); m != nil {
+	for _, q := range queued {
+		if !strings.Contains(text, q.hint) {
+			continue
+		}
+		if m := q.form.FindStringSubmatch(text); m != nil {
 			r.ProviderID = m[1]
 			break
 		}

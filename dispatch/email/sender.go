@@ -1,27 +1,35 @@
-// Package email hands messages to mail servers by SMTP.
-//
-// Messages come in through Sender.Send, which dispatch calls from many
-// goroutines; each is written by go-mail and spoken over a kept connection
-// taken from its account's pool. What the server answers goes out as a
-// Receipt or as a dispatch.SendError, by the table at classify.
 package email
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"herald/dispatch"
+	"herald/problem"
 	"herald/subscriptions"
 )
+
+// Config is the mail servers that Herald hands its mail to.
+type Config struct {
+	// Accounts are tried in order: the first takes everything, and the next
+	// one what the ones before cannot, while they cannot be reached. At least
+	// one.
+	Accounts []Account `yaml:"accounts" json:"accounts"`
+	// MessageIDDomain stands behind the @ of every Message-ID. It must be the
+	// same on all nodes, so that a repetition has the same Message-ID. Empty:
+	// the domain of the first account's From.
+	MessageIDDomain string `yaml:"message_id_domain" json:"message_id_domain"`
+}
 
 // Sender is the e-mail channel: it implements dispatch.Sender.
 type Sender struct {
 	accounts []*account
-	idDomain string
 	tending  sync.WaitGroup
 	rest     context.CancelFunc // ends the tending
 	die      context.CancelFunc // breaks every conversation
@@ -42,10 +50,10 @@ func New(cfg Config, logger *slog.Logger) (*Sender, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sender{idDomain: cfg.MessageIDDomain}
+	s := &Sender{}
 	s.dying, s.die = context.WithCancel(context.Background())
 	for _, account := range cfg.Accounts {
-		a, err := newAccount(s.dying, account, logger)
+		a, err := newAccount(s.dying, account, cfg.MessageIDDomain, logger)
 		if err != nil {
 			s.die()
 			return nil, err
@@ -58,6 +66,33 @@ func New(cfg Config, logger *slog.Logger) (*Sender, error) {
 		s.tending.Go(func() { a.tend(working) })
 	}
 	return s, nil
+}
+
+// complete fills in the defaults and checks everything; mistakes come back as
+// problem.Invalid with paths such as "accounts[0].host".
+func (c Config) complete() (Config, error) {
+	var mistakes problem.Fields
+	if len(c.Accounts) == 0 {
+		mistakes.Add("accounts", "required", "name at least one mail server")
+	}
+	accounts := make([]Account, len(c.Accounts))
+	names := map[string]bool{}
+	for i, a := range c.Accounts {
+		at := fmt.Sprintf("accounts[%d].", i)
+		accounts[i] = a.complete(at, &mistakes)
+		if names[a.Name] {
+			mistakes.Add(at+"name", "unique", "another account is called %q", a.Name)
+		}
+		names[a.Name] = true
+	}
+	c.Accounts = accounts
+	if c.MessageIDDomain == "" && len(accounts) > 0 {
+		_, c.MessageIDDomain, _ = strings.Cut(accounts[0].From, "@")
+	}
+	if len(mistakes) == 0 && !validDomain(c.MessageIDDomain) {
+		mistakes.Add("message_id_domain", "format", "use a domain such as shop.example")
+	}
+	return c, mistakes.Err("the mail configuration is not complete")
 }
 
 // Channel is e-mail.
@@ -73,7 +108,7 @@ func (s *Sender) Send(ctx context.Context, m dispatch.Message) (dispatch.Receipt
 
 	var first *dispatch.SendError
 	for _, a := range s.inOrder(time.Now()) {
-		r, err := a.send(ctx, m, s.idDomain)
+		r, err := a.send(ctx, m)
 		if err == nil {
 			return r, nil
 		}
@@ -139,4 +174,19 @@ func (s *Sender) Close(ctx context.Context) error {
 		<-closed
 		return ctx.Err()
 	}
+}
+
+// Checked is what came of signing in at an account.
+type Checked struct {
+	Account string
+	Err     error // a *dispatch.SendError; nil: mail could be sent
+}
+
+// Check signs in at every account. The answers are in the order of Config.
+func (s *Sender) Check(ctx context.Context) []Checked {
+	list := make([]Checked, len(s.accounts))
+	for i, a := range s.accounts {
+		list[i] = Checked{a.Name, a.mailer.Check(ctx)}
+	}
+	return list
 }

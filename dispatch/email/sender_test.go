@@ -42,7 +42,7 @@ func setFaults(t *testing.T, server *sim.SMTP, faults ...sim.Fault) {
 	}
 }
 
-func accountAt(t *testing.T, name, addr string) Account {
+func accountAt(t testing.TB, name, addr string) Account {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

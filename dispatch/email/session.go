@@ -2,125 +2,108 @@ package email
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/textproto"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/wneessen/go-mail"
-	"github.com/wneessen/go-mail/smtp"
 
 	"herald/dispatch"
 )
 
+// session is one connection to a mail server that mail can be sent on. It
+// belongs to one goroutine at a time.
+type session struct {
+	mailer  *Mailer
+	conn    net.Conn        // below the encryption: its deadline bounds everything
+	text    *textproto.Conn // above it
+	replies replyReader
+
+	pipelining    bool // RFC 2920
+	international bool // SMTPUTF8, RFC 6531
+
+	said   []byte // what is to be said next; kept for its room
+	opened time.Time
+	armed  time.Time // when the deadline was set
+	spoke  bool      // the server answered since it was greeted
+	broken bool      // nothing more can be said
+}
+
 var (
-	errNoStartTLS = errors.New("the server offers no STARTTLS")
-	errNoAuth     = errors.New("the server offers no way to sign in that we know")
+	_ dispatch.BatchSession = (*session)(nil)
+	_ dispatch.LiveSession  = (*session)(nil)
 )
 
-// session is one connection to a mail server. It belongs to whoever took it
-// from the pool.
-type session struct {
-	conn   net.Conn // below the encryption: its deadline bounds everything
-	client *smtp.Client
-	used   int  // messages it was asked to take
-	broken bool // nothing more can be said on it
+// Send hands one message over.
+func (s *session) Send(ctx context.Context, m dispatch.Message) (r dispatch.Receipt, err error) {
+	one := [1]dispatch.Message{m}
+	s.SendBatch(ctx, one[:], func(_ int, receipt dispatch.Receipt, failure error) { r, err = receipt, failure })
+	return r, err
 }
 
-// dial connects, encrypts and signs in. It fails with *dispatch.SendError.
-func dial(ctx context.Context, a Account, tlsConfig *tls.Config) (*session, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
-	if err != nil {
-		return nil, classify(connecting, err)
+// Broken reports whether nothing more can be said on the session.
+func (s *session) Broken() bool { return s.broken }
+
+// Alive asks the server whether the session still is one.
+func (s *session) Alive(ctx context.Context) error {
+	defer s.bind(ctx)()
+	s.arm(ctx)
+	if err := s.reset(ctx); err != nil {
+		return err
 	}
-	s := &session{conn: conn}
-	done := s.bound(ctx, a.Timeout)
-	at, err := s.greet(a, tlsConfig)
-	done()
-	if err != nil {
-		failure := classify(at, err)
-		return nil, closeAfter(conn, failure)
-	}
-	return s, nil
+	return nil
 }
 
-// closeAfter closes a connection that failed; that it may be closed already is no news.
-func closeAfter(conn net.Conn, failure *dispatch.SendError) error {
-	if err := conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		failure.Err = errors.Join(failure.Err, err)
+// reset makes the server forget what was said of a message. After a failure
+// the session is broken.
+func (s *session) reset(ctx context.Context) *dispatch.SendError {
+	if _, err := s.say([]byte("RSET\r\n")); err != nil {
+		s.broken = true
+		return s.failure(ctx, starting, err)
 	}
+	_, failure := s.hear(ctx, starting, 2)
+	s.broken = s.broken || failure != nil
 	return failure
 }
 
-// greet brings the conversation to where mail can be sent.
-func (s *session) greet(a Account, tlsConfig *tls.Config) (stage, error) {
-	conn := s.conn
-	if a.TLS == tlsFirst {
-		conn = tls.Client(conn, tlsConfig)
+// goodbye is how long a server may take to answer QUIT.
+const goodbye = time.Second
+
+// Close ends the session, with QUIT where that is still possible.
+func (s *session) Close(ctx context.Context) error {
+	if s.broken {
+		return closed(s.conn.Close())
 	}
-	client, err := smtp.NewClient(conn, a.Host)
-	if err != nil {
-		return connecting, err
-	}
-	s.client = client
-	if err := client.Hello(a.Hello); err != nil {
-		return connecting, err
-	}
-	if a.TLS == tlsStart {
-		if offered, _ := client.Extension("STARTTLS"); !offered {
-			return connecting, errNoStartTLS
-		}
-		if err := client.StartTLS(tlsConfig); err != nil {
-			return connecting, err
+	s.broken = true
+	defer s.bind(ctx)()
+	if err := s.conn.SetDeadline(time.Now().Add(goodbye)); err == nil && ctx.Err() == nil {
+		if _, err := s.say([]byte("QUIT\r\n")); err == nil {
+			_, _ = s.replies.next() // it is over either way
 		}
 	}
-	if a.Username == "" {
-		return signingIn, nil
+	if ctx.Err() != nil { // no time for the end of the encryption
+		return closed(s.conn.Close())
 	}
-	auth, err := chooseAuth(client, a)
-	if err != nil {
-		return signingIn, err
-	}
-	return signingIn, client.Auth(auth)
+	return closed(s.text.Close())
 }
 
-// chooseAuth takes the best way to sign in that the server offers. Passwords
-// in the clear travel encrypted, or to the machine itself: the configuration
-// was checked for that.
-func chooseAuth(client *smtp.Client, a Account) (smtp.Auth, error) {
-	_, offered := client.Extension("AUTH")
-	ways := strings.Fields(strings.ToUpper(offered))
-	switch {
-	case slices.Contains(ways, "SCRAM-SHA-256"):
-		return smtp.ScramSHA256Auth(a.Username, a.Password), nil
-	case slices.Contains(ways, "PLAIN"):
-		return smtp.PlainAuth("", a.Username, a.Password, a.Host, true), nil
-	case slices.Contains(ways, "LOGIN"):
-		return smtp.LoginAuth(a.Username, a.Password, a.Host, true), nil
-	case slices.Contains(ways, "CRAM-MD5"):
-		return smtp.CRAMMD5Auth(a.Username, a.Password), nil
+// closed is what is wrong with the end of a connection; that the server ended
+// it first is not.
+func closed(err error) error {
+	var opErr *net.OpError
+	if err == nil || errors.Is(err, net.ErrClosed) || isClosed(err) || errors.As(err, &opErr) && opErr.Timeout() {
+		return nil
 	}
-	return nil, errNoAuth
+	return fmt.Errorf("close a connection: %w", err)
 }
 
-// bound gives the conversation limit, and less where ctx ends sooner. The
-// function it returns must be called when the conversation rests.
-func (s *session) bound(ctx context.Context, limit time.Duration) (done func()) {
-	deadline := time.Now().Add(limit)
-	if sooner, found := ctx.Deadline(); found && sooner.Before(deadline) {
-		deadline = sooner
+// bind makes the conversation end with ctx. The function it returns must be
+// called when the conversation rests.
+func (s *session) bind(ctx context.Context) (rest func()) {
+	if ctx.Done() == nil {
+		return func() {}
 	}
-	if err := s.conn.SetDeadline(deadline); err != nil {
-		s.broken = true // the next word on it fails
-	}
-	stop := context.AfterFunc(ctx, func() {
-		_ = s.conn.SetDeadline(time.Unix(1, 0)) // a connection that is closed needs none
-	})
+	stop := context.AfterFunc(ctx, s.cut)
 	return func() {
 		if !stop() {
 			s.broken = true
@@ -128,73 +111,67 @@ func (s *session) bound(ctx context.Context, limit time.Duration) (done func()) 
 	}
 }
 
-// hand gives the server one message. After a failure the session is broken
-// unless the server is known to be ready for the next message.
-func (s *session) hand(ctx context.Context, limit time.Duration, from, to string, msg *mail.Msg) (text string, err *dispatch.SendError) {
-	defer s.bound(ctx, limit)()
-	s.used++
-	at, text, failure := s.converse(from, to, msg)
-	if failure == nil {
-		return text, nil
-	}
-	if ctx.Err() == context.Canceled { // says more than the time-out by which we end a conversation
-		failure = errors.Join(context.Canceled, failure)
-	}
-	out := classify(at, failure)
-	var reply *textproto.Error
-	refused := errors.As(failure, &reply) && reply.Code != 421 && at != writing
-	if !refused || (at < ending && s.client.Reset() != nil) {
-		s.broken = true
-	}
-	return "", out
-}
+// cut ends what is being said or heard.
+func (s *session) cut() { _ = s.conn.SetDeadline(time.Unix(1, 0)) } // a closed connection needs none
 
-// converse says what RFC 5321, section 3.3, says, and how far it came.
-func (s *session) converse(from, to string, msg *mail.Msg) (at stage, text string, err error) {
-	s.client.SkipSMTPUTF8(isASCII(to)) // RFC 6531 asks for it only where it is needed
-	if err := s.client.Mail("<" + from + ">"); err != nil {
-		return naming, "", err
-	}
-	if err := s.client.Rcpt("<" + to + ">"); err != nil {
-		return addressing, "", err
-	}
-	w, err := s.client.Data()
-	if err != nil {
-		return starting, "", err
-	}
-	if _, err := msg.WriteTo(w); err != nil {
-		return writing, "", err
-	}
-	if err := w.Close(); err != nil {
-		return ending, "", err
-	}
-	if answer, tells := w.(*smtp.DataCloser); tells {
-		text = answer.ServerResponse()
-	}
-	return ending, text, nil
-}
-
-// alive asks the server whether the session still is one.
-func (s *session) alive(ctx context.Context, limit time.Duration) bool {
-	done := s.bound(ctx, limit)
-	err := s.client.Reset()
-	done()
-	s.broken = s.broken || err != nil
-	return !s.broken
-}
-
-// goodbye is how long a server may take to answer QUIT.
-const goodbye = time.Second
-
-// close ends the session, politely where that is still possible.
-func (s *session) close() error {
-	if !s.broken {
-		if err := s.conn.SetDeadline(time.Now().Add(goodbye)); err == nil {
-			_ = s.client.Quit() // it is over either way
+// arm gives the next message its time. The deadline is moved no more often
+// than eight times within the time-out, so a message has at least seven
+// eighths of it, and never more than all.
+func (s *session) arm(ctx context.Context) {
+	now := time.Now()
+	if limit := s.mailer.cfg.Timeout; now.Sub(s.armed) > limit/8 {
+		s.armed = now
+		if err := s.conn.SetDeadline(now.Add(limit)); err != nil {
+			s.broken = true // the next word on it fails
+		}
+		if ctx.Err() != nil { // which may have cut before
+			s.cut()
 		}
 	}
-	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("close a connection: %w", err)
+}
+
+// say writes to the server. n is how much left this machine, as far as can be
+// known: the server has not seen more.
+func (s *session) say(text []byte) (n int, err error) {
+	out := s.text.W
+	if n, err = out.Write(text); err != nil {
+		return n, err
 	}
-	return nil
+	if err = out.Flush(); err != nil {
+		n -= out.Buffered()
+	}
+	return n, err
+}
+
+// hear reads the answer to what was said at a stage, whose code must begin
+// with wanted. After any other answer than a plain refusal the session is broken.
+func (s *session) hear(ctx context.Context, at stage, wanted int) (reply, *dispatch.SendError) {
+	r, err := s.replies.next()
+	if err != nil {
+		s.broken = true
+		return reply{}, s.failure(ctx, at, err)
+	}
+	s.spoke = true
+	if r.code/100 == wanted {
+		return r, nil
+	}
+	if r.code < 400 || r.code == 421 {
+		s.broken = true
+	}
+	return reply{}, s.failure(ctx, at, r.asError())
+}
+
+// failure says what an error means for the message it befell.
+func (s *session) failure(ctx context.Context, at stage, err error) *dispatch.SendError {
+	if s.broken && ctx.Err() == context.Canceled { // says more than the time-out by which we end a conversation
+		err = errors.Join(context.Canceled, err)
+	}
+	failure := classify(at, err)
+	failure.Account = s.mailer.cfg.Name
+	if at == naming && isClosed(err) && (s.spoke || time.Since(s.opened) > time.Second) {
+		// The server had ended the session before it heard of this message. When
+		// it ends a new session at the first word, that is its answer.
+		failure.Class = dispatch.SessionFatal
+	}
+	return failure
 }

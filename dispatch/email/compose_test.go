@@ -1,10 +1,14 @@
 package email
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	netmail "net/mail"
+	"net/textproto"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/uuid"
@@ -24,15 +28,21 @@ func message() dispatch.Message {
 }
 
 func wire(t interface{ Fatal(...any) }, m dispatch.Message) string {
-	msg, err := compose(m, netmail.Address{Name: "Herald & Söhne", Address: "alerts@shop.example"}, "shop.example")
+	c := newComposer(netmail.Address{Name: "Herald & Söhne", Address: "alerts@shop.example"}, "shop.example", time.Now)
+	if err := c.check(&m); err != nil {
+		t.Fatal(err)
+	}
+	return unstuffed(t, c.append(nil, &m))
+}
+
+// unstuffed is a message as its reader gets it: without the dot that ends it,
+// and with one dot where two begin a line.
+func unstuffed(t interface{ Fatal(...any) }, raw []byte) string {
+	text, err := io.ReadAll(textproto.NewReader(bufio.NewReader(bytes.NewReader(raw))).DotReader())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b bytes.Buffer
-	if _, err := msg.WriteTo(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return strings.ReplaceAll(string(text), "\n", "\r\n")
 }
 
 func TestAttemptsHaveTheSameMessageID(t *testing.T) {
@@ -84,8 +94,8 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 	} {
 		m := message()
 		change(&m)
-		if msg, err := compose(m, netmail.Address{Address: "a@b.example"}, "b.example"); err == nil {
-			t.Errorf("%s gives %v", name, msg.GetToString())
+		if err := newComposer(netmail.Address{Address: "a@b.example"}, "b.example", time.Now).check(&m); err == nil {
+			t.Errorf("%s is taken", name)
 		} else if strings.Contains(err.Error(), "example") {
 			t.Errorf("%s is told with the address: %v", name, err)
 		}
@@ -139,4 +149,25 @@ func TestTheShorterEncodingIsUsed(t *testing.T) {
 	if text := wire(t, m); strings.Count(text, "base64") != 2 {
 		t.Errorf("Chinese is\n%s", text)
 	}
+}
+
+// twoKilobytes is a message of two parts that is about 2 kB on the wire.
+func twoKilobytes() dispatch.Message {
+	m := message()
+	m.Content.Text = strings.Repeat("The teapot you like is cheaper today.\n", 15)
+	m.Content.HTML = strings.Repeat("<p>The teapot you like is <b>cheaper</b> today.</p>\n", 18)
+	return m
+}
+
+func BenchmarkCompose(b *testing.B) {
+	m, c := twoKilobytes(), newComposer(netmail.Address{Name: "Herald", Address: "alerts@shop.example"}, "shop.example", time.Now)
+	var buffer []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.check(&m); err != nil {
+			b.Fatal(err)
+		}
+		buffer = c.append(buffer[:0], &m)
+	}
+	b.SetBytes(int64(len(buffer)))
 }
