@@ -15,13 +15,13 @@ type changes struct {
 	turn int
 	at   time.Time
 	rows struct {
-		id                                   []uuid.UUID
-		was, state, reason, account, pid     []string
-		counts                               []bool
-		contact                              []int64
-		address                              []string
-		attempts, repeated, turns            []int32
-		next                                 []*time.Time
+		id                               []uuid.UUID
+		was, state, reason, account, pid []string
+		counts                           []bool
+		contact                          []int64
+		address                          []string
+		attempts, repeated, turns        []int32
+		next                             []*time.Time
 	}
 	moved map[uuid.UUID]bool
 	// accepted are those that a provider took, which counts even when another
@@ -100,10 +100,10 @@ WITH gone AS (
     WHERE d.id = r.id AND d.turn = $1 AND d.state = r.was AND d.counts = r.counts
       AND d.state IN ('pending', 'deferred', 'in_doubt')
       AND ($16 = 0 OR EXISTS (SELECT FROM gone))
-    RETURNING d.id, r.was, d.state, d.reason, d.counts, d.day, d.trigger, d.campaign_id, d.channel
+    RETURNING d.id, r.was, d.state, d.reason, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
 ), counted AS (
-    INSERT INTO ledger_moves (day, trigger, campaign_id, channel, state, reason, n)
-    SELECT day, trigger, coalesce(campaign_id, 0), channel, place.state, place.reason, sum(place.n)
+    INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)
+    SELECT hour, trigger, coalesce(campaign_id, 0), channel, place.state, place.reason, sum(place.n)
     FROM moved
     CROSS JOIN LATERAL (VALUES
         (was, '', -1),

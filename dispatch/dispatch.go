@@ -74,8 +74,8 @@ type Notification struct {
 	ContactPoint int64
 	// Private data is for the receiver alone, such as a code: it is shown on
 	// no page and erased as soon as the delivery is final.
-	Private   bool
-	Decision  Decision
+	Private  bool
+	Decision Decision
 	// Patience is how long a rung of the ladder has to be confirmed before the
 	// next one is tried; 0: only a failure leads on.
 	Patience  time.Duration

@@ -105,12 +105,12 @@ type enqueueBatch struct {
 
 // deliveryRows are new deliveries, column by column.
 type deliveryRows struct {
-	id, notification                  []uuid.UUID
-	member, contact, campaign         []int64
-	trigger, channel, address         []string
-	state, reason                     []string
-	rung                              []int16
-	day                               []time.Time
+	id, notification          []uuid.UUID
+	member, contact, campaign []int64
+	trigger, channel, address []string
+	state, reason             []string
+	rung                      []int16
+	hour                      []time.Time
 }
 
 func (r *deliveryRows) add(id uuid.UUID, n *Notification, c choice, state State) {
@@ -125,7 +125,7 @@ func (r *deliveryRows) add(id uuid.UUID, n *Notification, c choice, state State)
 	r.state = append(r.state, string(state))
 	r.reason = append(r.reason, string(c.refusal))
 	r.rung = append(r.rung, int16(c.rung))
-	r.day = append(r.day, dayOf(n.CreatedAt))
+	r.hour = append(r.hour, hourOf(n.CreatedAt))
 }
 
 func (b *enqueueBatch) add(n *Notification, c choice) error {
@@ -142,7 +142,7 @@ func (b *enqueueBatch) add(n *Notification, c choice) error {
 	}
 	id := newID(b.at)
 	b.d.add(id, n, c, state)
-	key := ledgerKey{day: dayOf(b.at), trigger: n.Trigger, campaign: n.CampaignID}
+	key := ledgerKey{hour: hourOf(b.at), trigger: n.Trigger, campaign: n.CampaignID}
 	b.moves.add(key, targeted, "", 1)
 	key.channel = c.channel
 	b.moves.add(key, state, string(c.refusal), 1)
@@ -202,15 +202,15 @@ FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], $7::
 
 	insertDeliveriesSQL = `
 INSERT INTO deliveries
-       (id, notification_id, member_id, trigger, campaign_id, day, rung, channel, contact_point_id, address, state, reason, created_at, changed_at)
-SELECT id, notification_id, member_id, trigger, nullif(campaign_id, 0), day, rung, channel, nullif(contact_point_id, 0), address, state, reason, $1, $1
-FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::date[], $8::smallint[], $9::text[], $10::bigint[],
+       (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason, created_at, changed_at)
+SELECT id, notification_id, member_id, trigger, nullif(campaign_id, 0), hour, rung, channel, nullif(contact_point_id, 0), address, state, reason, $1, $1
+FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::timestamptz[], $8::smallint[], $9::text[], $10::bigint[],
             $11::text[], $12::text[], $13::text[])
-  AS d (id, notification_id, member_id, trigger, campaign_id, day, rung, channel, contact_point_id, address, state, reason)`
+  AS d (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason)`
 )
 
 func (r *deliveryRows) queue(batch *pgx.Batch, at time.Time) {
-	batch.Queue(insertDeliveriesSQL, at, r.id, r.notification, r.member, r.trigger, r.campaign, r.day, r.rung, r.channel,
+	batch.Queue(insertDeliveriesSQL, at, r.id, r.notification, r.member, r.trigger, r.campaign, r.hour, r.rung, r.channel,
 		r.contact, r.address, r.state, r.reason)
 }
 

@@ -16,12 +16,12 @@ import (
 // climber is a delivery whose notification goes to the next rung.
 type climber struct {
 	task *task
-	why  string   // failed, not_confirmed, suppressed
-	from standing // where the ledger counts it now
+	why  string // failed, not_confirmed, suppressed
+	from place  // where the ledger counts it now
 }
 
 func (t *task) ledgerKey() ledgerKey {
-	return ledgerKey{day: dayOf(t.Day), trigger: t.Trigger, campaign: t.CampaignID, channel: t.Channel}
+	return ledgerKey{hour: hourOf(t.Hour), trigger: t.Trigger, campaign: t.CampaignID, channel: t.Channel}
 }
 
 // lastReasons are those that end a notification on every channel: it is too
@@ -75,7 +75,7 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		t := c.task
 		n := Notification{
 			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger,
-			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Day, Channels: t.Ladder,
+			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Hour, Channels: t.Ladder,
 		}
 		next := s.chooseFrom(&n, t.Rung+1, reach[t.MemberID], at)
 		if next.refusal == "" {

@@ -19,24 +19,24 @@ const targeted State = "targeted"
 
 // ledgerKey is what the ledger tells notifications apart by, beside their state.
 type ledgerKey struct {
-	day      time.Time // midnight, UTC
+	hour     time.Time // its beginning, UTC
 	trigger  string
 	campaign int64
 	channel  subscriptions.Channel
 }
 
-// dayOf is the ledger's day of an instant.
-func dayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
+// hourOf is the ledger's hour of an instant.
+func hourOf(at time.Time) time.Time { return at.UTC().Truncate(time.Hour) }
 
-// standing is a place in the ledger.
-type standing struct {
+// place is where the ledger counts a notification.
+type place struct {
 	ledgerKey
 	state  State
 	reason string
 }
 
 // moves collects what one transaction adds to the ledger.
-type moves map[standing]int64
+type moves map[place]int64
 
 func (m *moves) add(key ledgerKey, state State, reason string, n int64) {
 	if *m == nil {
@@ -45,25 +45,25 @@ func (m *moves) add(key ledgerKey, state State, reason string, n int64) {
 	if state != Failed && state != Suppressed {
 		reason = ""
 	}
-	(*m)[standing{key, state, reason}] += n
+	(*m)[place{key, state, reason}] += n
 }
 
 const insertMovesSQL = `
-INSERT INTO ledger_moves (day, trigger, campaign_id, channel, state, reason, n)
-SELECT * FROM unnest($1::date[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[])`
+INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)
+SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[])`
 
 // queue adds the rows to a batch; no moves are no work.
 func (m moves) queue(batch *pgx.Batch) {
 	var (
-		days                              []time.Time
+		hours                            []time.Time
 		triggers, channels, states, whys []string
-		campaigns, ns                     []int64
+		campaigns, ns                    []int64
 	)
 	for at, n := range m {
 		if n == 0 {
 			continue
 		}
-		days = append(days, at.day)
+		hours = append(hours, at.hour)
 		triggers = append(triggers, at.trigger)
 		campaigns = append(campaigns, at.campaign)
 		channels = append(channels, string(at.channel))
@@ -72,6 +72,6 @@ func (m moves) queue(batch *pgx.Batch) {
 		ns = append(ns, n)
 	}
 	if len(ns) > 0 {
-		batch.Queue(insertMovesSQL, days, triggers, campaigns, channels, states, whys, ns)
+		batch.Queue(insertMovesSQL, hours, triggers, campaigns, channels, states, whys, ns)
 	}
 }

@@ -47,7 +47,7 @@ func (w *Worker) record(ctx context.Context, o outcomes) error {
 		if err == nil {
 			return nil
 		}
-		if waitFor(ctx, pause) {
+		if pauseFor(ctx, pause) {
 			continue
 		}
 		w.cfg.Logger.ErrorContext(ctx, "outcomes could not be recorded", "hand_over", o.handOver, "deliveries", len(o.results), "error", err)
@@ -55,8 +55,8 @@ func (w *Worker) record(ctx context.Context, o outcomes) error {
 	}
 }
 
-// waitFor waits; false: ctx ended first.
-func waitFor(ctx context.Context, d time.Duration) bool {
+// pauseFor waits; false: ctx ended first.
+func pauseFor(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -164,7 +164,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			erase = append(erase, r.task.NotificationID)
 		}
 		if r.leadsOn() {
-			failed = append(failed, climber{task: r.task, why: "failed", from: standing{r.task.ledgerKey(), r.state, r.reason}})
+			failed = append(failed, climber{task: r.task, why: "failed", from: place{r.task.ledgerKey(), r.state, r.reason}})
 		}
 		if r.addressDead && r.task.ContactID != 0 {
 			if err := w.buryTx(ctx, tx, r); err != nil {

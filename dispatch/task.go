@@ -20,7 +20,7 @@ type task struct {
 	SubscriptionID int64
 	CampaignID     int64
 	Trigger        string
-	Day            time.Time
+	Hour           time.Time
 	Counts         bool
 	Rung           int
 	Channel        subscriptions.Channel
@@ -47,7 +47,7 @@ func (t task) doubtful() bool { return t.State == InDoubt }
 func (t task) urgent() bool { return t.Priority <= lastUrgent }
 
 const taskColumns = `
-       d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.day, d.counts, d.rung,
+       d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.hour, d.counts, d.rung,
        d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
        n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at`
 

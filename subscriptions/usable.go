@@ -17,12 +17,13 @@ type Usage struct {
 	Purpose   Purpose
 }
 
-// Usable answers a Usage: the member, and whether the contact point may be
-// used as it was chosen. Where it may not, Reach and Choose say why, or name
-// another. Member is zero when there is no such member any more.
+// Usable answers a Usage: the member, whether the contact point may be used as
+// it was chosen, and its address. Where it may not, Reach and Choose say why,
+// or name another. Member is zero when there is no such member any more.
 type Usable struct {
-	Member Member
-	OK     bool
+	Member  Member
+	Address string // empty unless OK
+	OK      bool
 }
 
 // StillUsable answers every question in order, in one round trip whatever
@@ -43,7 +44,7 @@ func (c *Consents) StillUsable(ctx context.Context, q Querier, asked []Usage) ([
 	for rows.Next() {
 		var n int
 		var a Usable
-		if err := rows.Scan(append([]any{&n, &a.OK}, a.Member.destinations()...)...); err != nil {
+		if err := rows.Scan(append([]any{&n, &a.OK, &a.Address}, a.Member.destinations()...)...); err != nil {
 			return nil, fmt.Errorf("ask whether contact points may be used: %w", err)
 		}
 		answers[n-1] = a
@@ -55,14 +56,15 @@ func (c *Consents) StillUsable(ctx context.Context, q Querier, asked []Usage) ([
 }
 
 const stillUsableSQL = `
-SELECT u.n, u.ok, m.*
+SELECT u.n, u.ok, CASE WHEN u.ok THEN u.address ELSE '' END, m.*
 FROM (
     SELECT q.n, q.member_id,
            c.id IS NOT NULL
                AND coalesce(k.granted, q.purpose = 'transactional')
                AND NOT EXISTS (
                    SELECT FROM suppressions s
-                   WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default") AS ok
+                   WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default") AS ok,
+           coalesce(c.address, '') AS address
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS q (member_id, contact_id, channel, purpose, n)
     LEFT JOIN contact_points c ON c.id = q.contact_id AND c.member_id = q.member_id AND c.channel = q.channel
         AND c.verified_at IS NOT NULL AND c.standing <> 'dead'

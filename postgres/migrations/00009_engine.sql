@@ -10,11 +10,11 @@ CREATE INDEX notifications_trigger ON notifications (trigger, id DESC) WHERE tri
 
 ALTER TABLE deliveries
     ADD COLUMN campaign_id bigint,
-    ADD COLUMN day    date NOT NULL DEFAULT current_date, -- of the notification, in UTC: where the ledger counts it
+    ADD COLUMN hour   timestamptz NOT NULL DEFAULT date_trunc('hour', now(), 'UTC'), -- of the notification: where the ledger counts it
     ADD COLUMN counts boolean NOT NULL DEFAULT true,      -- its notification is counted by this rung
     ADD COLUMN turn   integer NOT NULL DEFAULT 0;         -- which of its jobs may act on it: it is given to one after another
 UPDATE deliveries d
-SET day = (n.created_at AT TIME ZONE 'UTC')::date,
+SET hour = date_trunc('hour', n.created_at, 'UTC'),
     counts = NOT EXISTS (SELECT FROM deliveries h WHERE h.notification_id = d.notification_id AND h.rung > d.rung)
 FROM notifications n
 WHERE n.id = d.notification_id;
@@ -64,19 +64,19 @@ WHERE kind = 'dispatch_hand_over' AND args ? 'delivery' AND finalized_at IS NULL
 
 -- The ledger, added up; and what has moved since.
 CREATE TABLE ledger (
-    day         date NOT NULL,
+    hour        timestamptz NOT NULL,
     trigger     text NOT NULL,
     campaign_id bigint NOT NULL,                       -- 0: none
     channel     text NOT NULL,
     state       text NOT NULL,                         -- a delivery's, or 'targeted'
     reason      text NOT NULL,                         -- of what failed or was suppressed; otherwise empty
     n           bigint NOT NULL,
-    PRIMARY KEY (day, trigger, campaign_id, channel, state, reason)
+    PRIMARY KEY (hour, trigger, campaign_id, channel, state, reason)
 );
 CREATE INDEX ledger_campaign ON ledger (campaign_id) WHERE campaign_id <> 0;
 CREATE TABLE ledger_moves (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    day         date NOT NULL,
+    hour        timestamptz NOT NULL,
     trigger     text NOT NULL,
     campaign_id bigint NOT NULL,
     channel     text NOT NULL,
@@ -84,11 +84,11 @@ CREATE TABLE ledger_moves (
     reason      text NOT NULL,
     n           bigint NOT NULL
 );
-INSERT INTO ledger (day, trigger, campaign_id, channel, state, reason, n)
-SELECT day, trigger, 0, channel, state, CASE WHEN state IN ('failed', 'suppressed') THEN reason ELSE '' END, count(*)
+INSERT INTO ledger (hour, trigger, campaign_id, channel, state, reason, n)
+SELECT hour, trigger, 0, channel, state, CASE WHEN state IN ('failed', 'suppressed') THEN reason ELSE '' END, count(*)
 FROM deliveries WHERE counts GROUP BY 1, 2, 4, 5, 6
 UNION ALL
-SELECT (created_at AT TIME ZONE 'UTC')::date, trigger, 0, '', 'targeted', '', count(*)
+SELECT date_trunc('hour', created_at, 'UTC'), trigger, 0, '', 'targeted', '', count(*)
 FROM notifications GROUP BY 1, 2;
 
 -- How many attempts ended how, minute by minute; kept for some days.
