@@ -32,7 +32,7 @@ func NewSigner(secret []byte) (*Signer, error) {
 // ("unsubscribe"): each has a key of its own.
 func (s *Signer) Sign(purpose, value string) (token string) {
 	text := base64.RawURLEncoding
-	return text.EncodeToString([]byte(value)) + "." + text.EncodeToString(s.mac(purpose, value))
+	return text.EncodeToString([]byte(value)) + "." + text.EncodeToString(s.MAC(purpose, value))
 }
 
 // Verify is the value of a token that Sign made for the purpose. The error is
@@ -52,8 +52,10 @@ func (s *Signer) Verify(purpose, token string) (value string, err error) {
 	return value, nil
 }
 
-// mac is keyed by the purpose's own key, which the secret gives.
-func (s *Signer) mac(purpose, value string) []byte {
+// MAC is the HMAC-SHA256 of a value, 32 bytes, keyed by the purpose's own key,
+// which the secret gives: for tokens of another form than Sign's. Compare it
+// in constant time.
+func (s *Signer) MAC(purpose, value string) []byte {
 	return hmacSHA256(hmacSHA256(s.secret, "herald "+purpose), value)
 }
 

@@ -20,15 +20,21 @@ var house = map[string][]string{
 	"herald/postgres/internal/server": {},
 	"herald/access":                   {"herald/problem"},
 	"herald/templates":                {"herald/problem"},
+	"herald/webhooks":                 {"herald/problem"},
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
-	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps"},
+	"herald/dispatch/limits":          {"herald/problem"},
+	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
 	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
 	"herald/dispatch/timing":          {"herald/problem"},
+	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
+	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
+	"herald/campaigns/segment":        {"herald/problem"},
+	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
 	"herald/web/page":                 below("herald/matcher"),
 	"herald/web/api/jsontext":         {"herald/problem"},
 	"herald/web/api/eventform":        {"herald/problem", "herald/matcher", "herald/web/api/jsontext", "herald/web/api/xmlform"},
@@ -45,14 +51,14 @@ var house = map[string][]string{
 
 // below is a room's own list and the room itself, for those above it.
 func below(room string) []string {
-	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", room}
+	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/webhooks", room}
 }
 
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/matcher", "herald/dispatch", "herald/dispatch/caps", "herald/app"},
-	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/dispatch", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/campaigns", "herald/app"},
+	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
 func TestArrowsPointDown(t *testing.T) {

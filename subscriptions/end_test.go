@@ -11,7 +11,9 @@ import (
 
 func TestEnd(t *testing.T) {
 	d := newDesk(t)
-	s := d.create(t, d.order())
+	o := d.order()
+	o.Digest = "hourly"
+	s := d.create(t, o)
 	if err := d.store.End(t.Context(), s.ID, "tired", "member"); problem.CodeOf(err) != problem.Invalid {
 		t.Errorf("an end nobody knows: %v", err)
 	}
@@ -24,7 +26,7 @@ func TestEnd(t *testing.T) {
 		}
 	}
 	got, err := d.store.Get(t.Context(), s.ID)
-	if err != nil || got.State != Ended || got.EndedBy != "unsubscribed" || !got.EndedAt.Equal(d.time) || got.Params["product"] != "NFLX" {
+	if err != nil || got.State != Ended || got.EndedBy != "unsubscribed" || !got.EndedAt.Equal(d.time) || got.Params["product"] != "NFLX" || got.Digest != "hourly" {
 		t.Errorf("ended %+v, %v", got, err)
 	}
 	if anchors := d.anchors(t, s.ID); len(anchors) != 0 {

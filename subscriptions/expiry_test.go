@@ -81,7 +81,7 @@ func (d *desk) monthly(t testing.TB) Subscription {
 	t.Helper()
 	o := d.order()
 	o.ValidUntil = pointer(time.Date(2026, 3, 31, 1, 0, 0, 0, time.UTC))
-	o.Repeats, o.MaxNotifications, o.CoolDown = "monthly", 5, pointer(Duration(time.Hour))
+	o.Repeats, o.MaxNotifications, o.CoolDown, o.Digest = "monthly", 5, pointer(Duration(time.Hour)), "daily"
 	s := d.create(t, o)
 	if _, err := d.pool.Exec(t.Context(), `UPDATE subscriptions SET sent = 4, last_fired_at = $1 WHERE id = $2`, d.time, s.ID); err != nil {
 		t.Fatal(err)

@@ -69,6 +69,9 @@ const (
 //	password       taken only while the member has none
 //	customer_type  person or company
 //	display_name, locale, time_zone, birthday (1990-12-31)
+//	quiet_from, quiet_until       local times such as 22:00, the same in both
+//	               for no quiet hours, or "usual" for the company's
+//	digest_hour    0 to 23
 //	email, mobile, phone, fax     addresses for mail, SMS, calls and fax
 //	consents       "email:service sms:marketing"; the row is the evidence
 //	attributes     a JSON object

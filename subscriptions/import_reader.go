@@ -22,6 +22,7 @@ const maxRecord = 1 << 20
 // importColumns are the columns that a file may have, besides "attr.<name>".
 var importColumns = []string{
 	"account", "password", "customer_type", "display_name", "locale", "time_zone", "birthday",
+	"quiet_from", "quiet_until", "digest_hour",
 	"email", "mobile", "phone", "fax", "consents", "attributes",
 }
 
@@ -142,12 +143,41 @@ func (ir *importReader) filler(name string) func(*importRow, string) {
 		return func(row *importRow, cell string) { row.change.TimeZone = &cell }
 	case "birthday":
 		return func(row *importRow, cell string) { row.change.Birthday = &cell }
+	case "quiet_from":
+		return func(row *importRow, cell string) { row.change.QuietFrom = row.clock(name, cell) }
+	case "quiet_until":
+		return func(row *importRow, cell string) { row.change.QuietUntil = row.clock(name, cell) }
+	case "digest_hour":
+		return fillDigestHour
 	case "consents":
 		return ir.fillConsents
 	case "attributes":
 		return fillAttributes
 	}
 	return nil
+}
+
+// clock reads a time of day, or that the company's shall hold.
+func (row *importRow) clock(column, cell string) **Clock {
+	var wish *Clock
+	if strings.EqualFold(cell, "usual") {
+		return &wish
+	}
+	wish = new(Clock)
+	if err := wish.UnmarshalText([]byte(cell)); err != nil {
+		row.mistakes.Add(column, "clock", "must be a time of day, such as 22:00, or usual for the company's quiet hours")
+		return nil
+	}
+	return &wish
+}
+
+func fillDigestHour(row *importRow, cell string) {
+	hour, err := strconv.Atoi(cell)
+	if err != nil {
+		row.mistakes.Add("digest_hour", "whole", "must be an hour of the day, 0 to 23")
+		return
+	}
+	row.change.DigestHour = &hour
 }
 
 // fillConsents reads "email:service, sms:marketing".

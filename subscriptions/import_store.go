@@ -129,7 +129,10 @@ func (im *importer) plan(ctx context.Context, tx pgx.Tx, batch []importRow, hash
 		if row.unreadable {
 			continue
 		}
-		m := members[row.account]
+		m, registered := members[row.account]
+		if !registered {
+			m.DigestHour = usualDigestHour
+		}
 		p := planned{importRow: row, id: m.ID}
 		if p.profile, p.contacts = im.checked(row, m.Member); len(row.mistakes) > 0 {
 			continue
@@ -205,6 +208,8 @@ func (im *importer) write(ctx context.Context, tx pgx.Tx, plan []planned) (tally
 // profileArrays are profiles as unnest takes them.
 type profileArrays struct {
 	types, names, locales, zones, birthdays, attributes, hashes []string
+	quietFroms, quietUntils                                     []*int16
+	digestHours                                                 []int16
 }
 
 func (a *profileArrays) add(p profile, hash string) error {
@@ -214,6 +219,8 @@ func (a *profileArrays) add(p profile, hash string) error {
 	}
 	a.types, a.names, a.locales = append(a.types, p.customerType), append(a.names, p.displayName), append(a.locales, p.locale)
 	a.zones, a.birthdays = append(a.zones, p.timeZone), append(a.birthdays, p.birthday)
+	a.quietFroms, a.quietUntils = append(a.quietFroms, minutes(p.quietFrom)), append(a.quietUntils, minutes(p.quietUntil))
+	a.digestHours = append(a.digestHours, int16(p.digestHour))
 	a.attributes, a.hashes = append(a.attributes, string(attributes)), append(a.hashes, hash)
 	return nil
 }
@@ -238,14 +245,17 @@ func insertImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 	}
 	rows, err := tx.Query(ctx, `
 		INSERT INTO members (account, customer_type, display_name, locale, time_zone, birthday, attributes,
-		                     password_hash, created_at, updated_at)
-		SELECT account, type, name, locale, zone, nullif(birthday, '')::date, attributes::jsonb, nullif(hash, ''), $9, $9
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-		  AS row (account, type, name, locale, zone, birthday, attributes, hash)
+		                     password_hash, quiet_from, quiet_until, digest_hour, created_at, updated_at)
+		SELECT account, type, name, locale, zone, nullif(birthday, '')::date, attributes::jsonb,
+		       nullif(hash, ''), quiet_from, quiet_until, digest_hour, $12, $12
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+		            $9::smallint[], $10::smallint[], $11::smallint[])
+		  AS row (account, type, name, locale, zone, birthday, attributes, hash, quiet_from, quiet_until, digest_hour)
 		ORDER BY account -- in one order, as when they are locked
 		ON CONFLICT (account) DO NOTHING
 		RETURNING id, account`,
-		accounts, a.types, a.names, a.locales, a.zones, a.birthdays, a.attributes, a.hashes, at)
+		accounts, a.types, a.names, a.locales, a.zones, a.birthdays, a.attributes, a.hashes,
+		a.quietFroms, a.quietUntils, a.digestHours, at)
 	if err != nil {
 		return nil, fmt.Errorf("insert imported members: %w", err)
 	}
@@ -283,11 +293,14 @@ func updateImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 		UPDATE members m
 		SET customer_type = row.type, display_name = row.name, locale = row.locale, time_zone = row.zone,
 		    birthday = nullif(row.birthday, '')::date, attributes = row.attributes::jsonb,
-		    password_hash = coalesce(nullif(row.hash, ''), m.password_hash), updated_at = $9
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-		  AS row (id, type, name, locale, zone, birthday, attributes, hash)
+		    password_hash = coalesce(nullif(row.hash, ''), m.password_hash),
+		    quiet_from = row.quiet_from, quiet_until = row.quiet_until, digest_hour = row.digest_hour, updated_at = $12
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+		            $9::smallint[], $10::smallint[], $11::smallint[])
+		  AS row (id, type, name, locale, zone, birthday, attributes, hash, quiet_from, quiet_until, digest_hour)
 		WHERE m.id = row.id`,
-		ids, a.types, a.names, a.locales, a.zones, a.birthdays, a.attributes, a.hashes, at)
+		ids, a.types, a.names, a.locales, a.zones, a.birthdays, a.attributes, a.hashes,
+		a.quietFroms, a.quietUntils, a.digestHours, at)
 	if err != nil {
 		return nil, fmt.Errorf("update imported members: %w", err)
 	}

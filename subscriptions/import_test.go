@@ -29,10 +29,10 @@ func (p *people) take(t testing.TB, file string, o ImportOptions) ImportReport {
 	return report
 }
 
-const wholeFile = "\uFEFFAccount,password,customer_type,display_name,locale,time_zone,birthday,email,mobile,phone,fax,consents,attributes,attr.points,attr.code:string\r\n" +
-	"Wei,three blind mice,person,\"Li, \"\"Wei\"\"\",zh-CN,Asia/Shanghai,1990-05-01,Wei@Example.COM,13800138000,010-65529988,+44 20 7946 0958,email:service; sms:transactional,\"{\"\"grade\"\": \"\"gold\"\"}\",12.5,0012\r\n" +
-	",,,,,,,,,,,,,,\r\n" +
-	"ann,,company,,,,,,,,,,,,\r\n"
+const wholeFile = "\uFEFFAccount,password,customer_type,display_name,locale,time_zone,birthday,email,mobile,phone,fax,consents,attributes,attr.points,attr.code:string,quiet_from,quiet_until,Digest_Hour\r\n" +
+	"Wei,three blind mice,person,\"Li, \"\"Wei\"\"\",zh-CN,Asia/Shanghai,1990-05-01,Wei@Example.COM,13800138000,010-65529988,+44 20 7946 0958,email:service; sms:transactional,\"{\"\"grade\"\": \"\"gold\"\"}\",12.5,0012,22:00,7:30,18\r\n" +
+	",,,,,,,,,,,,,,,,,\r\n" +
+	"ann,,company,,,,,,,,,,,,,,,\r\n"
 
 func TestImportTakesEveryColumn(t *testing.T) {
 	p := newPeople(t)
@@ -46,7 +46,11 @@ func TestImportTakesEveryColumn(t *testing.T) {
 	want := Member{
 		ID: wei.ID, Account: "wei", CustomerType: "person", DisplayName: `Li, "Wei"`, Locale: "zh-CN", TimeZone: "Asia/Shanghai", Birthday: "1990-05-01",
 		Attributes: map[string]any{"grade": "gold", "points": 12.5, "code": "0012"}, CreatedAt: p.time, UpdatedAt: p.time,
+		QuietFrom: pointer(Clock(1320)), QuietUntil: pointer(Clock(450)), DigestHour: 18,
 		PasswordMark: wei.PasswordMark,
+	}
+	if ann, err := p.members.ByAccount(t.Context(), "ann"); err != nil || ann.QuietFrom != nil || ann.DigestHour != 9 {
+		t.Errorf("who told no wishes: %+v, %v", ann, err)
 	}
 	if diff := cmp.Diff(want, wei); diff != "" {
 		t.Errorf("member (-want +got):\n%s", diff)
@@ -97,6 +101,26 @@ func TestTheSameFileTwiceChangesNothing(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, p.everything(t)); diff != "" {
 		t.Errorf("the second time changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestAFileTakesWishesBack(t *testing.T) {
+	p := newPeople(t)
+	p.take(t, wholeFile, ImportOptions{})
+	report := p.take(t, "account,quiet_from,quiet_until,digest_hour\nwei,usual,Usual,9\nann,22:00,,\nlin,25:00,8,noon\n", ImportOptions{})
+	if report.Updated != 1 || report.Refused != 2 {
+		t.Errorf("report %+v", report)
+	}
+	var got []string
+	for _, e := range report.Errors {
+		got = append(got, fmt.Sprintf("%d %s %s", e.Line, e.Column, e.Rule))
+	}
+	want := []string{"3 quiet_until required", "4 quiet_from clock", "4 quiet_until clock", "4 digest_hour whole"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mistakes (-want +got):\n%s", diff)
+	}
+	if wei, err := p.members.ByAccount(t.Context(), "wei"); err != nil || wei.QuietFrom != nil || wei.QuietUntil != nil || wei.DigestHour != 9 {
+		t.Errorf("the company's hours again: %+v, %v", wei, err)
 	}
 }
 

@@ -4,16 +4,22 @@ import "time"
 
 // Member is a registered customer. It never holds the query password.
 type Member struct {
-	ID           int64          `json:"id"`
-	Account      string         `json:"account"`       // lower case; never changes
-	CustomerType string         `json:"customer_type"` // "person" or "company"
-	DisplayName  string         `json:"display_name"`
-	Locale       string         `json:"locale"`             // BCP 47, such as "en" or "zh-CN"
-	TimeZone     string         `json:"time_zone"`          // IANA, such as "Asia/Shanghai"
-	Birthday     string         `json:"birthday,omitempty"` // "2006-01-02", or empty when not told
-	Attributes   map[string]any `json:"attributes,omitempty"`
-	CreatedAt    time.Time      `json:"created_at"`
-	UpdatedAt    time.Time      `json:"updated_at"`
+	ID           int64  `json:"id"`
+	Account      string `json:"account"`       // lower case; never changes
+	CustomerType string `json:"customer_type"` // "person" or "company"
+	DisplayName  string `json:"display_name"`
+	Locale       string `json:"locale"`             // BCP 47, such as "en" or "zh-CN"
+	TimeZone     string `json:"time_zone"`          // IANA, such as "Asia/Shanghai"
+	Birthday     string `json:"birthday,omitempty"` // "2006-01-02", or empty when not told
+	// From QuietFrom until before QuietUntil, over midnight when that is the
+	// earlier, only urgent messages come; equal ones mean no quiet hours, nil
+	// ones the company's. Both are nil or none is.
+	QuietFrom  *Clock         `json:"quiet_from,omitempty"`
+	QuietUntil *Clock         `json:"quiet_until,omitempty"`
+	DigestHour int            `json:"digest_hour"` // of the local day, 0 to 23: when a daily digest comes
+	Attributes map[string]any `json:"attributes,omitempty"`
+	CreatedAt  time.Time      `json:"created_at"`
+	UpdatedAt  time.Time      `json:"updated_at"`
 	// PasswordMark changes with the query password and tells nothing of it: a
 	// session begun under another mark is over.
 	PasswordMark string `json:"-"`
@@ -29,6 +35,9 @@ type Registration struct {
 	Locale       string // empty: "en"
 	TimeZone     string // empty: "UTC"
 	Birthday     string
+	QuietFrom    *Clock // both or none; none: the company's
+	QuietUntil   *Clock
+	DigestHour   *int // nil: 9
 	Attributes   map[string]any
 	Contacts     []NewContact
 	Consents     []NewConsent
@@ -52,6 +61,9 @@ type MemberChange struct {
 	Locale       *string
 	TimeZone     *string
 	Birthday     *string // "2006-01-02", or empty: no longer told
+	QuietFrom    **Clock // to nil: the company's
+	QuietUntil   **Clock
+	DigestHour   *int
 	// Attributes are merged into those that are there, by name at the first
 	// level; null takes one away.
 	Attributes map[string]any

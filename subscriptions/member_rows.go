@@ -12,14 +12,14 @@ import (
 
 // memberColumns are what a member is read from.
 const memberColumns = `id, account, customer_type, display_name, locale, time_zone,
-	coalesce(to_char(birthday, 'YYYY-MM-DD'), ''), attributes, created_at, updated_at,
+	coalesce(to_char(birthday, 'YYYY-MM-DD'), ''), quiet_from, quiet_until, digest_hour, attributes, created_at, updated_at,
 	encode(sha256(convert_to(coalesce(password_hash, ''), 'UTF8')), 'hex')`
 
 // destinations are where memberColumns are scanned to.
 func (m *Member) destinations() []any {
 	return []any{
 		&m.ID, &m.Account, &m.CustomerType, &m.DisplayName, &m.Locale, &m.TimeZone,
-		&m.Birthday, &m.Attributes, &m.CreatedAt, &m.UpdatedAt, &m.PasswordMark,
+		&m.Birthday, &m.QuietFrom, &m.QuietUntil, &m.DigestHour, &m.Attributes, &m.CreatedAt, &m.UpdatedAt, &m.PasswordMark,
 	}
 }
 

@@ -85,8 +85,10 @@ func (s *Members) checkRegistration(r *Registration, fields *problem.Fields) pro
 	}
 	p := profileOf(Member{
 		CustomerType: r.CustomerType, DisplayName: r.DisplayName, Locale: r.Locale,
-		TimeZone: r.TimeZone, Birthday: r.Birthday, Attributes: r.Attributes,
+		TimeZone: r.TimeZone, Birthday: r.Birthday, QuietFrom: r.QuietFrom, QuietUntil: r.QuietUntil,
+		DigestHour: usualDigestHour, Attributes: r.Attributes,
 	})
+	set(&p.digestHour, r.DigestHour)
 	p.check(&s.zones, s.now(), fields)
 	r.Contacts = checkContacts(r.Contacts, regionOf(p.locale), fields)
 	checkConsents(r.Consents, fields)
@@ -124,10 +126,11 @@ func checkContacts(contacts []NewContact, region string, fields *problem.Fields)
 func insertMember(ctx context.Context, q Querier, at time.Time, account string, hash *string, p profile) (Member, error) {
 	rows, err := q.Query(ctx, `
 		INSERT INTO members (account, password_hash, customer_type, display_name, locale, time_zone,
-		                     birthday, attributes, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, '')::date, $8, $9, $9)
+		                     birthday, quiet_from, quiet_until, digest_hour, attributes, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, '')::date, $8, $9, $10, $11, $12, $12)
 		RETURNING `+memberColumns,
-		account, hash, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday, p.attributes, at)
+		account, hash, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday,
+		minutes(p.quietFrom), minutes(p.quietUntil), p.digestHour, p.attributes, at)
 	if err == nil {
 		var m Member
 		if m, err = pgx.CollectExactlyOneRow(rows, scanMember); err == nil {
@@ -223,10 +226,12 @@ func (s *Members) Update(ctx context.Context, id int64, c MemberChange) (Member,
 		rows, err := tx.Query(ctx, `
 			UPDATE members
 			SET customer_type = $2, display_name = $3, locale = $4, time_zone = $5,
-			    birthday = nullif($6, '')::date, attributes = $7, updated_at = $8
+			    birthday = nullif($6, '')::date, quiet_from = $7, quiet_until = $8, digest_hour = $9,
+			    attributes = $10, updated_at = $11
 			WHERE id = $1
 			RETURNING `+memberColumns,
-			id, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday, p.attributes, s.now())
+			id, p.customerType, p.displayName, p.locale, p.timeZone, p.birthday,
+			minutes(p.quietFrom), minutes(p.quietUntil), p.digestHour, p.attributes, s.now())
 		if err == nil {
 			m, err = pgx.CollectExactlyOneRow(rows, scanMember)
 		}
@@ -249,6 +254,9 @@ func (c MemberChange) applied(m Member) profile {
 	set(&p.locale, c.Locale)
 	set(&p.timeZone, c.TimeZone)
 	set(&p.birthday, c.Birthday)
+	set(&p.quietFrom, c.QuietFrom)
+	set(&p.quietUntil, c.QuietUntil)
+	set(&p.digestHour, c.DigestHour)
 	p.attributes = maps.Clone(m.Attributes)
 	for name, value := range c.Attributes {
 		switch {
@@ -264,7 +272,7 @@ func (c MemberChange) applied(m Member) profile {
 }
 
 // set changes what is to be changed.
-func set(field, to *string) {
+func set[T any](field, to *T) {
 	if to != nil {
 		*field = *to
 	}

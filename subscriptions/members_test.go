@@ -20,12 +20,14 @@ func TestRegisterKeepsEverythingNormalised(t *testing.T) {
 	m := p.register(t, Registration{
 		Account: " Wei.Li@Shop ", Password: "three blind mice", CustomerType: "company", DisplayName: " 李伟 ", Locale: "zh-cn",
 		TimeZone: "Asia/Shanghai", Birthday: "2024-02-29", Attributes: map[string]any{"points": 12, "tags": []string{"a"}},
+		QuietFrom: pointer(Clock(22 * 60)), QuietUntil: pointer(Clock(450)), DigestHour: pointer(0),
 		Contacts: []NewContact{{Channel: Email, Address: "Wei@Example.COM", Verified: true}, {Channel: SMS, Address: "13800138000"}},
 		Consents: []NewConsent{{Channel: Email, Purpose: Service, Granted: true, Source: "registration", Evidence: "ticked"}},
 	})
 	want := Member{
 		ID: m.ID, Account: "wei.li@shop", CustomerType: "company", DisplayName: "李伟", Locale: "zh-CN", TimeZone: "Asia/Shanghai",
-		Birthday: "2024-02-29", Attributes: map[string]any{"points": 12.0, "tags": []any{"a"}}, CreatedAt: p.time, UpdatedAt: p.time,
+		Birthday: "2024-02-29", QuietFrom: pointer(Clock(22 * 60)), QuietUntil: pointer(Clock(450)), DigestHour: 0,
+		Attributes: map[string]any{"points": 12.0, "tags": []any{"a"}}, CreatedAt: p.time, UpdatedAt: p.time,
 		PasswordMark: m.PasswordMark,
 	}
 	if diff := cmp.Diff(want, m); diff != "" {
@@ -41,6 +43,9 @@ func TestRegisterKeepsEverythingNormalised(t *testing.T) {
 		}
 	}
 	r := p.reach(t, m.ID)
+	if diff := cmp.Diff(want, r.Member); diff != "" {
+		t.Errorf("who is to be reached (-want +got):\n%s", diff)
+	}
 	if len(r.Contacts) != 2 || r.Contacts[0].VerifiedAt == nil || r.Contacts[1].VerifiedAt != nil || r.Contacts[1].Address != "+8613800138000" {
 		t.Errorf("contacts %+v", r.Contacts)
 	}
@@ -51,7 +56,8 @@ func TestRegisterKeepsEverythingNormalised(t *testing.T) {
 
 func TestRegisterFillsInWhatWasNotTold(t *testing.T) {
 	m := newPeople(t).register(t, Registration{Account: "wei"})
-	if m.CustomerType != "person" || m.Locale != "en" || m.TimeZone != "UTC" || m.Birthday != "" || len(m.Attributes) != 0 {
+	if m.CustomerType != "person" || m.Locale != "en" || m.TimeZone != "UTC" || m.Birthday != "" || len(m.Attributes) != 0 ||
+		m.QuietFrom != nil || m.QuietUntil != nil || m.DigestHour != 9 {
 		t.Errorf("registered %+v", m)
 	}
 }
@@ -61,6 +67,7 @@ func TestRegisterReportsEveryMistakeTogether(t *testing.T) {
 	_, err := p.members.Register(t.Context(), Registration{
 		Account: "w i", Password: "short", CustomerType: "robot", DisplayName: "Wei\r\nBcc: x", Locale: "xx-nowhere", TimeZone: "Mars/Olympus",
 		Birthday: "2023-02-29", Attributes: map[string]any{"f": func() {}},
+		QuietFrom: pointer(Clock(1440)), DigestHour: pointer(24),
 		Contacts: []NewContact{{Channel: Email, Address: "nobody"}, {Channel: "pigeon"}, {Channel: SMS, Address: "13800138000"}},
 		Consents: []NewConsent{{Channel: Email, Purpose: "fun", Source: "registration", Evidence: "ticked"}},
 	})
@@ -68,7 +75,7 @@ func TestRegisterReportsEveryMistakeTogether(t *testing.T) {
 	for path, rule := range map[string]string{
 		"account": "charset", "password": "min_len", "customer_type": "options", "display_name": "charset", "locale": "known",
 		"time_zone": "known", "birthday": "date", "attributes": "json", "contacts[0].address": "email", "contacts[1].channel": "options",
-		"contacts[2].address": "international", "consents[0].purpose": "options",
+		"quiet_from": "clock", "quiet_until": "required", "digest_hour": "range", "contacts[2].address": "international", "consents[0].purpose": "options",
 	} {
 		wantField(t, err, path, rule)
 	}
@@ -107,6 +114,9 @@ func TestRegisterRefuses(t *testing.T) {
 		{"a birthday before 1900", Registration{Account: "wei", Birthday: "1899-12-31"}, "birthday", "range"},
 		{"a birthday tomorrow", Registration{Account: "wei", Birthday: "2026-03-02"}, "birthday", "range"},
 		{"a birthday in another notation", Registration{Account: "wei", Birthday: "1.3.1990"}, "birthday", "date"},
+		{"an end of quiet hours without a beginning", Registration{Account: "wei", QuietUntil: pointer(Clock(480))}, "quiet_from", "required"},
+		{"quiet hours before midnight", Registration{Account: "wei", QuietFrom: pointer(Clock(-1)), QuietUntil: pointer(Clock(480))}, "quiet_from", "clock"},
+		{"a digest before midnight", Registration{Account: "wei", DigestHour: pointer(-1)}, "digest_hour", "range"},
 		{"attributes of more than 16 kB", Registration{Account: "wei", Attributes: map[string]any{"a": strings.Repeat("x", 16000)}}, "attributes", "max_len"},
 		{"attributes nested 9 deep", Registration{Account: "wei", Attributes: deep}, "attributes", "max_depth"},
 		{"an attribute that PostgreSQL cannot keep", Registration{Account: "wei", Attributes: map[string]any{"a": []any{"\x00"}}}, "attributes", "charset"},
@@ -226,6 +236,25 @@ func TestUpdateChangesWhatIsNamed(t *testing.T) {
 	_, err = p.members.Update(t.Context(), m.ID, MemberChange{Locale: &zone, CustomerType: &zone})
 	wantField(t, err, "locale", "known")
 	wantField(t, err, "customer_type", "options")
+}
+
+func TestWishesAreChangedAndTakenBack(t *testing.T) {
+	p := newPeople(t)
+	m := p.register(t, Registration{Account: "wei"})
+	from, until := pointer(Clock(0)), pointer(Clock(420))
+	got, err := p.members.Update(t.Context(), m.ID, MemberChange{QuietFrom: &from, QuietUntil: &until, DigestHour: pointer(18)})
+	if err != nil || got.QuietFrom == nil || *got.QuietFrom != 0 || *got.QuietUntil != 420 || got.DigestHour != 18 {
+		t.Fatalf("changed %+v, %v", got, err)
+	}
+	name := "Wei"
+	if got, err = p.members.Update(t.Context(), m.ID, MemberChange{DisplayName: &name}); err != nil || got.QuietUntil == nil || got.DigestHour != 18 {
+		t.Errorf("another change took them away: %+v, %v", got, err)
+	}
+	_, err = p.members.Update(t.Context(), m.ID, MemberChange{QuietUntil: new(*Clock)})
+	wantField(t, err, "quiet_until", "required")
+	if got, err = p.members.Update(t.Context(), m.ID, MemberChange{QuietFrom: new(*Clock), QuietUntil: new(*Clock)}); err != nil || got.QuietFrom != nil || got.QuietUntil != nil {
+		t.Errorf("taken back: %+v, %v", got, err)
+	}
 }
 
 func TestOnlyTheRightPasswordSignsIn(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	maxContacts       = 20 // of one member
 	maxConsents       = 50 // said at once
 	earliestBirthday  = "1900-01-01"
+	usualDigestHour   = 9
 )
 
 // customerTypes are the values of Member.CustomerType.
@@ -41,13 +42,17 @@ type profile struct {
 	locale       string
 	timeZone     string
 	birthday     string
+	quietFrom    *Clock
+	quietUntil   *Clock
+	digestHour   int
 	attributes   map[string]any
 }
 
 func profileOf(m Member) profile {
 	return profile{
 		customerType: m.CustomerType, displayName: m.DisplayName, locale: m.Locale,
-		timeZone: m.TimeZone, birthday: m.Birthday, attributes: m.Attributes,
+		timeZone: m.TimeZone, birthday: m.Birthday,
+		quietFrom: m.QuietFrom, quietUntil: m.QuietUntil, digestHour: m.DigestHour, attributes: m.Attributes,
 	}
 }
 
@@ -70,6 +75,7 @@ func (p *profile) check(zones *zones, now time.Time, fields *problem.Fields) {
 	p.checkLocale(fields)
 	zone := p.checkTimeZone(zones, fields)
 	p.checkBirthday(now.In(zone), fields)
+	p.checkWishes(fields)
 	p.checkAttributes(fields)
 }
 
@@ -118,6 +124,23 @@ func (p *profile) checkBirthday(today time.Time, fields *problem.Fields) {
 	// Dates written so compare as text.
 	if latest := today.Format(time.DateOnly); p.birthday < earliestBirthday || p.birthday > latest {
 		fields.AddArgs("birthday", "range", map[string]any{"min": earliestBirthday, "max": latest}, "must lie between %s and today", earliestBirthday)
+	}
+}
+
+func (p *profile) checkWishes(fields *problem.Fields) {
+	for _, edge := range []struct {
+		path        string
+		clock, with *Clock
+	}{{"quiet_from", p.quietFrom, p.quietUntil}, {"quiet_until", p.quietUntil, p.quietFrom}} {
+		switch {
+		case edge.clock == nil && edge.with != nil:
+			fields.Add(edge.path, "required", "must be given where the other end of the quiet hours is")
+		case edge.clock != nil && !edge.clock.known():
+			fields.Add(edge.path, "clock", "must be a time of day, such as 22:00")
+		}
+	}
+	if p.digestHour < 0 || p.digestHour > 23 {
+		fields.AddArgs("digest_hour", "range", map[string]any{"min": 0, "max": 23}, "must be an hour of the day, 0 to 23")
 	}
 }
 

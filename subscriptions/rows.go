@@ -16,7 +16,7 @@ import (
 // The columns of subscriptions; ended_subscriptions has two more.
 const (
 	storedColumns = `id, member_id, trigger, params, channels, paused, valid_from, valid_until, max_notifications,
-		cool_down, repeats, periods_from, follows, origin, sent, last_fired_at, version, created_at, updated_at`
+		cool_down, digest, repeats, periods_from, follows, origin, sent, last_fired_at, version, created_at, updated_at`
 	selectInForce = `SELECT ` + storedColumns + `, NULL::timestamptz AS ended_at, '' AS ended_by FROM subscriptions `
 	selectEnded   = `SELECT ` + storedColumns + `, ended_at, ended_by FROM ended_subscriptions `
 )
@@ -41,7 +41,7 @@ func scanStored(row pgx.CollectableRow) (stored, error) {
 	var coolDown *time.Duration
 	var follows *int64
 	err := row.Scan(&s.ID, &s.MemberID, &s.Trigger, &s.Params, &s.Channels, &paused, &s.ValidFrom, &s.ValidUntil, &limit,
-		&coolDown, &s.Repeats, &s.periodsFrom, &follows, &s.Origin, &s.Sent, &s.LastFiredAt, &s.Version, &s.CreatedAt, &s.UpdatedAt,
+		&coolDown, &s.Digest, &s.Repeats, &s.periodsFrom, &follows, &s.Origin, &s.Sent, &s.LastFiredAt, &s.Version, &s.CreatedAt, &s.UpdatedAt,
 		&s.EndedAt, &s.EndedBy)
 	if err != nil {
 		return stored{}, err
@@ -127,11 +127,11 @@ func selectMany(ctx context.Context, q Querier, query string, args ...any) ([]Su
 func insert(ctx context.Context, q Querier, s stored) (stored, error) {
 	err := q.QueryRow(ctx, `
 		INSERT INTO subscriptions (member_id, trigger, params, channels, paused, valid_from, valid_until, max_notifications,
-			cool_down, repeats, periods_from, follows, origin, last_fired_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, NULLIF($8, 0), $9, $10, $11, NULLIF($12, 0), $13, $14, $15, $15)
+			cool_down, digest, repeats, periods_from, follows, origin, last_fired_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, NULLIF($8, 0), $9, $10, $11, $12, NULLIF($13, 0), $14, $15, $16, $16)
 		RETURNING id, version`,
 		s.MemberID, s.Trigger, s.Params, s.Channels, s.State == Paused, s.ValidFrom, s.ValidUntil, s.MaxNotifications,
-		(*time.Duration)(s.CoolDown), s.Repeats, s.periodsFrom, s.Follows, s.Origin, s.LastFiredAt, s.CreatedAt).
+		(*time.Duration)(s.CoolDown), s.Digest, s.Repeats, s.periodsFrom, s.Follows, s.Origin, s.LastFiredAt, s.CreatedAt).
 		Scan(&s.ID, &s.Version)
 	if err != nil {
 		return stored{}, fmt.Errorf("write a subscription of member %d: %w", s.MemberID, err)
@@ -144,10 +144,10 @@ func update(ctx context.Context, q Querier, s stored) error {
 	_, err := q.Exec(ctx, `
 		UPDATE subscriptions
 		SET params = $2, channels = $3, paused = $4, valid_until = $5, max_notifications = NULLIF($6, 0),
-			cool_down = $7, repeats = $8, periods_from = $9, version = $10, updated_at = $11
+			cool_down = $7, digest = $8, repeats = $9, periods_from = $10, version = $11, updated_at = $12
 		WHERE id = $1`,
 		s.ID, s.Params, s.Channels, s.State == Paused, s.ValidUntil, s.MaxNotifications,
-		(*time.Duration)(s.CoolDown), s.Repeats, s.periodsFrom, s.Version, s.UpdatedAt)
+		(*time.Duration)(s.CoolDown), s.Digest, s.Repeats, s.periodsFrom, s.Version, s.UpdatedAt)
 	if err != nil {
 		return fmt.Errorf("write subscription %d: %w", s.ID, err)
 	}
@@ -180,7 +180,7 @@ func (s Subscription) terms() (map[string]any, error) {
 	terms := map[string]any{}
 	for _, name := range []string{
 		"trigger", "params", "channels", "state", "valid_from", "valid_until",
-		"max_notifications", "cool_down", "repeats", "follows",
+		"max_notifications", "cool_down", "digest", "repeats", "follows",
 	} {
 		if v, ok := all[name]; ok {
 			terms[name] = v

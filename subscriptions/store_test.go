@@ -22,12 +22,13 @@ func TestCreate(t *testing.T) {
 	o.ValidUntil = pointer(d.time.Add(48*time.Hour + time.Nanosecond))
 	o.MaxNotifications = 3
 	o.CoolDown = pointer(Duration(36*time.Hour + time.Microsecond))
+	o.Digest = "daily"
 	created := d.create(t, o)
 	want := Subscription{
 		ID: created.ID, MemberID: d.member.ID, Trigger: "price_drop",
 		Params: map[string]any{"product": "NFLX", "target": 49.0}, Channels: []Channel{SMS, Email},
 		State: Active, ValidFrom: d.time, ValidUntil: pointer(d.time.Add(48 * time.Hour)),
-		MaxNotifications: 3, CoolDown: o.CoolDown, Origin: "portal", Version: 1, CreatedAt: d.time, UpdatedAt: d.time,
+		MaxNotifications: 3, CoolDown: o.CoolDown, Digest: "daily", Origin: "portal", Version: 1, CreatedAt: d.time, UpdatedAt: d.time,
 	}
 	if diff := cmp.Diff(want, created); diff != "" {
 		t.Errorf("created, want -, got +:\n%s", diff)
@@ -94,6 +95,7 @@ func TestCreateRefuses(t *testing.T) {
 		}, "valid_until", "after"},
 		{"a repetition without an end", func(o *Order) { o.Repeats = "monthly" }, "valid_until", "required"},
 		{"a repetition nobody knows", func(o *Order) { o.Repeats = "hourly" }, "repeats", "options"},
+		{"a digest nobody knows", func(o *Order) { o.Digest = "weekly" }, "digest", "options"},
 		{"a negative limit", func(o *Order) { o.MaxNotifications = -1 }, "max_notifications", "range"},
 		{"a limit that is none", func(o *Order) { o.MaxNotifications = 1 << 40 }, "max_notifications", "range"},
 		{"a negative cool-down", func(o *Order) { o.CoolDown = pointer(Duration(-time.Hour)) }, "cool_down", "duration"},
@@ -197,7 +199,7 @@ func TestChange(t *testing.T) {
 	changed, err := d.store.Change(t.Context(), s.ID, Change{
 		Version: 1, Params: map[string]any{"product": "NFLX", "target": "45"}, Channels: []Channel{Email, SMS},
 		ValidUntil: pointer(&until), MaxNotifications: pointer(5), CoolDown: pointer(pointer(Duration(time.Hour))),
-		Repeats: pointer("daily"), Actor: "operator:ann",
+		Digest: pointer("hourly"), Repeats: pointer("daily"), Actor: "operator:ann",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -206,6 +208,7 @@ func TestChange(t *testing.T) {
 	want.Params = map[string]any{"product": "NFLX", "target": 45.0}
 	want.Channels, want.ValidUntil, want.MaxNotifications = []Channel{Email, SMS}, &until, 5
 	want.CoolDown, want.Repeats, want.Version, want.UpdatedAt = pointer(Duration(time.Hour)), "daily", 2, d.time
+	want.Digest = "hourly"
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("changed, want -, got +:\n%s", diff)
 	}
@@ -227,16 +230,16 @@ func TestChange(t *testing.T) {
 	}
 	wantAfter := map[string]any{
 		"params": map[string]any{"product": "NFLX", "target": 45.0}, "channels": []any{"email", "sms"},
-		"valid_until": until.Format(time.RFC3339), "max_notifications": 5.0, "cool_down": "1h0m0s", "repeats": "daily",
+		"valid_until": until.Format(time.RFC3339), "max_notifications": 5.0, "cool_down": "1h0m0s", "digest": "hourly", "repeats": "daily",
 	}
 	if diff := cmp.Diff(wantAfter, last.After); diff != "" {
 		t.Errorf("after, want -, got +:\n%s", diff)
 	}
 
 	back, err := d.store.Change(t.Context(), s.ID, Change{
-		ValidUntil: new(*time.Time), CoolDown: new(*Duration), MaxNotifications: pointer(0), Repeats: pointer(""), Actor: "member",
+		ValidUntil: new(*time.Time), CoolDown: new(*Duration), MaxNotifications: pointer(0), Digest: pointer(""), Repeats: pointer(""), Actor: "member",
 	})
-	if err != nil || back.ValidUntil != nil || back.CoolDown != nil || back.MaxNotifications != 0 {
+	if err != nil || back.ValidUntil != nil || back.CoolDown != nil || back.MaxNotifications != 0 || back.Digest != "" {
 		t.Errorf("taken back: %+v, %v", back, err)
 	}
 }
@@ -275,6 +278,7 @@ func TestChangeRefuses(t *testing.T) {
 		{"no channel left", Change{Channels: []Channel{}}, "channels", "required"},
 		{"an end that has passed", Change{ValidUntil: pointer(pointer(d.time))}, "valid_until", "future"},
 		{"fewer than were sent", Change{MaxNotifications: pointer(3)}, "max_notifications", "min"},
+		{"a digest nobody knows", Change{Digest: pointer("sometimes")}, "digest", "options"},
 		{"a repetition without an end", Change{Repeats: pointer("daily")}, "valid_until", "required"},
 	} {
 		t.Run(c.mistake, func(t *testing.T) {

@@ -15,6 +15,7 @@ type Subscription struct {
 	MaxNotifications int            `json:"max_notifications,omitempty"`
 	// CoolDown is the least time between two notifications; nil: the trigger's.
 	CoolDown    *Duration  `json:"cool_down,omitempty"`
+	Digest      string     `json:"digest,omitempty"`  // hourly or daily: messages are gathered and come together; empty: each at once
 	Repeats     string     `json:"repeats,omitempty"` // daily, weekly, monthly, yearly: a follow-up when it expires
 	Follows     int64      `json:"follows,omitempty"` // the subscription whose follow-up this is
 	Origin      string     `json:"origin"`
@@ -47,6 +48,7 @@ type Order struct {
 	ValidUntil       *time.Time     // nil: without end
 	MaxNotifications int            // 0: without limit
 	CoolDown         *Duration      // nil: the trigger's
+	Digest           string         // hourly, daily, or empty: each message at once
 	Repeats          string         // daily, weekly, monthly, yearly, or empty; needs ValidUntil
 	Origin           string         // portal, api, import
 	Actor            string         // "member", "key:shop", "operator:ann"
@@ -60,6 +62,7 @@ type Change struct {
 	ValidUntil       **time.Time // to nil: without end
 	MaxNotifications *int
 	CoolDown         **Duration // to nil: the trigger's
+	Digest           *string
 	Repeats          *string
 	Paused           *bool
 	Actor            string

@@ -12,6 +12,9 @@ const maxNotificationsLimit = 1_000_000
 // repetitions are the values of Subscription.Repeats.
 var repetitions = []string{"", "daily", "weekly", "monthly", "yearly"}
 
+// digests are the values of Subscription.Digest.
+var digests = []string{"", "hourly", "daily"}
+
 // ordered turns an order into the subscription it makes, or says all that is
 // wrong with it. params are its parameters, typed.
 func ordered(o Order, t Trigger, now time.Time) (s stored, params map[string]any, err error) {
@@ -21,7 +24,7 @@ func ordered(o Order, t Trigger, now time.Time) (s stored, params map[string]any
 	s.Subscription = Subscription{
 		MemberID: o.MemberID, Trigger: t.Name, Channels: o.Channels, State: Active,
 		ValidFrom: now, ValidUntil: atMicrosecond(o.ValidUntil),
-		MaxNotifications: o.MaxNotifications, CoolDown: o.CoolDown, Repeats: o.Repeats,
+		MaxNotifications: o.MaxNotifications, CoolDown: o.CoolDown, Digest: o.Digest, Repeats: o.Repeats,
 		Origin: o.Origin, CreatedAt: now, UpdatedAt: now,
 	}
 	if o.ValidFrom != nil {
@@ -68,6 +71,9 @@ func changed(s stored, c Change, t Trigger, now time.Time) (next stored, params 
 	if c.CoolDown != nil {
 		s.CoolDown = *c.CoolDown
 	}
+	if c.Digest != nil {
+		s.Digest = *c.Digest
+	}
 	if c.Repeats != nil {
 		s.Repeats = *c.Repeats
 	}
@@ -102,6 +108,9 @@ func (s stored) checkTerms(bad *problem.Fields) {
 		if v := time.Duration(*s.CoolDown); v < 0 || v > maxCoolDown || v%time.Microsecond != 0 {
 			bad.AddArgs("cool_down", "duration", map[string]any{"max": maxCoolDown.String()}, "must be a duration such as 24h, at most %s", maxCoolDown)
 		}
+	}
+	if !slices.Contains(digests, s.Digest) {
+		bad.AddArgs("digest", "options", map[string]any{"options": digests}, "must be hourly, daily or empty")
 	}
 	if !slices.Contains(repetitions, s.Repeats) {
 		bad.AddArgs("repeats", "options", map[string]any{"options": repetitions}, "must be daily, weekly, monthly, yearly or empty")

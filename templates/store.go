@@ -80,6 +80,29 @@ func (s *Store) Save(ctx context.Context, t Template) (Template, error) {
 	return t, nil
 }
 
+// SaveTx is Save inside the caller's transaction. Whoever fills the template
+// has the new version within three seconds of its commit. An Invalid leaves
+// the transaction as it was.
+func (s *Store) SaveTx(ctx context.Context, tx pgx.Tx, t Template) (Template, error) {
+	if _, err := check(ctx, &t); err != nil {
+		return Template{}, err
+	}
+	t.SavedAt = s.now()
+	if err := saveTx(ctx, tx, &t); err != nil {
+		return Template{}, fmt.Errorf("save template %s: %w", t.Name, err)
+	}
+	return t, nil
+}
+
+// DropTx removes every version of a template that nothing was sent by and
+// nothing will be; its name must not be used again.
+func (s *Store) DropTx(ctx context.Context, tx pgx.Tx, name string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM templates WHERE name = $1`, name); err != nil {
+		return fmt.Errorf("drop template %s: %w", name, err)
+	}
+	return nil
+}
+
 func saveTx(ctx context.Context, tx pgx.Tx, t *Template) error {
 	// Two who save the same template at once take their turns.
 	_, err := tx.Exec(ctx, `

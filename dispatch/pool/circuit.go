@@ -31,9 +31,12 @@ type circuit struct {
 	state   CircuitState
 	tripped time.Time // when it opened last
 	next    time.Time // no session is opened before it
-	strikes int       // failures in different waits, with no success between; they set the next wait
-	failed  int       // failures of Open in a row
+	failed  int       // failures of Open in a row, since the circuit closed
 	breaks  []time.Time
+	// openStrikes and breakStrikes are how often a wait was begun by a failure
+	// of Open and by a session that broke, with no success of the same kind
+	// between. They set the length of the next wait.
+	openStrikes, breakStrikes int
 	// onTrial says that the circuit was closed by a probe and no session has
 	// been given back well since: the first failure opens it again.
 	onTrial bool
@@ -54,10 +57,15 @@ func newCircuit[S any](c Config[S]) circuit {
 	}
 }
 
-// openFailed records that a session could not be opened.
+// openFailed records that a session could not be opened. What fails during a
+// wait failed together with what began it, and counts once.
 func (c *circuit) openFailed(now time.Time, err error, hopeless bool) {
-	c.failed++
-	c.strike(now, err)
+	c.lastErr, c.lastErrAt = err, now
+	if !now.Before(c.next) || c.state == CircuitHalfOpen {
+		c.failed++
+		c.openStrikes++
+		c.next = now.Add(c.jittered(c.wait()))
+	}
 	if hopeless {
 		c.failed = max(c.failed, c.openFailures)
 		c.next = now.Add(c.jittered(c.longest))
@@ -70,25 +78,21 @@ func (c *circuit) broke(now, opened time.Time, err error) {
 	if opened.Before(c.tripped) {
 		return
 	}
+	c.lastErr, c.lastErrAt = err, now
 	c.breaks = append(c.recentBreaks(now), now)
-	c.strike(now, err)
+	if !now.Before(c.next) {
+		c.breakStrikes++
+		c.next = now.Add(c.jittered(c.wait()))
+	}
 }
 
-// strike makes the next wait longer. What fails during a wait failed together
-// with what began it, and does not.
-func (c *circuit) strike(now time.Time, err error) {
-	c.lastErr, c.lastErrAt = err, now
-	if now.Before(c.next) {
-		return
-	}
-	c.strikes++
-	c.next = now.Add(c.jittered(c.wait()))
-}
+// doubtful reports whether the last thing that was tried failed.
+func (c *circuit) doubtful() bool { return c.openStrikes+c.breakStrikes > 0 }
 
 // wait is the time before the next try, without jitter.
 func (c *circuit) wait() time.Duration {
 	wait := c.first
-	for range c.strikes - 1 {
+	for range c.openStrikes + c.breakStrikes - 1 {
 		if wait >= c.longest/2 {
 			return c.longest
 		}
@@ -128,19 +132,17 @@ func (c *circuit) open(now time.Time) {
 // opened records that a session was opened, and reports whether that closed
 // the circuit.
 func (c *circuit) opened() (closed bool) {
-	switch c.state {
-	case CircuitOpen: // it was under way before
+	switch {
+	case c.state == CircuitOpen: // it was under way before
 		return false
-	case CircuitHalfOpen:
-		c.state, c.onTrial, c.breaks, c.failed = CircuitClosed, true, nil, 0
-		return true
-	default:
-		if len(c.breaks) == 0 && !c.onTrial {
-			c.strikes = 0
-		}
-		c.failed = 0
-		return false
+	case c.state == CircuitHalfOpen:
+		c.state, c.onTrial, c.breaks = CircuitClosed, true, nil
+		closed = true
+	case !c.onTrial:
+		c.openStrikes = 0
 	}
+	c.failed = 0
+	return closed
 }
 
 // worked records that a session was given back well: it makes up for one that
@@ -149,7 +151,10 @@ func (c *circuit) worked() {
 	if c.state != CircuitClosed {
 		return
 	}
-	c.strikes, c.onTrial = 0, false
+	c.breakStrikes = 0
+	if c.onTrial {
+		c.onTrial, c.openStrikes = false, 0
+	}
 	if len(c.breaks) > 0 {
 		c.breaks = c.breaks[1:]
 	}

@@ -37,7 +37,7 @@ type Config[S any] struct {
 	// Reserved is how many sessions of Max bulk work leaves to urgent work
 	// (Max/10, at least one if Max is more than one; negative: none). While
 	// fewer are open it leaves as large a part of them, and at least one of
-	// two or more.
+	// two or more. What urgent work has in use counts as left to it.
 	Reserved int
 	Policy   Policy
 

@@ -40,6 +40,7 @@ func (p *Pool[S]) look() (again time.Duration, told []func()) {
 	}
 	now := time.Now()
 	p.tripIfDue(now)
+	p.planned = min(max(p.planned, p.config.Min), p.ceiling())
 	if p.mayPlan(now) {
 		p.plan(now)
 	}
@@ -57,8 +58,7 @@ func (p *Pool[S]) mayPlan(now time.Time) bool {
 
 // plan asks Policy.Plan and notes which way it goes.
 func (p *Pool[S]) plan(now time.Time) {
-	lowest, highest := min(p.config.Min, p.ceiling()), p.ceiling()
-	before := min(max(p.planned, lowest), highest)
+	before := p.planned
 	p.planned = p.config.Policy.Plan(Sample{
 		Planned:    p.planned,
 		Wanted:     p.wanted(),
@@ -110,7 +110,7 @@ func (p *Pool[S]) openMissing(now time.Time) {
 		return
 	case p.circuit.state == CircuitOpen:
 		target, atOnce = p.size()+1, 1
-	case p.circuit.strikes > 0:
+	case p.circuit.doubtful():
 		atOnce = 1
 	}
 	for p.size() < target && p.books.opening < atOnce && p.size()+p.books.closing < p.ceiling() {

@@ -86,7 +86,8 @@ func (p *Pool[S]) Start() {
 }
 
 // SetLimit sets this node's share of the account's sessions, from 0; it may
-// be more than Max. Sessions above it are closed as they are given back.
+// be more than Max. Sessions above it are closed: those that rest at once, the
+// others as they are given back. Without a share Acquire waits for one.
 func (p *Pool[S]) SetLimit(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,7 +22,7 @@ func TestEveryResourceCanBeHadInXML(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	r := s.post("/api/v1/members", `<member>
-		<account>wei</account><display_name> Wei &amp; Co </display_name><attributes><grade type="number">3</grade><entry name="2nd city">Xi'an</entry></attributes>
+		<account>wei</account><quiet_from>22:00</quiet_from><quiet_until>08:00</quiet_until><display_name> Wei &amp; Co </display_name><attributes><grade type="number">3</grade><entry name="2nd city">Xi'an</entry></attributes>
 		<contacts><item><channel>email</channel><address>wei@example.com</address><verified>true</verified></item></contacts>
 		</member>`, "Content-Type", inXML, "Accept", inXML).is(http.StatusCreated)
 	if r.header.Get("Content-Type") != inXML || !strings.Contains(r.body, "<member_details>") {
@@ -32,6 +32,13 @@ func TestEveryResourceCanBeHadInXML(t *testing.T) {
 	read := as[api.MemberDetails](s.get(at))
 	if read.Attributes["grade"] != 3.0 || read.Attributes["2nd city"] != "Xi'an" || read.DisplayName != "Wei & Co" || read.Contacts[0].VerifiedAt == nil {
 		t.Errorf("read %+v", read)
+	}
+	if read.QuietFrom == nil || read.QuietFrom.String() != "22:00" {
+		t.Errorf("quiet from %v", read.QuietFrom)
+	}
+	s.send(http.MethodPatch, at, `<change><quiet_from type="null"/><quiet_until type="null"/><digest_hour type="number">7</digest_hour></change>`, "Content-Type", inXML).is(http.StatusOK)
+	if again := as[api.MemberDetails](s.get(at)); again.QuietFrom != nil || again.DigestHour != 7 {
+		t.Errorf("changed %+v", again)
 	}
 	s.post("/api/v1/subscriptions", fmt.Sprintf(`<subscription><member_id>%d</member_id><trigger>price_drop</trigger>
 		<params><product>kettle</product><target>49.5</target></params><cool_down>2h</cool_down></subscription>`, read.ID), "Content-Type", inXML).is(http.StatusCreated)

@@ -15,26 +15,32 @@ const origin = "api"
 
 // NewMember is a member as they are registered.
 type NewMember struct {
-	Account      string         `json:"account" required:"true" doc:"What the member signs in with; kept in lower case, never changes." example:"wei"`
-	Password     string         `json:"password,omitempty" doc:"The query password; none: the member sets one later." writeOnly:"true"`
-	CustomerType string         `json:"customer_type,omitempty" enum:"person,company" default:"person"`
-	DisplayName  string         `json:"display_name,omitempty" example:"Wei Zhang"`
-	Locale       string         `json:"locale,omitempty" doc:"BCP 47." default:"en" example:"zh-CN"`
-	TimeZone     string         `json:"time_zone,omitempty" doc:"IANA name." default:"UTC" example:"Asia/Shanghai"`
-	Birthday     string         `json:"birthday,omitempty" format:"date" example:"1990-02-28"`
-	Attributes   map[string]any `json:"attributes,omitempty" doc:"Whatever the company knows of the member: JSON of any types."`
-	Contacts     []NewContact   `json:"contacts,omitempty" doc:"The first of each channel is the one used."`
-	Consents     []NewConsent   `json:"consents,omitempty"`
+	Account      string               `json:"account" required:"true" doc:"What the member signs in with; kept in lower case, never changes." example:"wei"`
+	Password     string               `json:"password,omitempty" doc:"The query password; none: the member sets one later." writeOnly:"true"`
+	CustomerType string               `json:"customer_type,omitempty" enum:"person,company" default:"person"`
+	DisplayName  string               `json:"display_name,omitempty" example:"Wei Zhang"`
+	Locale       string               `json:"locale,omitempty" doc:"BCP 47." default:"en" example:"zh-CN"`
+	TimeZone     string               `json:"time_zone,omitempty" doc:"IANA name." default:"UTC" example:"Asia/Shanghai"`
+	Birthday     string               `json:"birthday,omitempty" format:"date" example:"1990-02-28"`
+	QuietFrom    *subscriptions.Clock `json:"quiet_from,omitempty" pattern:"^([01]?[0-9]|2[0-3]):[0-5][0-9]$" doc:"By the member's clock: from then on only urgent messages come. Given with quiet_until; absent: the company's quiet hours." example:"22:00"`
+	QuietUntil   *subscriptions.Clock `json:"quiet_until,omitempty" pattern:"^([01]?[0-9]|2[0-3]):[0-5][0-9]$" doc:"Until before then. The same as quiet_from: no quiet hours." example:"08:00"`
+	DigestHour   *int                 `json:"digest_hour,omitempty" minimum:"0" maximum:"23" default:"9" doc:"The hour of the member's day at which daily digests come."`
+	Attributes   map[string]any       `json:"attributes,omitempty" doc:"Whatever the company knows of the member: JSON of any types."`
+	Contacts     []NewContact         `json:"contacts,omitempty" doc:"The first of each channel is the one used."`
+	Consents     []NewConsent         `json:"consents,omitempty"`
 }
 
 // MemberPatch is what may be changed of a member; what is absent stays.
 type MemberPatch struct {
-	CustomerType *string        `json:"customer_type,omitempty" enum:"person,company"`
-	DisplayName  *string        `json:"display_name,omitempty"`
-	Locale       *string        `json:"locale,omitempty"`
-	TimeZone     *string        `json:"time_zone,omitempty"`
-	Birthday     *string        `json:"birthday,omitempty" doc:"Empty: no longer told."`
-	Attributes   map[string]any `json:"attributes,omitempty" doc:"Merged into those there are, by name; null takes one away."`
+	CustomerType *string                        `json:"customer_type,omitempty" enum:"person,company"`
+	DisplayName  *string                        `json:"display_name,omitempty"`
+	Locale       *string                        `json:"locale,omitempty"`
+	TimeZone     *string                        `json:"time_zone,omitempty"`
+	Birthday     *string                        `json:"birthday,omitempty" doc:"Empty: no longer told."`
+	QuietFrom    Clearable[subscriptions.Clock] `json:"quiet_from,omitzero" pattern:"^([01]?[0-9]|2[0-3]):[0-5][0-9]$" doc:"null, with quiet_until: the company's quiet hours." example:"22:00"`
+	QuietUntil   Clearable[subscriptions.Clock] `json:"quiet_until,omitzero" pattern:"^([01]?[0-9]|2[0-3]):[0-5][0-9]$" doc:"The same as quiet_from: no quiet hours." example:"08:00"`
+	DigestHour   *int                           `json:"digest_hour,omitempty" minimum:"0" maximum:"23"`
+	Attributes   map[string]any                 `json:"attributes,omitempty" doc:"Merged into those there are, by name; null takes one away."`
 }
 
 // MemberDetails are a member with the ways to reach them.
@@ -67,7 +73,8 @@ func (a *API) registerMember(ctx context.Context, in *struct{ Body NewMember }) 
 	b := in.Body
 	member, err := a.cfg.Members.Register(ctx, subscriptions.Registration{
 		Account: b.Account, Password: b.Password, CustomerType: b.CustomerType, DisplayName: b.DisplayName,
-		Locale: b.Locale, TimeZone: b.TimeZone, Birthday: b.Birthday, Attributes: b.Attributes,
+		Locale: b.Locale, TimeZone: b.TimeZone, Birthday: b.Birthday,
+		QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil, DigestHour: b.DigestHour, Attributes: b.Attributes,
 		Contacts: contactsOf(b.Contacts), Consents: consentsOf(b.Consents, callerOf(ctx)), Origin: origin,
 	})
 	if err != nil {
@@ -117,7 +124,8 @@ func (a *API) changeMember(ctx context.Context, in *struct {
 	b := in.Body
 	member, err := a.cfg.Members.Update(ctx, in.ID, subscriptions.MemberChange{
 		CustomerType: b.CustomerType, DisplayName: b.DisplayName, Locale: b.Locale,
-		TimeZone: b.TimeZone, Birthday: b.Birthday, Attributes: b.Attributes,
+		TimeZone: b.TimeZone, Birthday: b.Birthday,
+		QuietFrom: b.QuietFrom.change(), QuietUntil: b.QuietUntil.change(), DigestHour: b.DigestHour, Attributes: b.Attributes,
 	})
 	if err != nil {
 		return nil, err

@@ -41,6 +41,29 @@ func TestAMemberIsRegisteredReadFoundAndChanged(t *testing.T) {
 	}
 }
 
+func TestAMemberSaysWhenToBeTold(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	r := s.post("/api/v1/members", `{"account":"wei","quiet_from":"22:00","quiet_until":"7:30","digest_hour":0}`).is(http.StatusCreated)
+	if !strings.Contains(r.body, `"quiet_from":"22:00","quiet_until":"07:30","digest_hour":0`) {
+		t.Errorf("made %s", r.body)
+	}
+	at := r.header.Get("Location")
+	patch := func(body string) string {
+		t.Helper()
+		return s.send(http.MethodPatch, at, body).is(http.StatusOK).body
+	}
+	if got := patch(`{"quiet_from":"21:00","digest_hour":18}`); !strings.Contains(got, `"quiet_from":"21:00","quiet_until":"07:30","digest_hour":18`) {
+		t.Errorf("changed %s", got)
+	}
+	if got := patch(`{"quiet_from":null,"quiet_until":null}`); strings.Contains(got, "quiet") || !strings.Contains(got, `"digest_hour":18`) {
+		t.Errorf("null takes them back, absence keeps: %s", got)
+	}
+	if got := s.post("/api/v1/members", `{"account":"lin"}`).is(http.StatusCreated).body; strings.Contains(got, "quiet") || !strings.Contains(got, `"digest_hour":9`) {
+		t.Errorf("who says nothing: %s", got)
+	}
+}
+
 func TestMembersComeInPages(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -78,6 +101,11 @@ func TestWhatCannotBeTakenIsNamedByItsPlace(t *testing.T) {
 		{"a wrong type", "POST", "/api/v1/members", `{"account":7}`, 422, "invalid", "body.account"},
 		{"an unknown member", "POST", "/api/v1/members", `{"account":"lin","nickname":"x"}`, 422, "invalid", "body.nickname"},
 		{"an address that is none", "POST", "/api/v1/members", `{"account":"lin","contacts":[{"channel":"email","address":"x"}]}`, 422, "invalid", "body.contacts[0].address"},
+		{"a time of day that is none", "POST", "/api/v1/members", `{"account":"lin","quiet_from":"25:00","quiet_until":"08:00"}`, 422, "invalid", "body.quiet_from"},
+		{"a time of day that is none, later", "PATCH", at, `{"quiet_from":"10 pm"}`, 422, "invalid", "body.quiet_from"},
+		{"half of the quiet hours", "PATCH", at, `{"quiet_from":"22:00"}`, 422, "invalid", "body.quiet_until"},
+		{"a 25th hour", "POST", "/api/v1/members", `{"account":"lin","digest_hour":24}`, 422, "invalid", "body.digest_hour"},
+		{"an unknown digest", "POST", "/api/v1/subscriptions", fmt.Sprintf(`{"member_id":%d,"trigger":"price_drop","params":{"product":"x","target":1},"digest":"weekly"}`, wei), 422, "invalid", "body.digest"},
 		{"a NUL", "POST", "/api/v1/members", `{"account":"lin","display_name":"a\u0000"}`, 422, "invalid", "body"},
 		{"an account that is taken", "POST", "/api/v1/members", `{"account":"wei"}`, 409, "conflict", ""},
 		{"malformed", "POST", "/api/v1/members", "{\n\"account\"", 400, "malformed", "body"},
@@ -207,11 +235,14 @@ func TestASubscriptionIsMadeChangedPausedAndEnded(t *testing.T) {
 		t.Helper()
 		return as[subscriptions.Subscription](s.send(http.MethodPatch, at, body).is(http.StatusOK))
 	}
-	if got := patch(`{"paused":true,"valid_until":"2999-01-01T00:00:00Z","cool_down":"2h"}`); got.State != subscriptions.Paused || got.ValidUntil == nil || got.CoolDown.String() != "2h0m0s" {
+	if got := patch(`{"paused":true,"valid_until":"2999-01-01T00:00:00Z","cool_down":"2h","digest":"daily"}`); got.State != subscriptions.Paused || got.ValidUntil == nil || got.Digest != "daily" || got.CoolDown.String() != "2h0m0s" {
 		t.Errorf("changed %+v", got)
 	}
-	if got := patch(`{"paused":false,"cool_down":null}`); got.State != subscriptions.Active || got.ValidUntil == nil || got.CoolDown != nil {
+	if got := patch(`{"paused":false,"cool_down":null}`); got.State != subscriptions.Active || got.Digest != "daily" || got.ValidUntil == nil || got.CoolDown != nil {
 		t.Errorf("null clears, absence keeps: %+v", got)
+	}
+	if got := patch(`{"digest":""}`); got.Digest != "" {
+		t.Errorf("at once again: %+v", got)
 	}
 	if got := patch(`{"valid_until":null,"params":{"product":"kettle","target":45}}`); got.ValidUntil != nil || got.Params["target"] != 45.0 {
 		t.Errorf("changed %+v", got)

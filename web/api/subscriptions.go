@@ -21,6 +21,7 @@ type NewSubscription struct {
 	ValidUntil       *time.Time              `json:"valid_until,omitempty" doc:"The first instant at which it no longer fires; absent: without end."`
 	MaxNotifications int                     `json:"max_notifications,omitempty" minimum:"0" doc:"0: without limit."`
 	CoolDown         *subscriptions.Duration `json:"cool_down,omitempty" doc:"The least time between two notifications; absent: the trigger's." example:"24h"`
+	Digest           string                  `json:"digest,omitempty" enum:"hourly,daily" doc:"Messages are gathered and come together: at the full hour, or at the member's digest_hour. Absent: each at once."`
 	Repeats          string                  `json:"repeats,omitempty" enum:"daily,weekly,monthly,yearly" doc:"A follow-up when it expires; needs valid_until."`
 }
 
@@ -32,6 +33,7 @@ type SubscriptionPatch struct {
 	ValidUntil       Clearable[time.Time]              `json:"valid_until,omitzero" doc:"null: without end."`
 	MaxNotifications *int                              `json:"max_notifications,omitempty" minimum:"0" doc:"0: without limit."`
 	CoolDown         Clearable[subscriptions.Duration] `json:"cool_down,omitzero" doc:"null: the trigger's."`
+	Digest           *string                           `json:"digest,omitempty" doc:"hourly, daily, or empty: each message at once."`
 	Repeats          *string                           `json:"repeats,omitempty" doc:"daily, weekly, monthly, yearly, or empty."`
 	Paused           *bool                             `json:"paused,omitempty" doc:"true pauses it, false resumes it."`
 }
@@ -71,7 +73,7 @@ func (a *API) createSubscription(ctx context.Context, in *struct{ Body NewSubscr
 	s, err := a.cfg.Subscriptions.Create(ctx, subscriptions.Order{
 		MemberID: b.MemberID, Trigger: b.Trigger, Params: b.Params, Channels: b.Channels,
 		ValidFrom: b.ValidFrom, ValidUntil: b.ValidUntil, MaxNotifications: b.MaxNotifications,
-		CoolDown: b.CoolDown, Repeats: b.Repeats, Origin: origin, Actor: callerOf(ctx).actor(),
+		CoolDown: b.CoolDown, Digest: b.Digest, Repeats: b.Repeats, Origin: origin, Actor: callerOf(ctx).actor(),
 	})
 	if err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func (a *API) changeSubscription(ctx context.Context, in *struct {
 	b := in.Body
 	return body(a.cfg.Subscriptions.Change(ctx, in.ID, subscriptions.Change{
 		Version: b.Version, Params: b.Params, Channels: b.Channels, ValidUntil: b.ValidUntil.change(),
-		MaxNotifications: b.MaxNotifications, CoolDown: b.CoolDown.change(), Repeats: b.Repeats,
+		MaxNotifications: b.MaxNotifications, CoolDown: b.CoolDown.change(), Digest: b.Digest, Repeats: b.Repeats,
 		Paused: b.Paused, Actor: callerOf(ctx).actor(),
 	}))
 }

@@ -116,7 +116,7 @@ func entered(r page.Reader, values url.Values, param subscriptions.Param, value 
 
 // valuesOf fills a form with an alert as it is.
 func valuesOf(r page.Reader, s subscriptions.Subscription, t subscriptions.Trigger) url.Values {
-	values := url.Values{"version": {strconv.Itoa(s.Version)}, "repeats": {s.Repeats}}
+	values := url.Values{"version": {strconv.Itoa(s.Version)}, "digest": {s.Digest}, "repeats": {s.Repeats}}
 	for _, param := range t.Params {
 		entered(r, values, param, s.Params[param.Name])
 	}
@@ -176,6 +176,16 @@ func coolDowns(r page.Reader, t subscriptions.Trigger, current string) []page.Ch
 		choices = append(choices, page.Choice{Value: current, Label: often(r, wait)})
 	}
 	return choices
+}
+
+// digests are the ways to get an alert's messages; daily ones come at an hour
+// of the member's own.
+func digests(r page.Reader, hour int) []page.Choice {
+	return []page.Choice{
+		{Label: r.T("alert.digest.none")},
+		{Value: "hourly", Label: r.T("alert.digest.hourly")},
+		{Value: "daily", Label: r.T("alert.digest.daily", "hour", subscriptions.Clock(hour*60))},
+	}
 }
 
 func repetitions(r page.Reader) []page.Choice {

@@ -23,6 +23,7 @@ type alertForm struct {
 	Help      string
 	Fields    []page.Field
 	Ladder    []page.Field // a choice for each place on the ladder
+	Digests   []page.Choice
 	CoolDowns []page.Choice
 	Repeats   []page.Choice
 	Tomorrow  string // the first day until which an alert may be valid
@@ -87,7 +88,7 @@ func (p *portal) createAlert(v *visit) error {
 	o := subscriptions.Order{
 		MemberID: v.Member.ID, Trigger: t.Name, Params: params(v.Reader, form, t), Channels: p.channelsFrom(form, t),
 		ValidUntil: validUntil(v.Reader, form), MaxNotifications: maxNotifications(form), CoolDown: coolDownFrom(form),
-		Repeats: form.Get("repeats"), Origin: "portal", Actor: actor,
+		Digest: form.Get("digest"), Repeats: form.Get("repeats"), Origin: "portal", Actor: actor,
 	}
 	if form.Failed() {
 		return v.ShowStatus(422, "alert_new", p.alertForm(v, form, t))
@@ -127,11 +128,12 @@ func (p *portal) changeAlert(v *visit) error {
 	if err != nil {
 		return err
 	}
-	until, most, wait, repeats := validUntil(v.Reader, form), maxNotifications(form), coolDownFrom(form), form.Get("repeats")
+	until, most, wait := validUntil(v.Reader, form), maxNotifications(form), coolDownFrom(form)
+	digest, repeats := form.Get("digest"), form.Get("repeats")
 	version, _ := strconv.Atoi(form.Get("version")) // 0, for none, is taken as it is now
 	c := subscriptions.Change{
 		Version: version, Params: params(v.Reader, form, t), Channels: p.channelsFrom(form, t),
-		MaxNotifications: &most, CoolDown: &wait, Repeats: &repeats, Actor: actor,
+		MaxNotifications: &most, CoolDown: &wait, Digest: &digest, Repeats: &repeats, Actor: actor,
 	}
 	if !sameMoment(until, s.ValidUntil) {
 		c.ValidUntil = &until
@@ -165,7 +167,8 @@ func (p *portal) alertAgain(v *visit, err error, form *page.Form, name string, d
 func (p *portal) alertForm(v *visit, form *page.Form, t subscriptions.Trigger) alertForm {
 	data := alertForm{
 		Form: form, Trigger: t, Title: t.Title.In(v.Tag), Help: t.Help.In(v.Tag),
-		CoolDowns: coolDowns(v.Reader, t, form.Get("cool_down")), Repeats: repetitions(v.Reader),
+		Digests: digests(v.Reader, v.Member.DigestHour), CoolDowns: coolDowns(v.Reader, t, form.Get("cool_down")),
+		Repeats:  repetitions(v.Reader),
 		Tomorrow: v.Now.In(v.Zone).AddDate(0, 0, 1).Format(time.DateOnly),
 	}
 	for _, param := range t.Params {

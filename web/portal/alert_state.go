@@ -86,6 +86,7 @@ func (p *portal) againAlert(v *visit) error {
 func orderAgain(r page.Reader, s subscriptions.Subscription) subscriptions.Order {
 	o := subscriptions.Order{
 		MemberID: s.MemberID, Trigger: s.Trigger, Params: s.Params, Channels: s.Channels, CoolDown: s.CoolDown,
+		Digest: s.Digest,
 		Origin: "portal", Actor: actor,
 	}
 	if s.ValidUntil != nil && s.ValidUntil.After(r.Now) {

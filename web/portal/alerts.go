@@ -25,7 +25,8 @@ type alert struct {
 // alertList is what the page "alerts" is filled from.
 type alertList struct {
 	Alerts []alert
-	On     int // how many are not paused
+	On     int    // how many are not paused
+	Quiet  string // the quiet hours, in words; may be empty
 	Recent []sentLine
 	// Unconfirmed is an address to confirm, when there is no confirmed one.
 	Unconfirmed *subscriptions.ContactPoint
@@ -42,7 +43,7 @@ func (p *portal) alerts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	var data alertList
+	data := alertList{Quiet: p.quietHours(v.Reader, v.Member)}
 	if data.Alerts, err = p.worded(v, subs, contacts); err != nil {
 		return err
 	}
@@ -135,6 +136,9 @@ func wordAlert(r page.Reader, t subscriptions.Trigger, s subscriptions.Subscript
 	var limits []string
 	if wait := coolDown(t, s); wait > 0 {
 		limits = append(limits, r.T("alert.often", "often", often(r, wait)))
+	}
+	if s.Digest != "" {
+		limits = append(limits, r.T("alert.gathered."+s.Digest))
 	}
 	if s.MaxNotifications > 0 {
 		limits = append(limits, r.T("alert.sent_of", "sent", r.Number(s.Sent), "max", r.Number(s.MaxNotifications)))

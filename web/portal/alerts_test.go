@@ -18,18 +18,20 @@ func TestAnAlertIsPausedChangedStoppedAndStartedAgain(t *testing.T) {
 	b.post(path+"/pause").has(200, "All your alerts are paused.", "Paused: 4411 at 499 or less.", `action="`+path+`/resume"`)
 	b.post(path+"/resume").has(200, "You will hear about one thing.")
 
-	b.get(path).has(200, `value="4411"`, `value="499"`, `name="version" value="3"`)
+	b.get(path).has(200, `value="4411"`, `value="499"`, `name="version" value="3"`, `name="digest" value="" checked`, "Together, once a day at 09:00")
 	tomorrow := s.clock.now().AddDate(0, 0, 2).Format(time.DateOnly)
 	b.post(path, "version", "3", "params.product", "4411", "params.target", "450", "channels[0]", "sms", "channels[1]", "email",
-		"cool_down", "1h0m0s", "max_notifications", "3", "valid_until", tomorrow, "repeats", "weekly").
-		has(200, "4411 at 450 or less", "by SMS, then by e-mail", "at most once an hour", "0 of 3 sent", "begins again every week")
+		"digest", "daily", "cool_down", "1h0m0s", "max_notifications", "3", "valid_until", tomorrow, "repeats", "weekly").
+		has(200, "4411 at 450 or less", "by SMS, then by e-mail", "at most once an hour · together, once a day", "0 of 3 sent", "begins again every week")
 	b.post(path, "version", "3", "params.product", "4411", "params.target", "1").has(409, "changed or stopped elsewhere", `value="1"`)
+
+	b.get(path).has(200, `name="digest" value="daily" checked`)
 
 	b.get(path+"/stop").has(200, "Stop this alert?", "4411 at 450 or less")
 	b.post(path+"/stop").has(200, "You have no alerts yet.", `action="`+path+`/again"`)
 	b.post(path+"/stop").has(200, "You have no alerts yet.")
 	b.get(path).has(200, "Ended alerts", "you stopped it")
-	b.post(path+"/again").has(200, "On again: 4411 at 450 or less", "You will hear about one thing.")
+	b.post(path+"/again").has(200, "On again: 4411 at 450 or less", "You will hear about one thing.", "together, once a day")
 	b.post(path+"/again").has(200, "You will hear about one thing.")
 }
 
@@ -49,6 +51,7 @@ func TestTheFormSaysWhatToMendAtEachField(t *testing.T) {
 			[]string{`value="&#34;&gt;&lt;img src=x onerror=alert(1)&gt;"`},
 		},
 		"an unknown channel": {[]string{"params.product", "4411", "params.target", "1", "channels[0]", "pigeon"}, []string{"Please choose one of the offered values."}},
+		"an unknown digest":  {[]string{"params.product", "4411", "params.target", "1", "digest", "weekly"}, []string{`<a href="#f-digest">When shall we tell you?</a>: Please choose one of the offered values.`}},
 		"a day gone by":      {[]string{"params.product", "4411", "params.target", "1", "valid_until", "2020-01-01"}, []string{"still to come", "<details class=\"more-settings\" open>"}},
 		"no date":            {[]string{"params.product", "4411", "params.target", "1", "valid_until", "soon"}, []string{"Please enter a date like 2026-03-31."}},
 		"no whole number":    {[]string{"params.product", "4411", "params.target", "1", "max_notifications", "many"}, []string{"Please enter a whole number"}},

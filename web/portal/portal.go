@@ -86,6 +86,10 @@ type Config struct {
 	Deliveries    Deliveries
 	// Channels are those that can be sent on: no other is offered.
 	Channels []subscriptions.Channel
+	// QuietFrom and QuietUntil are the quiet hours of members who chose none,
+	// by each member's own clock; equal ones: there are none.
+	QuietFrom, QuietUntil subscriptions.Clock
+
 	Sessions scs.Store
 	Now      func() time.Time
 	Logger   *slog.Logger

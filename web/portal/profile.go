@@ -13,6 +13,7 @@ type profile struct {
 	Member    subscriptions.Member
 	Languages []page.Choice
 	Zones     []page.Choice
+	Times     times
 	Contacts  []subscriptions.ContactPoint
 	Channels  []subscriptions.Channel // those that consent can be given for
 	Consents  []consentRow
@@ -31,17 +32,22 @@ type consentCell struct {
 }
 
 func (p *portal) profile(v *visit) error {
-	m := v.Member
-	data, err := p.profileOf(v, v.NewForm(url.Values{
-		"display_name": {m.DisplayName}, "locale": {v.In(m.Locale).Tag}, "time_zone": {m.TimeZone}, "birthday": {m.Birthday},
-	}))
+	data, err := p.profileOf(v, aboutOf(v), timesOf(v.Reader, v.Member))
 	if err != nil {
 		return err
 	}
 	return v.Show("profile", data)
 }
 
-func (p *portal) profileOf(v *visit, form *page.Form) (profile, error) {
+// aboutOf is filled with what the member said of themselves.
+func aboutOf(v *visit) *page.Form {
+	m := v.Member
+	return v.NewForm(url.Values{
+		"display_name": {m.DisplayName}, "locale": {v.In(m.Locale).Tag}, "time_zone": {m.TimeZone}, "birthday": {m.Birthday},
+	})
+}
+
+func (p *portal) profileOf(v *visit, about, times *page.Form) (profile, error) {
 	contacts, err := p.Contacts.ForMember(v.Context(), v.Member.ID)
 	if err != nil {
 		return profile{}, err
@@ -52,7 +58,7 @@ func (p *portal) profileOf(v *visit, form *page.Form) (profile, error) {
 	}
 	channels := channelsOf(contacts)
 	return profile{
-		Form: form, Member: v.Member, Languages: languages(v.Visit), Zones: zones(v.Reader, v.Member.TimeZone),
+		Form: about, Times: p.times(v.Reader, times), Member: v.Member, Languages: languages(v.Visit), Zones: zones(v.Reader, v.Member.TimeZone),
 		Contacts: contacts, Channels: channels, Consents: consentTable(channels, consents),
 	}, nil
 }
@@ -98,7 +104,7 @@ func (p *portal) changeProfile(v *visit) error {
 		DisplayName: &name, Locale: &locale, TimeZone: &zone, Birthday: &birthday,
 	})
 	if err != nil {
-		data, dataErr := p.profileOf(v, form)
+		data, dataErr := p.profileOf(v, form, timesOf(v.Reader, v.Member))
 		if dataErr != nil {
 			return dataErr
 		}
@@ -115,7 +121,7 @@ func (p *portal) changeConsents(v *visit) error {
 	if err != nil {
 		return err
 	}
-	data, err := p.profileOf(v, form)
+	data, err := p.profileOf(v, form, timesOf(v.Reader, v.Member))
 	if err != nil {
 		return err
 	}

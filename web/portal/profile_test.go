@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"herald/subscriptions"
+	"herald/web/page"
 )
 
 func TestTheProfileIsChanged(t *testing.T) {
@@ -20,6 +21,55 @@ func TestTheProfileIsChanged(t *testing.T) {
 	}
 	b.post("/profile", "display_name", strings.Repeat("长", 101), "locale", "zh-CN", "time_zone", "nowhere", "birthday", "2999-01-01").
 		has(422, "最多 100 个字符", "请从列表中选择", "2999-01-01")
+}
+
+func TestAMemberSaysWhenItSuitsThem(t *testing.T) {
+	s := newShop(t)
+	m := s.register("wei")
+	s.order(m)
+	b := s.signedIn("wei")
+	b.get("/profile").has(200, `name="quiet_from" type="time" value=""`, "Urgent messages still come", "Leave both empty for no quiet hours", `<option value="9" selected>09:00</option>`)
+	b.get("/alerts").lacks("Quiet from")
+	b.post("/profile/times", "quiet_from", "22:00", "quiet_until", "07:30", "digest_hour", "18").
+		has(200, "Saved.", `value="22:00"`, `value="07:30"`, `<option value="18" selected>`, `value="Zhang wei"`)
+	b.get("/alerts").has(200, "Quiet from 22:00 to 07:30. Urgent messages still come.")
+	b.get("/alerts?lang=zh").has(200, "22:00 到 07:30 不打扰您，紧急消息除外。")
+	changed, err := s.config.Members.Get(t.Context(), m.ID)
+	if err != nil || *changed.QuietFrom != 22*60 || *changed.QuietUntil != 450 || changed.DigestHour != 18 || changed.DisplayName != m.DisplayName {
+		t.Errorf("%+v, %v", changed, err)
+	}
+	b.post("/profile/times?lang=en", "quiet_from", "23:00", "quiet_until", "", "digest_hour", "18").
+		has(422, `<a href="#f-quiet_until">Quiet until</a>: Please fill this in.`, `value="23:00"`, `value="Zhang wei"`)
+	b.post("/profile/times", "quiet_from", "<b>", "quiet_until", "07:30", "digest_hour", "soon").
+		has(422, "Please enter a time of day, like 22:00.", "Please choose one of the offered values.", "&lt;b&gt;")
+	b.post("/profile/times", "quiet_from", "22:00", "quiet_until", "07:30", "digest_hour", "24").has(422, "between 0 and 23")
+	b.post("/profile/times", "quiet_from", "", "quiet_until", "", "digest_hour", "0").has(200, "Saved.", `<option value="0" selected>00:00</option>`)
+	b.get("/alerts").lacks("Quiet from")
+}
+
+func TestTheCompanysQuietHoursHoldForWhoChoseNone(t *testing.T) {
+	p := &portal{Config: Config{QuietFrom: 21 * 60, QuietUntil: 8 * 60}}
+	catalogue, err := page.LoadCatalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := page.Reader{Locale: catalogue.In("en")}
+	none, night := subscriptions.Clock(600), subscriptions.Clock(60)
+	for name, c := range map[string]struct {
+		m    subscriptions.Member
+		want string
+	}{
+		"none chosen":    {subscriptions.Member{}, "Quiet from 21:00 to 08:00. Urgent messages still come."},
+		"others chosen":  {subscriptions.Member{QuietFrom: &night, QuietUntil: &none}, "Quiet from 01:00 to 10:00. Urgent messages still come."},
+		"no quiet hours": {subscriptions.Member{QuietFrom: &none, QuietUntil: &none}, ""},
+	} {
+		if got := p.quietHours(r, c.m); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if help := p.times(r, timesOf(r, subscriptions.Member{})).Help; !strings.Contains(help, "21:00 to 08:00") {
+		t.Errorf("the profile says %q", help)
+	}
 }
 
 func TestConsentIsGivenAndTakenBack(t *testing.T) {

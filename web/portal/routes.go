@@ -32,6 +32,7 @@ func (p *portal) routes() []page.Route {
 		{Pattern: "POST /profile", Handle: p.member(p.changeProfile)},
 		{Pattern: "GET /profile/password", Handle: p.member(p.password)},
 		{Pattern: "POST /profile/password", Handle: p.member(p.changePassword)},
+		{Pattern: "POST /profile/times", Handle: p.member(p.changeTimes)},
 		{Pattern: "POST /profile/consents", Handle: p.member(p.changeConsents)},
 		{Pattern: "GET /contacts/new", Handle: p.member(p.newContact)},
 		{Pattern: "POST /contacts/new", Handle: p.member(p.addContact)},
