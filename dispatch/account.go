@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"herald/dispatch/limits"
 	"herald/dispatch/pool"
 	"herald/subscriptions"
 )
@@ -32,6 +33,8 @@ type AccountConfig struct {
 	// of one cost share the messages by weight. 0: a weight of one.
 	Weight int
 	Cost   float64
+	// Rules are the account's rates; the zero Rules limit nothing.
+	Rules limits.Rules
 
 	// tune lets a test be patient with its far end.
 	tune func(*pool.Config[Session])
@@ -81,6 +84,7 @@ type account struct {
 	AccountConfig
 	name   string
 	pool   *pool.Pool[Session]
+	limits *limits.Account
 	logger *slog.Logger
 
 	mu   sync.Mutex
@@ -114,7 +118,26 @@ func newAccount(cfg AccountConfig, logger *slog.Logger) (*account, error) {
 	if a.pool, err = pool.New(settings); err != nil {
 		return nil, fmt.Errorf("account %s: %w", a.name, err)
 	}
-	return a, nil
+	a.limits, err = limits.NewAccount(a.name, cfg.Rules.Defaults())
+	return a, err
+}
+
+// claim is what this node says of the account to the others.
+func (a *account) claim() limits.Claim {
+	s := a.pool.Stats()
+	return limits.Claim{
+		Max:    a.MaxSessions,
+		Wanted: min(max(s.Planned, s.InUse+s.WaitingUrgent+s.WaitingBulk, a.MinSessions), a.MaxSessions),
+		Open:   s.Open + s.Opening + s.Closing,
+	}
+}
+
+// parts is how many a provider that counts parts makes of a message.
+func (a *account) parts(m Message) int {
+	if counter, able := a.Sender.(PartCounter); able {
+		return counter.Parts(m)
+	}
+	return 1
 }
 
 // told says that the account fails, or works again.

@@ -11,19 +11,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/dispatch/limits"
 	"herald/dispatch/pool"
 	"herald/subscriptions"
 )
 
-// Accounts are the accounts of this node, with their sessions.
+// Accounts are the accounts of this node, with their sessions. They share what
+// the accounts may use with the other nodes on the database: connections from
+// Start on, and rates with each hand-over.
 type Accounts struct {
 	list   []*account // in the order given
-	logger *slog.Logger
+	rates  *limits.Rates
+	shares *limits.Shares
+	stop   context.CancelFunc // ends the sharing
+	turns  sync.WaitGroup
 }
 
 // NewAccounts makes accounts without a session; Start opens the first.
-func NewAccounts(list []AccountConfig, logger *slog.Logger) (*Accounts, error) {
-	a := &Accounts{logger: logger}
+func NewAccounts(db *pgxpool.Pool, node *Node, list []AccountConfig, logger *slog.Logger) (*Accounts, error) {
+	a := &Accounts{
+		rates:  limits.NewRates(db),
+		shares: limits.NewShares(db, node.name, node.silent, node.now, logger),
+	}
 	names := map[string]bool{}
 	for _, cfg := range list {
 		if err := cfg.check(); err != nil {
@@ -43,10 +54,32 @@ func NewAccounts(list []AccountConfig, logger *slog.Logger) (*Accounts, error) {
 	return a, nil
 }
 
-// Start opens sessions and lets work in.
+// shareEvery is the time between two turns of the shares.
+const shareEvery = time.Second
+
+// Start opens sessions and lets work in, as far as the other nodes leave some.
+// The node must have beaten; it must outlive the accounts.
 func (a *Accounts) Start() {
 	for _, one := range a.list {
+		one.pool.SetLimit(0) // until the first turn
 		one.pool.Start()
+	}
+	var ctx context.Context
+	ctx, a.stop = context.WithCancel(context.Background())
+	a.turns.Go(func() { a.shares.Run(ctx, shareEvery, a.claims, a.give) })
+}
+
+func (a *Accounts) claims() map[string]limits.Claim {
+	claims := make(map[string]limits.Claim, len(a.list))
+	for _, one := range a.list {
+		claims[one.name] = one.claim()
+	}
+	return claims
+}
+
+func (a *Accounts) give(granted map[string]int) {
+	for _, one := range a.list {
+		one.pool.SetLimit(granted[one.name])
 	}
 }
 
@@ -63,6 +96,10 @@ func (a *Accounts) Close(ctx context.Context) error {
 		})
 	}
 	closing.Wait()
+	if a.stop != nil {
+		a.stop()
+		a.turns.Wait()
+	}
 	return errors.Join(errs...)
 }
 

@@ -46,7 +46,7 @@ func runDoomedNode(url string) {
 		fmt.Println("handing over")
 		select {}
 	}}
-	accounts, err := NewAccounts([]AccountConfig{{Sender: sender, MaxSessions: 1}}, slog.New(slog.DiscardHandler))
+	accounts, err := NewAccounts(pool, node, []AccountConfig{{Sender: sender, MaxSessions: 1}}, slog.New(slog.DiscardHandler))
 	must(err)
 	accounts.Start()
 	w, err := NewWorker(store, accounts, WorkerConfig{

@@ -146,3 +146,9 @@ type Resolver interface {
 type Reporter interface {
 	Reports(ctx context.Context, take func(context.Context, []Report) error) error
 }
+
+// PartCounter is a Sender whose provider takes a message in parts, and counts
+// those.
+type PartCounter interface {
+	Parts(m Message) int
+}

@@ -233,7 +233,7 @@ func (b *bench) newWorker(name string, sender Sender, change ...func(*WorkerConf
 	for _, c := range change {
 		c(&cfg)
 	}
-	accounts, err := NewAccounts([]AccountConfig{{Sender: sender, MaxSessions: 20, tune: patient}}, slog.New(slog.DiscardHandler))
+	accounts, err := NewAccounts(b.pool, node, []AccountConfig{{Sender: sender, MaxSessions: 20, tune: patient}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	"herald/dispatch/limits"
 	"herald/dispatch/pool"
 )
 
@@ -57,7 +59,8 @@ func (r *run) through(ctx context.Context, tasks []task) error {
 type parcel struct {
 	tasks   []*task
 	message Message
-	failed  int // sessions that broke before the provider heard of it
+	at      time.Time // not before; zero: now
+	failed  int       // sessions that broke before the provider heard of it
 }
 
 func (p *parcel) first() *task { return p.tasks[0] }
@@ -109,9 +112,13 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 		return nil, river.JobSnooze(0)
 	}
 	taken, left := r.cut(parcels, account)
-	if !r.cfg.Node.Alive() {
+	taken, err = r.reserve(ctx, account, taken)
+	if err == nil && !r.cfg.Node.Alive() {
+		err = river.JobSnooze(soon)
+	}
+	if err != nil || len(taken) == 0 {
 		lease.Release(false)
-		return nil, river.JobSnooze(soon)
+		return left, err
 	}
 	began := time.Now()
 	o := outcomes{job: r.job.Args, node: r.cfg.Node.Name(), account: account.name, began: r.store.now()}
@@ -145,6 +152,70 @@ func (r *run) cut(parcels []*parcel, a *account) (taken, left []*parcel) {
 		}
 	}
 	return taken, left
+}
+
+// How far ahead of a rate's pace messages are taken into hand: bulk a little,
+// so that what is urgent is never far behind it.
+const (
+	bulkHorizon   = 250 * time.Millisecond
+	urgentHorizon = 2 * time.Second
+)
+
+// reserve asks when the parcels may go by their account's and campaign's
+// rates. Those whose turn is not soon are left to the job's next run.
+func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) ([]*parcel, error) {
+	wants := make([][]limits.Want, len(parcels))
+	limited := false
+	for i, p := range parcels {
+		t := p.first()
+		wants[i] = a.limits.Wants(t.Address, a.parts(p.message), r.store.now())
+		pace, err := r.pace(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if pace.PerSecond > 0 {
+			wants[i] = slices.Insert(wants[i], min(1, len(wants[i])), limits.Campaign(t.CampaignID, pace))
+		}
+		limited = limited || len(wants[i]) > 0
+	}
+	if !limited {
+		return parcels, nil
+	}
+	horizon := bulkHorizon
+	if parcels[0].first().urgent() {
+		horizon = urgentHorizon
+	}
+	slots, err := r.accounts.rates.Reserve(ctx, wants, horizon)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	var mine []*parcel
+	for i, p := range parcels {
+		if !slots[i].Reserved {
+			r.later(slots[i].After)
+			continue
+		}
+		p.at = now.Add(slots[i].After)
+		mine = append(mine, p)
+	}
+	slices.SortStableFunc(mine, func(x, y *parcel) int { return x.at.Compare(y.at) })
+	return mine, nil
+}
+
+// pace is the rate of a delivery's campaign, if it has one.
+func (r *run) pace(ctx context.Context, t *task) (limits.Limit, error) {
+	if t.CampaignID == 0 || r.cfg.Campaigns == nil {
+		return limits.Limit{}, nil
+	}
+	perSecond, err := r.cfg.Campaigns.Pace(ctx, t.CampaignID)
+	if err != nil {
+		return limits.Limit{}, fmt.Errorf("ask for the pace of campaign %d: %w", t.CampaignID, err)
+	}
+	if perSecond <= 0 {
+		return limits.Limit{}, nil
+	}
+	return limits.Limit{PerSecond: perSecond, Burst: 1}, nil
 }
 
 // intendSQL notes that the deliveries are about to be in an account's hands.
@@ -239,7 +310,7 @@ func (r *run) decide(t *task, receipt Receipt, err error) verdict {
 // send calls the session within the time limit and done once for each parcel.
 // A panic leaves open how far it came.
 func (r *run) send(ctx context.Context, s Session, parcels []*parcel, done func(*parcel, Receipt, error)) (panicked error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.SendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.SendTimeout+urgentHorizon)
 	defer cancel()
 	answered := make([]bool, len(parcels))
 	defer func() {
@@ -260,23 +331,40 @@ func (r *run) send(ctx context.Context, s Session, parcels []*parcel, done func(
 		answered[i] = true
 		done(parcels[i], receipt, err)
 	}
-	if batch, able := s.(BatchSession); able && len(parcels) > 1 {
+	for first := 0; first < len(parcels); {
+		pauseFor(ctx, time.Until(parcels[first].at))
+		last := first + 1
+		for last < len(parcels) && time.Until(parcels[last].at) < paceStep {
+			last++
+		}
+		r.sendGroup(ctx, s, parcels[first:last], func(i int, receipt Receipt, err error) { answer(first+i, receipt, err) })
+		first = last
+	}
+	return nil
+}
+
+// paceStep is how much sooner than its pace a message may go, to travel with
+// the one before it.
+const paceStep = 10 * time.Millisecond
+
+// sendGroup hands over what may go at once.
+func (r *run) sendGroup(ctx context.Context, s Session, parcels []*parcel, answer func(int, Receipt, error)) {
+	if batch, able := s.(BatchSession); able && len(parcels) > 1 && !s.Broken() {
 		messages := make([]Message, len(parcels))
 		for i, p := range parcels {
 			messages[i] = p.message
 		}
 		batch.SendBatch(ctx, messages, answer)
-		return nil
+		return
 	}
 	for i, p := range parcels {
-		if i > 0 && (s.Broken() || ctx.Err() != nil) {
+		if s.Broken() || ctx.Err() != nil {
 			answer(i, Receipt{}, &SendError{Class: SessionFatal, Err: errUnheard})
 			continue
 		}
 		receipt, err := s.Send(ctx, p.message)
 		answer(i, receipt, err)
 	}
-	return nil
 }
 
 // errUnheard is why a message was not handed over on a session.

@@ -53,10 +53,11 @@ type Subscriptions interface {
 	Silenced(ctx context.Context, ids []int64) (map[int64]string, error)
 }
 
-// Campaigns tells whether a campaign's messages may go: "" when they may,
-// "paused" or "stopped".
+// Campaigns tells whether a campaign's messages may go ("" when they may,
+// "paused" or "stopped"), and how many a second (0: as many as can).
 type Campaigns interface {
 	Hold(ctx context.Context, campaignID int64) (string, error)
+	Pace(ctx context.Context, campaignID int64) (float64, error)
 }
 
 // WorkerConfig is what a Worker needs beside its store. The first block must

@@ -171,7 +171,7 @@ func TestAskedAgainAtHandOver(t *testing.T) {
 		"the address died":           {func(b *bench) { b.exec(`UPDATE contact_points SET standing = 'dead'`) }, "address_dead"},
 		"the member is gone":         {func(b *bench) { b.exec(`DELETE FROM members`) }, "no_address"},
 		"the subscription is paused": {func(b *bench) { b.subscriptions.set("paused") }, "paused"},
-		"its owner unsubscribed":   {func(b *bench) { b.subscriptions.set("unsubscribed") }, "unsubscribed"},
+		"its owner unsubscribed":     {func(b *bench) { b.subscriptions.set("unsubscribed") }, "unsubscribed"},
 		"nothing happened meanwhile": {func(*bench) {}, ""},
 	}
 	for name, test := range tests {
@@ -288,7 +288,7 @@ func TestWorkerSaysWhatItLacks(t *testing.T) {
 	}
 	cfg := b.worker.cfg
 	two := []AccountConfig{{Sender: b.sender, MaxSessions: 1}, {Sender: b.sender, MaxSessions: 1}}
-	if _, err := NewAccounts(two, cfg.Logger); err == nil {
+	if _, err := NewAccounts(b.pool, b.node, two, cfg.Logger); err == nil {
 		t.Error("two accounts of one name were made")
 	}
 	cfg.RecordFor = -1
