@@ -59,10 +59,12 @@ const (
 	TemplatesWrite  Scope = "templates:write"
 	DeliveriesRead  Scope = "deliveries:read"
 	DeliveriesWrite Scope = "deliveries:write"
+	WebhooksRead    Scope = "webhooks:read"
+	WebhooksWrite   Scope = "webhooks:write"
 )
 
 // Scopes are all of them.
-var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite}
+var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite, WebhooksRead, WebhooksWrite}
 
 // Key is an API key, without the key itself: that is shown once, when made.
 type Key struct {

@@ -272,4 +272,3 @@ func (s *stand) eventually(r *receiver, what string, so func() bool) {
 		}
 	}
 }
-

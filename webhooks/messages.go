@@ -49,6 +49,9 @@ type Attempt struct {
 	Error   Class   `json:"error,omitempty" doc:"What went wrong; absent when it succeeded."`
 }
 
+// Took is how long the attempt took.
+func (a Attempt) Took() time.Duration { return time.Duration(a.Seconds * float64(time.Second)) }
+
 // Filter asks for an endpoint's messages or attempts, newest first.
 type Filter struct {
 	Endpoint int64

@@ -8,6 +8,26 @@ import (
 	"herald/dispatch"
 )
 
+// Diagnosis is what a mail server's words mean for an address.
+type Diagnosis struct {
+	Code        string // the one that says most, such as "5.1.1" or "550"; may be empty
+	Detail      string // the words in one line, without addresses
+	AddressDead bool   // there is no such address
+	GivenUp     bool   // it was tried for too long, and not refused
+}
+
+// Diagnose reads what a mail server said of a mail that it did not take, such
+// as "550 5.1.1 no such user", for providers that pass its words on.
+func Diagnose(words string) Diagnosis {
+	kind, said, _ := strings.Cut(words, ";") // "smtp; 550 5.1.1 …", RFC 3464, section 2.3.6
+	if !strings.EqualFold(strings.TrimSpace(kind), "smtp") {
+		said = words
+	}
+	c := codesIn(said)
+	expired := c.failure() == dispatch.ReportExpired
+	return Diagnosis{Code: c.String(), Detail: scrub(said, nil), AddressDead: !expired && c.isNobody(), GivenUp: expired}
+}
+
 // codes are what a server gives as its reason.
 type codes struct {
 	enhanced string // RFC 3463, such as "5.1.1", or ""

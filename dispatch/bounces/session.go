@@ -92,10 +92,11 @@ const readFor = 256 << 10
 func (s *session) Data(r io.Reader) error {
 	l := s.listener
 	var head bytes.Buffer
-	if _, err := io.Copy(&head, io.LimitReader(r, readFor)); err != nil {
-		return err
+	_, err := io.Copy(&head, io.LimitReader(r, readFor))
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	if err != nil {
 		if errors.Is(err, smtp.ErrDataTooLarge) {
 			l.metrics.refused.WithLabelValues("size").Inc()
 		}

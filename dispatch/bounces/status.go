@@ -10,6 +10,9 @@ import (
 // field is one line of a header, unfolded; its name is in lower case.
 type field struct{ name, value string }
 
+// maxField is the longest value of a folded field, in bytes.
+const maxField = 8 << 10
+
 // fields reads header lines (RFC 5322, section 2.2), leaving out what is none.
 // With onlyFirst it ends at the first empty line. An empty line is given as a
 // field without a name.
@@ -25,7 +28,7 @@ func fields(text []byte, onlyFirst bool) []field {
 			}
 			list = append(list, field{})
 		case line[0] == ' ' || line[0] == '\t':
-			if last := len(list) - 1; last >= 0 && list[last].name != "" && len(list[last].value) < maxPart {
+			if last := len(list) - 1; last >= 0 && list[last].name != "" && len(list[last].value) < maxField {
 				list[last].value += " " + strings.TrimSpace(line)
 			}
 		case found:

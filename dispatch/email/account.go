@@ -28,6 +28,7 @@ type account struct {
 // newAccount makes an account without a session. Sessions that are being
 // opened end with dying.
 func newAccount(dying context.Context, cfg Account, idDomain string, logger *slog.Logger) (*account, error) {
+	cfg.ReturnPath = "" // nobody gives tokens here
 	mailer, err := newMailer(cfg, idDomain, nil)
 	if err != nil {
 		return nil, err

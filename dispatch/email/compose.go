@@ -162,7 +162,7 @@ func unfitForURL(r rune) bool { return r <= ' ' || r >= 0x7f || r == '<' || r ==
 // isPlainURL finds the usual addresses without taking them apart.
 func isPlainURL(address string) bool {
 	rest, found := strings.CutPrefix(address, "https://")
-	return found && rest != "" && rest[0] != '/' && isMadeOf(rest, inPlainURL)
+	return found && rest != "" && inLabel[rest[0]] && isMadeOf(rest, inPlainURL)
 }
 
 // checkAddress accepts what stands between the brackets of RCPT TO:<…> as it

@@ -24,12 +24,14 @@ func TestSessionsKeepTheContract(t *testing.T) {
 		"in turns, refusing late":                 {late: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			conformance.Run(t, func(t *testing.T) conformance.Peer {
 				return newFarEndPeer(t, &farEnd{pipelining: f.pipelining, eager: f.eager, late: f.late})
 			})
 		})
 	}
 	t.Run("the simulator", func(t *testing.T) {
+		t.Parallel()
 		conformance.Run(t, func(t *testing.T) conformance.Peer { return newSimPeer(t) })
 	})
 }

@@ -54,6 +54,12 @@ func startFarEnd(t testing.TB, f *farEnd) *farEnd {
 	return f
 }
 
+// stop lets nobody in any more and waits for those inside to leave.
+func (f *farEnd) stop() {
+	f.listener.Close()
+	f.serving.Wait()
+}
+
 func (f *farEnd) accept() {
 	for {
 		conn, err := f.listener.Accept()
@@ -104,7 +110,7 @@ var refusals = map[conformance.Fault]string{
 
 var errOver = errors.New("the conversation is over")
 
-// envelope is what one connection has heard of a message.
+// heard is what one connection has heard of a message.
 type heard struct {
 	from, to string
 	fault    conformance.Fault

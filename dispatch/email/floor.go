@@ -23,8 +23,8 @@ type FloorRun struct {
 }
 
 // Floor hands the same message over as often as run says, as fast as the
-// server and the machine allow: it is written once, and nothing is looked at
-// but the first digit of each answer. It returns messages per second, from
+// server and the machine allow: it is written once, and of the
+// answers nothing is looked at but whether they refuse. It returns messages per second, from
 // the first to the last, connecting left out. It is what `herald bench email`
 // is measured against.
 func (m *Mailer) Floor(ctx context.Context, run FloorRun) (perSecond float64, err error) {
@@ -53,7 +53,7 @@ func (m *Mailer) Floor(ctx context.Context, run FloorRun) (perSecond float64, er
 	for _, s := range sessions {
 		all.Go(func() {
 			defer s.bind(ctx)()
-			if err := bare.repeat(s, &left); err != nil {
+			if err := bare.repeat(ctx, s, &left); err != nil {
 				cancel()
 				failed <- err
 			}
@@ -75,20 +75,20 @@ type bareMessage struct {
 }
 
 // repeat says the message while any are left.
-func (b bareMessage) repeat(s *session, left *atomic.Int64) error {
-	s.armed = time.Time{}
-	s.arm(context.Background())
+func (b bareMessage) repeat(ctx context.Context, s *session, left *atomic.Int64) error {
 	if !b.pipelining {
-		return b.takeTurns(s, left)
+		return b.takeTurns(ctx, s, left)
 	}
 	if left.Add(-1) < 0 {
 		return nil
 	}
 	group := append(append([]byte(nil), b.content...), b.envelope...)
+	s.arm(ctx)
 	if err := b.exchange(s, b.envelope, 3); err != nil {
 		return err
 	}
 	for left.Add(-1) >= 0 {
+		s.arm(ctx)
 		if err := b.exchange(s, group, 4); err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (b bareMessage) repeat(s *session, left *atomic.Int64) error {
 	return b.exchange(s, b.content, 1)
 }
 
-func (b bareMessage) takeTurns(s *session, left *atomic.Int64) error {
+func (b bareMessage) takeTurns(ctx context.Context, s *session, left *atomic.Int64) error {
 	var commands [len(envelopeSteps) + 1][]byte
 	rest := b.envelope
 	for i := range envelopeSteps {
@@ -104,6 +104,7 @@ func (b bareMessage) takeTurns(s *session, left *atomic.Int64) error {
 	}
 	commands[len(envelopeSteps)] = b.content
 	for left.Add(-1) >= 0 {
+		s.arm(ctx)
 		for _, command := range commands {
 			if err := b.exchange(s, command, 1); err != nil {
 				return err

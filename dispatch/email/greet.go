@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,8 +39,11 @@ func (m *Mailer) begin(ctx context.Context, conn net.Conn) (*session, error) {
 	s.arm(ctx)
 	at, err := s.greet()
 	rest()
-	if err == nil {
+	if err == nil && !s.broken {
 		return s, nil
+	}
+	if err == nil { // ctx ended with the last answer, and the deadline with it
+		err = os.ErrDeadlineExceeded
 	}
 	failure := classify(at, err)
 	failure.Account = m.cfg.Name

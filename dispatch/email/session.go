@@ -44,15 +44,22 @@ func (s *session) Send(ctx context.Context, m dispatch.Message) (r dispatch.Rece
 // Broken reports whether nothing more can be said on the session.
 func (s *session) Broken() bool { return s.broken }
 
-// Alive asks the server whether the session still is one.
+// Alive asks the server whether the session still is one. It fails with
+// *dispatch.SendError, and the session is broken then.
 func (s *session) Alive(ctx context.Context) error {
 	defer s.bind(ctx)()
+	if s.broken || ctx.Err() != nil {
+		s.broken = true
+		return &dispatch.SendError{Class: dispatch.SessionFatal, Account: s.mailer.cfg.Name, Err: errors.Join(errBroken, ctx.Err())}
+	}
 	s.arm(ctx)
 	if err := s.reset(ctx); err != nil {
 		return err
 	}
 	return nil
 }
+
+var errBroken = errors.New("the session is broken")
 
 // reset makes the server forget what was said of a message. After a failure
 // the session is broken.

@@ -2,13 +2,12 @@ package email
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -74,15 +73,22 @@ func smtpSink(t testing.TB, args ...string) string {
 	}
 }
 
-// TestPostfixTakesOurMail: another program reads what we wrote.
-func TestPostfixTakesOurMail(t *testing.T) {
+// openDir is a directory that smtp-sink, which runs as nobody, may write to.
+func openDir(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	// TempDir is below a directory that only we may enter; smtp-sink runs as nobody.
+	// It is below a directory that only we may enter.
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// TestPostfixTakesOurMail: another program reads what we wrote.
+func TestPostfixTakesOurMail(t *testing.T) {
+	dir := openDir(t)
 	s := newSender(t, accountAt(t, "sink", smtpSink(t, "-d", filepath.Join(dir, "mail."))))
 	m := message()
 	m.Content.Text = "one\n.\n..two\n" // dots that must not end the message
@@ -132,42 +138,82 @@ func TestPostfixRefuses(t *testing.T) {
 	}
 }
 
-// BenchmarkSend hands two-part messages of about 2 kB to smtp-sink over ten
-// kept connections.
-func BenchmarkSend(b *testing.B) {
-	addr := smtpSink(b)
-	account := Account{Name: "sink", TLS: "none", From: "alerts@shop.example", MaxSessions: 10, Timeout: 10 * time.Second}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		b.Fatal(err)
-	}
-	account.Host = host
-	if _, err := fmt.Sscan(port, &account.Port); err != nil {
-		b.Fatal(err)
-	}
-	s, err := New(Config{Accounts: []Account{account}}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	m := message()
-	m.Content.Text = strings.Repeat("The teapot you like is cheaper today.\n", 15)
-	m.Content.HTML = strings.Repeat("<p>The teapot you like is <b>cheaper</b> today.</p>\n", 18)
-	b.ResetTimer()
-	var all sync.WaitGroup
-	for worker := range 10 {
-		all.Go(func() {
-			for i := worker; i < b.N; i += 10 {
-				if _, err := s.Send(b.Context(), m); err != nil {
-					b.Error(err)
-					return
+// TestPostfixTakesBatches: its sink, with pipelining and without, has each
+// message of many batches once.
+func TestPostfixTakesBatches(t *testing.T) {
+	for name, args := range map[string][]string{"pipelining": nil, "turns": {"-p"}} {
+		t.Run(name, func(t *testing.T) {
+			dir := openDir(t)
+			m := mailerAt(t, smtpSink(t, append(args, "-d", filepath.Join(dir, "mail."))...))
+			s, err := m.dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.pipelining != (name == "pipelining") {
+				t.Errorf("pipelining is %v", s.pipelining)
+			}
+			ms := numbered(200)
+			for batch := range slices.Chunk(ms, 40) {
+				for i, word := range outcomes(t, s, batch) {
+					if word != "ok" {
+						t.Errorf("message %d gives %s", i, word)
+					}
+				}
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			files, err := filepath.Glob(filepath.Join(dir, "mail.*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := map[string]int{}
+			for _, file := range files {
+				raw, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, rest, _ := strings.Cut(string(raw), "X-Rcpt-Args: <")
+				recipient, _, _ := strings.Cut(rest, ">")
+				found[recipient]++
+				if strings.Count(string(raw), "\nTo: \"Wei Zhang\" <"+recipient+">\n") != 1 {
+					t.Errorf("what came for %s is\n%s", recipient, raw)
+				}
+			}
+			for _, m := range ms {
+				if found[m.Address] != 1 {
+					t.Errorf("%s came %d times", m.Address, found[m.Address])
 				}
 			}
 		})
 	}
-	all.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-	if err := s.Close(b.Context()); err != nil {
-		b.Fatal(err)
+}
+
+// TestPostfixEndsABatch: what becomes of five messages when its sink ends the
+// session at the first.
+func TestPostfixEndsABatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		args  []string
+		first dispatch.Class
+	}{
+		"421 at MAIL":       {[]string{"-Q", "mail"}, dispatch.SessionFatal},
+		"421 at DATA":       {[]string{"-Q", "data"}, dispatch.SessionFatal},
+		"421 at the dot":    {[]string{"-Q", "."}, dispatch.SessionFatal},
+		"gone at DATA":      {[]string{"-q", "data"}, dispatch.Transient},
+		"gone at the dot":   {[]string{"-q", "."}, dispatch.Doubt},
+		"refused after 354": {[]string{"-A", "0"}, dispatch.Permanent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := mailerAt(t, smtpSink(t, c.args...)).dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close(t.Context()) //nolint:errcheck // it is broken
+			for i, word := range outcomes(t, s, numbered(5)) {
+				if want := c.first; i == 0 && word != string(want) || i > 0 && word != string(dispatch.SessionFatal) {
+					t.Errorf("message %d gives %s", i, word)
+				}
+			}
+		})
 	}
 }

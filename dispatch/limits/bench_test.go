@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -60,6 +61,28 @@ func BenchmarkReserve(b *testing.B) {
 				all.Wait()
 				b.ReportMetric(float64(b.N)*100/b.Elapsed().Seconds(), "messages/s")
 			})
+		}
+	}
+}
+
+// BenchmarkTurn is one turn of a node that shares ten accounts with three others.
+func BenchmarkTurn(b *testing.B) {
+	pool := pgtest.New(b)
+	claims := map[string]Claim{}
+	for i := range 10 {
+		claims[fmt.Sprintf("account %d", i)] = Claim{Max: 20, Wanted: 10, Open: 5}
+	}
+	var nodes []*Shares
+	for i := range 4 {
+		name := fmt.Sprintf("n%d", i)
+		if _, err := pool.Exec(b.Context(), `INSERT INTO nodes (name) VALUES ($1)`, name); err != nil {
+			b.Fatal(err)
+		}
+		nodes = append(nodes, NewShares(pool, name, time.Hour, time.Now, slog.New(slog.DiscardHandler)))
+	}
+	for n := 0; b.Loop(); n++ {
+		if _, err := nodes[n%4].Turn(b.Context(), claims); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

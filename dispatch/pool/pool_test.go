@@ -266,3 +266,35 @@ func TestCloseEndsWhatIsBeingOpened(t *testing.T) {
 		pass(time.Hour)
 	})
 }
+
+func TestCloseStopsBeingPoliteWhenItsTimeIsUp(t *testing.T) {
+	within(t, pool.Config[*line]{Min: 3, Max: 3, CloseTimeout: time.Hour}, func(b *bench) {
+		pass(time.Second)
+		b.provider.set(func() { b.provider.parts = 2 * time.Hour })
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("nothing was in use: %v", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestOpeningAndClosingHaveAnEnd(t *testing.T) {
+	within(t, pool.Config[*line]{Min: 1, Max: 1, OpenTimeout: 3 * time.Second, CloseTimeout: 2 * time.Second}, func(b *bench) {
+		lease := b.take(pool.Urgent)
+		b.provider.set(func() { b.provider.takes, b.provider.parts = time.Hour, time.Hour })
+		lease.Release(true)
+		pass(2 * time.Second)
+		if s := b.Stats(); s.Closing != 0 || s.Closed != 1 || s.Opening != 1 {
+			t.Errorf("when closing has had its time: %+v", s)
+		}
+		pass(3 * time.Second)
+		if s := b.Stats(); s.FailedToOpen != 1 || !errors.Is(s.LastError, context.DeadlineExceeded) {
+			t.Errorf("when opening has had its time: %+v", s)
+		}
+	})
+}

@@ -145,12 +145,17 @@ func within(t *testing.T, config pool.Config[*line], test func(b *bench)) {
 
 func newBench(t testing.TB, f *provider, config pool.Config[*line]) *bench {
 	t.Helper()
-	config.Open, config.Close, config.OnCircuit = f.Open, f.Close, f.OnCircuit
-	p, err := pool.New(config)
-	if err != nil {
+	b := &bench{TB: t, provider: f}
+	config.Open, config.Close = f.Open, f.Close
+	config.OnCircuit = func(open bool, err error, next time.Time) {
+		b.Stats() // as who listens may
+		f.OnCircuit(open, err, next)
+	}
+	var err error
+	if b.Pool, err = pool.New(config); err != nil {
 		t.Fatal(err)
 	}
-	return &bench{TB: t, Pool: p, provider: f}
+	return b
 }
 
 // finish closes the pool, whose sessions are not in use.

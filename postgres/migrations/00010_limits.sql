@@ -41,7 +41,8 @@ DECLARE
     head     integer[];                              -- by class: the first message that waits; 0: none; -1: no more of it
     again    double precision[];                     -- by class: when its next message could go
     pace     double precision[];                     -- by class: the step of the key that holds it back
-    ripe     double precision := 'infinity';         -- the least again of the classes that wait, and its class
+    wake     double precision[];                     -- by class: reached must come to this before one that waits is tried
+    ripe     double precision := 'infinity';         -- the least wake of the classes that wait, and its class
     ripe_in  integer;
     reached  double precision := 0;                  -- where the widest key's next moment is
     following integer := 1;
@@ -86,6 +87,7 @@ BEGIN
     head := array_fill(0, ARRAY[cardinality(class_ends)]);
     again := array_fill(0::double precision, ARRAY[cardinality(class_ends)]);
     pace := again;
+    wake := again;
     LOOP
         -- The next in order, unless one that waits has become ripe.
         IF ripe <= reached THEN
@@ -130,11 +132,8 @@ BEGIN
         IF t > horizon OR t >= until THEN
             head[c] := -1;
         ELSIF leaves_gap THEN
-            IF head[c] = 0 THEN
-                head[c] := m;
-            ELSE
-                again[c] := greatest(t, reached + 1e-6); -- not before another has moved the wider key on
-            END IF;
+            head[c] := m;
+            wake[c] := greatest(t, reached + 1e-6);  -- not before another has moved the wider key on
         ELSE
             reserved[m] := true;
             after[m] := t;
@@ -155,8 +154,8 @@ BEGIN
         END IF;
         ripe := 'infinity';
         FOR k IN 1 .. cardinality(head) LOOP
-            IF head[k] > 0 AND again[k] < ripe THEN
-                ripe := again[k];
+            IF head[k] > 0 AND wake[k] < ripe THEN
+                ripe := wake[k];
                 ripe_in := k;
             END IF;
         END LOOP;

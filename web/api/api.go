@@ -35,6 +35,7 @@ type Config struct {
 	Templates     Templates
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
+	Webhooks      Webhooks // nil: their operations are not offered
 
 	// Away reports whether an error only says that the database could not be
 	// reached: the request is then answered 503, to be sent again. Nil: never.
@@ -125,6 +126,9 @@ func New(cfg Config) (*API, error) {
 	a.addTemplates()
 	a.addSubscriptions()
 	a.addDeliveries()
+	if cfg.Webhooks != nil {
+		a.addWebhooks()
+	}
 	a.addWhoami()
 	if err := a.describe(); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ const (
 	tagTemplates     = "Templates"
 	tagSubscriptions = "Subscriptions"
 	tagDeliveries    = "Deliveries"
+	tagWebhooks      = "Webhooks"
 	tagKeys          = "Keys"
 )
 
@@ -43,6 +44,7 @@ func (a *API) description(version string) huma.Config {
 		{Name: tagTemplates, Description: "What messages say."},
 		{Name: tagSubscriptions, Description: "Members' choices of triggers."},
 		{Name: tagDeliveries, Description: "What was sent, and what became of it."},
+		{Name: tagWebhooks, Description: "Which of your systems are told what became of messages, by Standard Webhooks."},
 		{Name: tagKeys, Description: "The API key in use."},
 	}
 	return cfg

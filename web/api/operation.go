@@ -26,6 +26,7 @@ type operation struct {
 	scope       access.Scope // empty: any key
 	status      int          // when it succeeds; 0: 200
 	errors      []int        // besides those that every operation may answer
+	secret      bool         // the answer holds a secret: it is not kept to be given again
 }
 
 const root = "/api/v1"
@@ -52,7 +53,10 @@ func (o operation) huma() huma.Operation {
 // query, path and body there is (huma's tags), its output what is answered.
 func add[I, O any](a *API, o operation, handle func(context.Context, *I) (*O, error)) {
 	op := o.huma()
-	op.Middlewares = huma.Middlewares{a.readBody, a.replay}
+	op.Middlewares = huma.Middlewares{a.readBody}
+	if !o.secret {
+		op.Middlewares = append(op.Middlewares, a.replay)
+	}
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
 		defer cancel()
@@ -87,7 +91,7 @@ func (a *API) document(item *huma.PathItem, o operation) {
 		op.Responses[strconv.Itoa(status)] = a.problemResponse(http.StatusText(status))
 	}
 	op.Responses["default"] = a.problemResponse("Any other problem")
-	if o.method == http.MethodPost && o.path != "/events" {
+	if o.method == http.MethodPost && o.path != "/events" && !o.secret {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: keyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString},
 			Description: "Your own name for this request. Sent again with the same body within a day it is not done again, and answered the same.",

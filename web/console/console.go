@@ -21,12 +21,14 @@ import (
 	"herald/subscriptions"
 	"herald/templates"
 	"herald/web/page"
+	"herald/webhooks"
 )
 
 //go:embed pages/*.html
 var pages embed.FS
 
-// Config is what the console shows and how it is reached. All fields are required.
+// Config is what the console shows and how it is reached. Fields are
+// required unless they say otherwise.
 type Config struct {
 	PublicURL string // where operators reach Herald, without a path
 	Sessions  scs.Store
@@ -45,6 +47,7 @@ type Config struct {
 	Templates     *templates.Store
 	Subscriptions *subscriptions.Store
 	Deliveries    *dispatch.Store
+	Webhooks      *webhooks.Store // nil: there are no pages of webhooks
 }
 
 // Base is where the console lives.
@@ -78,7 +81,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return []page.Route{
+	return append(c.webhookRoutes(operator, admin), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
@@ -98,7 +101,7 @@ func (c console) routes() []page.Route {
 		operator("GET /console/triggers/{name}", c.trigger),
 		admin("POST /console/triggers/{name}", c.saveTrigger),
 		admin("POST /console/triggers/{name}/enabled", c.enableTrigger),
-	}
+	}...)
 }
 
 // signedIn lets an operator through whose role includes the one needed, and

@@ -23,6 +23,7 @@ import (
 	"herald/subscriptions"
 	"herald/templates"
 	"herald/web/console"
+	"herald/webhooks"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -54,6 +55,8 @@ func newStand(t testing.TB) *stand {
 	store, err := dispatch.NewStore(s.pool, consents, now, subscriptions.Email)
 	must(t, err)
 	s.store = store
+	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
+	must(t, err)
 	s.intake = matcher.NewIntake(s.pool, triggers, store, matcher.IntakeConfig{Logger: log})
 	t.Cleanup(func() { must(t, s.intake.Close(context.Background())) })
 
@@ -67,7 +70,7 @@ func newStand(t testing.TB) *stand {
 		Operators: access.NewOperators(s.pool, passwords, throttle, now),
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
-		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store,
+		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks,
 	}
 	handler, err = console.New(s.Config)
 	must(t, err)

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,37 +68,7 @@ func (r Reader) Narrate(c Course) []Told {
 // told. A code that nobody has worded is shown to operators as it is.
 func (r Reader) stepKey(c Course, e dispatch.Entry) string {
 	key := "told." + string(c.Audience) + "." + e.Code
-	variant := ""
-	switch e.Code {
-	case "subscription_met":
-		if c.Summary == "" {
-			variant = ".plain"
-		}
-	case "valid":
-		variant = ifTold(e.Args, "until", ".until")
-	case "cool_down_passed":
-		variant = ifTold(e.Args, "last", ".last")
-		if wait, _ := lengthOf(e.Args["cool_down"]); wait == 0 {
-			variant = ".none"
-		}
-	case "cap_passed":
-		variant = ifTold(e.Args, "max", ".max")
-	case "attempt_started":
-		if e.Args["repeats"] == true {
-			variant = ".repeats"
-		}
-	case "attempt_ended":
-		variant = ".failed"
-		if e.OK {
-			variant = ".accepted"
-		}
-	case "state":
-		variant = "." + fmt.Sprint(e.Args["state"])
-		if e.Args["reason"] == nil && r.Has(key+variant+".plain") {
-			variant += ".plain"
-		}
-	}
-	if key += variant; r.Has(key) {
+	if key += r.variant(c, e, key); r.Has(key) {
 		return key
 	}
 	if c.Audience == Operator {
@@ -105,6 +76,74 @@ func (r Reader) stepKey(c Course, e dispatch.Entry) string {
 	}
 	return ""
 }
+
+// variant is what a key is continued by when an entry's figures ask for other
+// words.
+func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
+	switch e.Code {
+	case "subscription_met":
+		if c.Summary == "" {
+			return ".plain"
+		}
+	case "valid":
+		return ifTold(e.Args, "until", ".until")
+	case "cool_down_passed":
+		if wait, _ := lengthOf(e.Args["cool_down"]); wait == 0 {
+			return ".none"
+		}
+		return ifTold(e.Args, "last", ".last")
+	case "cap_passed", "frequency_cap_passed":
+		return ifTold(e.Args, "max", ".max")
+	case "digest":
+		return "." + fmt.Sprint(e.Args["kind"])
+	case "ladder_climbed":
+		return "." + fmt.Sprint(e.Args["reason"])
+	case "receipt":
+		event := "." + fmt.Sprint(e.Args["event"])
+		if code := ifTold(e.Args, "code", ".code"); r.Has(key + event + code) {
+			return event + code
+		}
+		return event
+	case "attempt_started":
+		if e.Args["repeats"] == true {
+			return ".repeats"
+		}
+	case "attempt_ended":
+		if e.OK {
+			return ".accepted"
+		}
+		return ".failed"
+	case "state":
+		return r.stateVariant(e, key)
+	}
+	return ""
+}
+
+// stateVariant words a state by its reason where there are words for both
+// together: what waits as planned has not failed to get through.
+func (r Reader) stateVariant(e dispatch.Entry, key string) string {
+	state := "." + fmt.Sprint(e.Args["state"])
+	if e.Args["reason"] == nil {
+		if r.Has(key + state + ".plain") {
+			return state + ".plain"
+		}
+		return state
+	}
+	reason := fmt.Sprint(e.Args["reason"])
+	if r.Has(key + state + "." + reason) {
+		return state + "." + reason
+	}
+	if !slices.Contains(plannedWaits, reason) || !r.Has(key+state+".waits") {
+		return state
+	}
+	if next, ok := momentOf(e.Args["next_attempt_at"]); !ok || !next.After(r.Now) {
+		return state + ".waits.open"
+	}
+	return state + ".waits"
+}
+
+// plannedWaits are the reasons of a message that waits because it shall.
+var plannedWaits = []string{"quiet_hours", "digest", "rate_limit", "campaign_paused"}
 
 func ifTold(args map[string]any, name, variant string) string {
 	switch args[name] {
@@ -120,10 +159,26 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if args == nil {
 		args = map[string]any{}
 	}
-	pairs := []any{}
 	if c.Summary != "" || args["summary"] == nil {
 		args["summary"] = c.Summary
 	}
+	if sent, ok := figure(args["sent"]); ok {
+		args["number"] = sent + 1 // sent counts those before this one
+	}
+	r.wordCodes(c, args)
+	r.wordTimes(c, e, args)
+	pairs := []any{}
+	for name, value := range args {
+		if _, ok := figure(value); ok {
+			value = r.Number(value)
+		}
+		pairs = append(pairs, name, value)
+	}
+	return pairs
+}
+
+// wordCodes replaces codes among the figures by words.
+func (r Reader) wordCodes(c Course, args map[string]any) {
 	for _, name := range []string{"refusal", "reason", "outcome"} {
 		if code, ok := args[name]; ok {
 			args["reason"] = r.Word("reason."+string(c.Audience), code)
@@ -132,36 +187,35 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if args["reason"] == nil {
 		args["reason"] = "–"
 	}
-	if channel, ok := args["channel"]; ok {
-		args["by"] = r.Word("channel.by", channel)
-		args["channel"] = r.Word("channel", channel)
-	}
-	if at, ok := momentOf(args["last"]); ok {
-		args["last"] = r.Minute(at)
-	}
-	if at, ok := momentOf(args["until"]); ok {
-		args["until"] = r.Minute(at)
-		if c.Audience == Customer {
-			args["until"] = r.Date(at.Add(-1)) // the last day, as they chose it
+	for name, by := range map[string]string{"channel": "by", "from": "from_by", "to": "to_by"} {
+		if channel, ok := args[name]; ok {
+			args[by] = r.Word("channel.by", channel)
+			args[name] = r.Word("channel", channel)
 		}
 	}
-	if sent, ok := figure(args["sent"]); ok && e.Code == "cap_passed" {
-		args["number"] = sent + 1 // sent counts those before this one
+}
+
+// wordTimes replaces moments and lengths of time among the figures by words.
+func (r Reader) wordTimes(c Course, e dispatch.Entry, args map[string]any) {
+	for _, name := range []string{"last", "until", "due"} {
+		at, ok := momentOf(args[name])
+		switch {
+		case !ok:
+		case e.Code == "valid" && c.Audience == Customer:
+			args[name] = r.Date(at.Add(-1)) // the last day, as they chose it
+		default:
+			args[name] = r.Minute(at)
+		}
+	}
+	for _, name := range []string{"cool_down", "within"} {
+		if length, ok := lengthOf(args[name]); ok {
+			args[name] = r.Duration(length)
+		}
 	}
 	args["next"] = r.T("time.soon")
 	if at, ok := momentOf(args["next_attempt_at"]); ok && at.After(r.Now) {
 		args["next"] = r.relative(at)
 	}
-	if wait, ok := lengthOf(args["cool_down"]); ok {
-		args["cool_down"] = r.Duration(wait)
-	}
-	for name, value := range args {
-		if _, ok := figure(value); ok {
-			value = r.Number(value)
-		}
-		pairs = append(pairs, name, value)
-	}
-	return pairs
 }
 
 // momentOf reads a time as it is in memory or came from JSON.

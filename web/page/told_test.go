@@ -69,6 +69,97 @@ func course(t *testing.T, who Audience) Course {
 }
 
 func TestACourseIsToldToEachInTheirWords(t *testing.T) {
+	golden(t, "course.txt", told(t, course))
+}
+
+// steps are all that may be decided of a notification and happen to it, as
+// they come out of the database, each with an entry of its own.
+func steps(t *testing.T, who Audience) Course {
+	t.Helper()
+	var steps []dispatch.Step
+	err := json.Unmarshal([]byte(`[
+		{"code": "campaign", "ok": true, "args": {"name": "Spring sale"}},
+		{"code": "frequency_cap_passed", "ok": true, "args": {"max": 2, "within": "24h0m0s", "sent": 1}},
+		{"code": "frequency_cap_passed", "ok": true, "args": {"max": 0}},
+		{"code": "frequency_cap", "ok": false, "args": {"max": 5, "within": "168h0m0s", "sent": 5}},
+		{"code": "quiet_hours", "ok": true, "args": {"until": "2026-03-04T00:00:00Z", "from_local": "22:00", "until_local": "08:00"}},
+		{"code": "digest", "ok": true, "args": {"kind": "hourly", "due": "2026-03-03T02:00:00Z"}},
+		{"code": "digest", "ok": true, "args": {"kind": "daily", "due": "2026-03-04T01:00:00Z"}},
+		{"code": "routed", "ok": true, "args": {"account": "smtp-1", "channel": "email"}},
+		{"code": "throttled", "ok": false, "args": {"until": "2026-03-03T01:30:00Z"}},
+		{"code": "not_confirmed", "ok": false, "args": {"channel": "sms"}},
+		{"code": "ladder_climbed", "ok": true, "args": {"from": "sms", "to": "email", "reason": "not_confirmed"}},
+		{"code": "ladder_climbed", "ok": true, "args": {"from": "sms", "to": "voice", "reason": "failed"}},
+		{"code": "ladder_climbed", "ok": true, "args": {"from": "sms", "to": "fax", "reason": "suppressed"}},
+		{"code": "ladder_stopped", "ok": true, "args": {"channel": "sms"}},
+		{"code": "receipt", "ok": true, "args": {"event": "delivered", "code": "DELIVRD"}},
+		{"code": "receipt", "ok": false, "args": {"event": "bounced", "code": "5.1.1"}},
+		{"code": "receipt", "ok": false, "args": {"event": "delayed", "code": ""}},
+		{"code": "receipt", "ok": false, "args": {"event": "expired"}},
+		{"code": "receipt", "ok": true, "args": {"event": "read"}},
+		{"code": "receipt", "ok": false, "args": {"event": "complained"}},
+		{"code": "receipt", "ok": false, "args": {"event": "unsubscribed"}},
+		{"code": "expired", "ok": false},
+		{"code": "retried_by_operator", "ok": true, "args": {"actor": "operator:ann"}},
+		{"code": "discarded_by_operator", "ok": false, "args": {"actor": "operator:ann"}},
+		{"code": "assumed_by_operator", "ok": true, "args": {"actor": "operator:ann"}}
+	]`), &steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Course{Audience: who}
+	for _, s := range steps {
+		c.Timeline.Entries = append(c.Timeline.Entries, dispatch.Entry{At: moment, Code: s.Code, OK: s.OK, Args: s.Args})
+	}
+	later := moment.Add(8 * time.Hour)
+	for _, s := range []struct {
+		state  dispatch.State
+		reason string
+		next   *time.Time
+	}{
+		{dispatch.Deferred, "quiet_hours", &later},
+		{dispatch.Deferred, "digest", &later},
+		{dispatch.Deferred, "rate_limit", nil},
+		{dispatch.Deferred, "campaign_paused", nil},
+		{dispatch.Deferred, "account_down", &later},
+		{dispatch.Suppressed, "frequency_cap", nil},
+		{dispatch.Suppressed, "delivered_otherwise", nil},
+		{dispatch.Suppressed, "campaign_stopped", nil},
+		{dispatch.Failed, "next_channel", nil},
+		{dispatch.Failed, "bounced", nil},
+		{dispatch.Failed, "discarded", nil},
+		{dispatch.Accepted, "assumed_sent", nil},
+		{dispatch.InDoubt, "waits_for_receipt", nil},
+		{dispatch.InDoubt, "held", nil},
+	} {
+		args := map[string]any{"state": s.state, "reason": s.reason, "channel": subscriptions.Email}
+		if s.next != nil {
+			args["next_attempt_at"] = *s.next
+		}
+		c.Timeline.Entries = append(c.Timeline.Entries, dispatch.Entry{Code: "state", Args: args})
+	}
+	return c
+}
+
+func TestEveryStepIsToldToEachInTheirWords(t *testing.T) {
+	text := told(t, steps)
+	golden(t, "steps.txt", text)
+	for _, mark := range []string{"{{", "no value", "told.", "%!"} {
+		if strings.Contains(text, mark) {
+			t.Errorf("%q is in what people read", mark)
+		}
+	}
+	r := Reader{Locale: catalogue(t).In("en"), Zone: time.UTC, Now: moment}
+	for _, line := range r.Narrate(steps(t, Operator)) {
+		if line.Text == line.Code {
+			t.Errorf("nobody worded %s", line.Code)
+		}
+	}
+}
+
+// told is a course as both audiences read it, in both languages.
+func told(t *testing.T, course func(*testing.T, Audience) Course) string {
+	t.Helper()
 	c := catalogue(t)
 	var b strings.Builder
 	for _, tag := range Languages {
@@ -87,17 +178,23 @@ func TestACourseIsToldToEachInTheirWords(t *testing.T) {
 			}
 		}
 	}
-	golden := filepath.Join("testdata", "course.txt")
+	return b.String()
+}
+
+// golden holds a text against a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
 	if os.Getenv("HERALD_GOLDEN") != "" {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+	if diff := cmp.Diff(string(want), text); diff != "" {
 		t.Errorf("-want +got (HERALD_GOLDEN=1 writes it again):\n%s", diff)
 	}
 }
@@ -118,6 +215,9 @@ func TestEveryCodeHasWords(t *testing.T) {
 		string(subscriptions.NoAddress), string(subscriptions.NoConsent), string(subscriptions.NotVerified), string(subscriptions.AddressDead),
 		"suppressed_unsubscribed", "suppressed_bounced", "suppressed_complained", "suppressed_stopped", "suppressed_operator", string(dispatch.NoSender),
 		"paused", "unsubscribed", "refused", "template_failed", "expired", "held",
+		"quiet_hours", "digest", "frequency_cap", "next_channel", "delivered_otherwise", "campaign_stopped", "campaign_paused",
+		"assumed_sent", "waits_for_receipt", "discarded", "bounced", "complained", "rate_limit", "account_down",
+		"not_confirmed", "failed", "suppressed", "cancelled",
 		string(dispatch.Permanent), string(dispatch.Transient), string(dispatch.Throttled), string(dispatch.Doubt), string(dispatch.SessionFatal), string(dispatch.Configuration),
 	} {
 		keys = append(keys, "reason.customer."+reason, "reason.operator."+reason)

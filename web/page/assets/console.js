@@ -25,5 +25,20 @@ document.addEventListener("htmx:response:error", again);
 document.addEventListener("htmx:error", again);
 document.addEventListener("htmx:sse:after:message", (e) => e.target.classList.remove("stale"));
 
+// A button with data-copy copies the field it names, and then says data-copied.
+document.addEventListener("click", async (e) => {
+  const button = e.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch { // only pages that came encrypted may: the text stays selected
+    return;
+  }
+  button.textContent = button.dataset.copied;
+});
+for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+
 // Times are told in the reader's own zone: the sign-in says which it is.
 for (const field of document.querySelectorAll("[data-zone]")) field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;

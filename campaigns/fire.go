@@ -1,0 +1,266 @@
+package campaigns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// How the members of a run are divided: parts of so many ids are read side by
+// side; where there are very many members the parts are longer.
+const (
+	rangeSpan = 25_000
+	maxRanges = 400
+)
+
+// fireTx makes a run of a campaign whose row is locked, with its ranges and
+// their jobs. One that exists already is left alone: whoever was first fired it.
+func (s *Store) fireTx(ctx context.Context, tx pgx.Tx, c Campaign, due time.Time, occasions []occasion) error {
+	expiry, err := time.ParseDuration(c.Expiry)
+	if err != nil {
+		return fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
+	}
+	at := s.instant()
+	run := Run{CampaignID: c.ID, DueAt: due, CreatedAt: at}
+	err = tx.QueryRow(ctx, `
+INSERT INTO campaign_runs (campaign_id, due_at, state, occasions, expires_at, created_at)
+VALUES ($1, $2, 'preparing', $3, $4, $5)
+ON CONFLICT (campaign_id, due_at) DO NOTHING
+RETURNING id`, c.ID, due, occasions, at.Add(expiry), at).Scan(&run.ID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("fire campaign %d: %w", c.ID, err)
+	}
+	if err := s.divide(ctx, tx, run.ID, len(occasions) > 0); err != nil {
+		return err
+	}
+	if err := s.insertRangeJobs(ctx, tx, `run_id = $1`, run.ID); err != nil {
+		return err
+	}
+	if err := record(ctx, tx, c.ID, "fired", actorHerald, map[string]any{"run": run.ID, "due_at": due}, at); err != nil {
+		return err
+	}
+	return s.announce(ctx, tx, Preparing, c, &run, map[string]any{})
+}
+
+// divide makes the ranges of a run: those members who are registered now. An
+// occasion is looked up by its date and needs only one.
+func (s *Store) divide(ctx context.Context, tx pgx.Tx, runID int64, whole bool) error {
+	_, err := tx.Exec(ctx, `
+WITH ids AS (
+    SELECT min(id) AS first, max(id) AS last FROM members
+), spans AS (
+    SELECT first, last, CASE WHEN $2 THEN last - first + 1 ELSE greatest($3::bigint, (last - first) / $4 + 1) END AS span
+    FROM ids
+    WHERE first IS NOT NULL
+)
+INSERT INTO campaign_ranges (run_id, first_id, last_id, next_id)
+SELECT $1, i, least(i + span - 1, last), i
+FROM spans, generate_series(first, last, span) AS i`, runID, whole, rangeSpan, maxRanges)
+	if err != nil {
+		return fmt.Errorf("divide run %d: %w", runID, err)
+	}
+	return nil
+}
+
+// fireDue fires what is due, a campaign at a time; one that fails does not
+// hold up the others.
+func (s *Store) fireDue(ctx context.Context) error {
+	rows, err := s.pool.Query(ctx, `
+SELECT id FROM campaigns
+WHERE due_at <= $1 AND state IN ('scheduled', 'preparing', 'sending')
+ORDER BY due_at
+LIMIT 100`, s.instant())
+	if err != nil {
+		return fmt.Errorf("look for campaigns that are due: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for campaigns that are due: %w", err)
+	}
+	var failed []error
+	for _, id := range ids {
+		if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.fireOneTx(ctx, tx, id) }); err != nil {
+			failed = append(failed, fmt.Errorf("campaign %d: %w", id, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (s *Store) fireOneTx(ctx context.Context, tx pgx.Tx, id int64) error {
+	c, err := s.locked(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	at := s.instant()
+	if c.DueAt == nil || c.DueAt.After(at) || !c.State.oneOf([]State{Scheduled, Preparing, Sending}) {
+		return nil // another node was faster
+	}
+	var next *time.Time
+	switch {
+	case c.When.Cron != "":
+		next, err = s.fireCron(ctx, tx, c, at)
+	case c.When.Occasion != "":
+		next, err = s.fireOccasion(ctx, tx, c, at)
+	default:
+		err = s.fireTx(ctx, tx, c, *c.DueAt, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.setState(ctx, tx, id, c.State, next); err != nil {
+		return err
+	}
+	return s.settle(ctx, tx, id)
+}
+
+// fireCron fires the latest firing that is due; those before it were missed,
+// as is one that is older than a message is worth sending for.
+func (s *Store) fireCron(ctx context.Context, tx pgx.Tx, c Campaign, at time.Time) (*time.Time, error) {
+	due := *c.DueAt
+	for {
+		next, err := c.When.nextFiring(due)
+		if err != nil {
+			return nil, err
+		}
+		if next.IsZero() || next.After(at) {
+			if err := s.fireOrMiss(ctx, tx, c, due, at); err != nil || next.IsZero() {
+				return nil, err
+			}
+			return &next, nil
+		}
+		if err := s.miss(ctx, tx, c, due, at); err != nil {
+			return nil, err
+		}
+		due = next
+	}
+}
+
+func (s *Store) fireOrMiss(ctx context.Context, tx pgx.Tx, c Campaign, due, at time.Time) error {
+	expiry, err := time.ParseDuration(c.Expiry)
+	if err != nil {
+		return fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
+	}
+	if at.Sub(due) >= expiry {
+		return s.miss(ctx, tx, c, due, at)
+	}
+	return s.fireTx(ctx, tx, c, due, nil)
+}
+
+func (s *Store) miss(ctx context.Context, tx pgx.Tx, c Campaign, due, at time.Time) error {
+	return record(ctx, tx, c.ID, "missed", actorHerald, map[string]any{"due_at": due}, at)
+}
+
+// fireOccasion fires a run for each instant since the last look at which
+// somebody's hour came. What is older than a message is worth is passed over.
+func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, at time.Time) (*time.Time, error) {
+	expiry, err := time.ParseDuration(c.Expiry)
+	if err != nil {
+		return nil, fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
+	}
+	var from time.Time
+	if err := tx.QueryRow(ctx, `SELECT planned_until FROM campaigns WHERE id = $1`, c.ID).Scan(&from); err != nil {
+		return nil, fmt.Errorf("read how far campaign %d is planned: %w", c.ID, err)
+	}
+	if oldest := at.Add(-expiry); from.Before(oldest) {
+		from = oldest
+	}
+	came, err := s.hoursBetween(ctx, tx, c.When, from, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, hour := range came {
+		if err := s.fireTx(ctx, tx, c, hour.at, hour.occasions); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := tx.Exec(ctx, `UPDATE campaigns SET planned_until = $2 WHERE id = $1`, c.ID, at); err != nil {
+		return nil, fmt.Errorf("plan campaign %d: %w", c.ID, err)
+	}
+	next, err := c.When.nextLook(at)
+	return &next, err
+}
+
+// cameHour is an instant at which the hour of an occasion came somewhere.
+type cameHour struct {
+	at        time.Time
+	occasions []occasion
+}
+
+// hoursBetween are the instants after from, up to at, at which the hour of
+// somebody's birthday came, in order.
+func (s *Store) hoursBetween(ctx context.Context, tx pgx.Tx, w When, from, at time.Time) ([]cameHour, error) {
+	dates := map[int][]time.Time{} // by day of the year
+	var days []int
+	// The world's clocks are up to 14 hours ahead and 12 behind.
+	for date := from.UTC().Add(-14 * time.Hour).Truncate(24 * time.Hour); !date.After(at.Add(14 * time.Hour)); date = date.AddDate(0, 0, 1) {
+		for _, day := range birthdaysOn(date) {
+			dates[day] = append(dates[day], date)
+			days = append(days, day)
+		}
+	}
+	rows, err := tx.Query(ctx, `
+SELECT DISTINCT time_zone, `+birthdaySQL+`
+FROM members
+WHERE birthday IS NOT NULL AND `+birthdaySQL+` = ANY ($1::integer[])`, days)
+	if err != nil {
+		return nil, fmt.Errorf("look for birthdays: %w", err)
+	}
+	var (
+		zone string
+		day  int
+	)
+	found := map[int64]map[string][]string{} // zones by date by instant
+	_, err = pgx.ForEachRow(rows, []any{&zone, &day}, func() error {
+		location, err := loadZone(zone)
+		if err != nil {
+			location = time.UTC // a zone that this machine does not know
+		}
+		for _, date := range dates[day] {
+			hour, err := w.hourOn(date, location)
+			if err != nil {
+				return err
+			}
+			if !hour.After(from) || hour.After(at) {
+				continue
+			}
+			if found[hour.Unix()] == nil {
+				found[hour.Unix()] = map[string][]string{}
+			}
+			zones := found[hour.Unix()]
+			if key := date.Format(time.DateOnly); !slices.Contains(zones[key], zone) {
+				zones[key] = append(zones[key], zone)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for birthdays: %w", err)
+	}
+	return inOrder(found), nil
+}
+
+// birthdaySQL is a birthday's day of the year; there is an index on it.
+const birthdaySQL = `(extract(month FROM birthday) * 100 + extract(day FROM birthday))::integer`
+
+func inOrder(found map[int64]map[string][]string) []cameHour {
+	var list []cameHour
+	for instant, dates := range found {
+		hour := cameHour{at: time.Unix(instant, 0).UTC()}
+		for date, zones := range dates {
+			slices.Sort(zones)
+			hour.occasions = append(hour.occasions, occasion{date, zones})
+		}
+		slices.SortFunc(hour.occasions, func(a, b occasion) int { return strings.Compare(a.Date, b.Date) })
+		list = append(list, hour)
+	}
+	slices.SortFunc(list, func(a, b cameHour) int { return a.at.Compare(b.at) })
+	return list
+}

@@ -1,0 +1,232 @@
+// Package receipts takes the webhooks of providers: what became of a message
+// after they took it.
+//
+// A provider posts to /receipts/{provider}/{account}. The request is believed
+// when it bears the signature of that account, in the provider's own scheme,
+// and is not older than the provider may try; what it tells becomes
+// dispatch.Report and goes to the Taker. The answer is 200 only after the Taker
+// has it, 503 with Retry-After while the database is away, and otherwise an
+// error that makes the provider try again: nothing is lost. Told twice, a
+// report has the same Key.
+//
+// # Which delivery
+//
+// A delivery is named by DeliveryKey among the custom arguments, metadata,
+// tags or variables that the provider repeats; else by a Message-ID of ours,
+// whose left side is its id; else by the account and the provider's own id. As
+// only the provider can sign, all three are believed, and an account can
+// report of its own channel only.
+//
+// # What is trusted
+//
+//	sendgrid   ECDSA P-256 over timestamp and body, by the account's key
+//	mailgun    HMAC-SHA256 over timestamp and token. The body is not signed:
+//	           the token is the report's Key, so that who has seen one request
+//	           cannot tell another story with it
+//	ses        RSA over the fields of an SNS message, by a certificate from the
+//	           SNS host of the region of the topic; other topics are refused,
+//	           for anybody can have one
+//	postmark   a password (HTTP Basic). Nothing is signed and there is no time
+//	twilio     HMAC-SHA1 over URL and parameters. There is no time
+//	standard   Standard Webhooks: HMAC-SHA256 over id, timestamp and body
+//
+// A request that is replayed within its window tells what is known already.
+package receipts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"herald/dispatch"
+	"herald/problem"
+)
+
+// Base is the path under which the handler is mounted.
+const Base = "/receipts/"
+
+// Taker keeps reports; *dispatch.Store does. Its nil means that they are
+// durable; a report that it has by its Key already is no error.
+type Taker interface {
+	Report(ctx context.Context, reports []dispatch.Report) error
+}
+
+// Config is what a Handler works on.
+type Config struct {
+	Accounts []Account
+	// PublicURL is how providers reach Herald, without a path: Twilio signs
+	// the address it calls.
+	PublicURL string
+	Taker     Taker
+	// Away reports whether an error only says that the database could not be
+	// reached. Nil: none does.
+	Away func(error) bool
+	// Fetch gets the certificates of Amazon SNS and confirms its
+	// subscriptions. Required with an account of SES; Fetcher makes one.
+	Fetch func(ctx context.Context, address string) ([]byte, error)
+	// MaxBody is the largest request in bytes. 0: 1 MiB.
+	MaxBody int64
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Handler takes the webhooks of all accounts. It is safe for many goroutines.
+type Handler struct {
+	cfg      Config
+	accounts map[string]account // by provider/account
+	told     *prometheus.CounterVec
+}
+
+// account is one configured account and how its provider speaks.
+type account struct {
+	Account
+	scheme
+}
+
+// scheme is how a provider signs, and what its events say.
+type scheme interface {
+	// verify says whether the request is the provider's: nil, errForged,
+	// errStale, or another error when it could not be found out.
+	verify(ctx context.Context, r request) error
+	// read is what a verified request tells. An event that says nothing of a
+	// delivery is left out.
+	read(ctx context.Context, r request) ([]dispatch.Report, error)
+}
+
+// request is one that has come in whole.
+type request struct {
+	header http.Header
+	url    *url.URL
+	body   []byte
+}
+
+var (
+	errForged     = errors.New("the signature is not right")
+	errStale      = errors.New("the request is too old, or from the future")
+	errUnreadable = errors.New("the request cannot be read")
+	errBusy       = errors.New("not now")
+)
+
+// New makes a handler. Mistakes in the accounts come back as problem.Invalid
+// with paths such as "accounts[0].secret".
+func New(cfg Config) (*Handler, error) {
+	if cfg.Taker == nil || cfg.Now == nil || cfg.Logger == nil {
+		return nil, errors.New("receipts: taker, now and logger are required")
+	}
+	if cfg.Away == nil {
+		cfg.Away = func(error) bool { return false }
+	}
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = 1 << 20
+	}
+	h := &Handler{cfg: cfg, accounts: map[string]account{}, told: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "herald_receipts_requests_total",
+		Help: "Webhooks of providers, by provider and outcome: taken, nothing, forged, stale, unreadable, unavailable or failed.",
+	}, []string{"provider", "outcome"})}
+	var mistakes problem.Fields
+	for i, a := range cfg.Accounts {
+		at := fmt.Sprintf("accounts[%d]", i)
+		scheme := a.scheme(at, cfg, &mistakes)
+		path := a.Provider + "/" + a.Name
+		if _, taken := h.accounts[path]; taken {
+			mistakes.Add(at+".name", "unique", "another account of %s has this name", a.Provider)
+		}
+		h.accounts[path] = account{a, scheme}
+	}
+	if err := mistakes.Err("the accounts for receipts are not complete"); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Describe implements prometheus.Collector.
+func (h *Handler) Describe(ch chan<- *prometheus.Desc) { h.told.Describe(ch) }
+
+// Collect implements prometheus.Collector.
+func (h *Handler) Collect(ch chan<- prometheus.Metric) { h.told.Collect(ch) }
+
+// ServeHTTP takes POST /receipts/{provider}/{account}.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a, known := h.accounts[strings.TrimPrefix(r.URL.Path, Base)]
+	switch {
+	case !known:
+		http.Error(w, "there is no such account", http.StatusNotFound)
+		return
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "use POST", http.StatusMethodNotAllowed)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
+		return
+	} else if err != nil {
+		http.Error(w, "the request did not come in whole", http.StatusBadRequest)
+		return
+	}
+	n, err := h.take(r.Context(), a, request{header: r.Header, url: r.URL, body: body})
+	h.answer(w, r, a, n, err)
+}
+
+// take verifies, reads and hands on, and gives the number of reports.
+func (h *Handler) take(ctx context.Context, a account, r request) (int, error) {
+	if err := a.verify(ctx, r); err != nil {
+		return 0, err
+	}
+	reports, err := a.read(ctx, r)
+	if err != nil || len(reports) == 0 {
+		return 0, err
+	}
+	for i := range reports {
+		reports[i].Account = a.Name
+	}
+	if err := h.cfg.Taker.Report(ctx, reports); err != nil {
+		return 0, fmt.Errorf("take reports: %w", err)
+	}
+	return len(reports), nil
+}
+
+// awayFor is how long a provider is asked to wait while we cannot store, in
+// seconds.
+const awayFor = "10"
+
+// answer tells the provider whether to try again, which it does after anything
+// but 2xx, and the log why.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a account, reports int, err error) {
+	outcome, status := "taken", http.StatusOK
+	switch {
+	case err == nil && reports == 0:
+		outcome = "nothing"
+	case err == nil:
+	case errors.Is(err, errForged):
+		outcome, status = "forged", http.StatusUnauthorized
+	case errors.Is(err, errStale):
+		outcome, status = "stale", http.StatusBadRequest
+	case errors.Is(err, errUnreadable):
+		outcome, status = "unreadable", http.StatusBadRequest
+	case errors.Is(err, errBusy) || h.cfg.Away(err) || problem.CodeOf(err) == problem.Unavailable:
+		outcome, status = "unavailable", http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", awayFor)
+	default:
+		outcome, status = "failed", http.StatusInternalServerError
+	}
+	h.told.WithLabelValues(a.Provider, outcome).Inc()
+	if err != nil {
+		h.cfg.Logger.WarnContext(r.Context(), "a provider's webhook was not taken", "provider", a.Provider, "account", a.Name, "outcome", outcome, "error", err)
+		if outcome == "forged" && a.Provider == Postmark {
+			w.Header().Set("WWW-Authenticate", `Basic realm="receipts"`)
+		}
+		http.Error(w, outcome, status)
+		return
+	}
+	w.WriteHeader(status)
+}
