@@ -35,11 +35,13 @@ type App struct {
 	log      *slog.Logger
 	cleanups *cleanups
 
-	node   *dispatch.Node
-	jobs   *river.Client[pgx.Tx]
-	intake *matcher.Intake
-	server *http.Server
-	listen net.Listener
+	node    *dispatch.Node
+	jobs    *river.Client[pgx.Tx]
+	sending *dispatch.Accounts
+	worker  *dispatch.Worker
+	intake  *matcher.Intake
+	server  *http.Server
+	listen  net.Listener
 
 	metrics  *prometheus.Registry
 	stopping chan struct{} // closed when the HTTP server stops: live pages end
@@ -146,8 +148,12 @@ func (a *App) stopServer(ctx context.Context) error {
 	return nil
 }
 
-// stopJobs lets jobs under way finish; when ctx ends their contexts are cancelled.
+// stopJobs lets hand-overs under way finish; when ctx ends their contexts are
+// cancelled.
 func (a *App) stopJobs(ctx context.Context) error {
+	if a.worker != nil {
+		a.worker.Drain()
+	}
 	if err := a.jobs.Stop(ctx); err != nil {
 		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceAfter)
 		defer cancel()

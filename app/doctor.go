@@ -49,7 +49,7 @@ func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding
 	list = append(list, examineAddress(ctx, cfg), examineURL(cfg))
 	list = append(list, examineDatabase(ctx, cfg, log)...)
 	list = append(list, examineSecret(cfg), examineDisk(cfg))
-	return append(list, examineMail(ctx, cfg, log)...)
+	return append(list, examineMail(ctx, cfg)...)
 }
 
 // examineAddress takes the address for a moment, or finds Herald there already.
@@ -166,27 +166,25 @@ func examineDisk(cfg config.Config) Finding {
 	return Finding{"data_dir", Fine, text, ""}
 }
 
-func examineMail(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
+func examineMail(ctx context.Context, cfg config.Config) []Finding {
 	if len(cfg.Email.Accounts) == 0 {
 		return []Finding{{"email", Warning, "no account: e-mail is not sent", "add one below email.accounts"}}
-	}
-	sender, err := email.New(emailConfig(cfg.Email), log)
-	if err != nil {
-		return []Finding{{"email", Broken, err.Error(), "mend the named fields"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var list []Finding
-	for _, c := range sender.Check(ctx) {
-		part := "email " + c.Account
-		if c.Err != nil {
-			list = append(list, Finding{part, Broken, strings.TrimSpace(c.Err.Error()), "see host, port, tls and the sign-in of this account"})
+	for _, account := range cfg.Email.Accounts {
+		part := "email " + account.Name
+		mailer, err := email.NewMailer(mailAccount(account), messageIDDomain(cfg.Email), nil)
+		if err != nil {
+			list = append(list, Finding{part, Broken, err.Error(), "mend the named fields"})
+			continue
+		}
+		if err := mailer.Check(ctx); err != nil {
+			list = append(list, Finding{part, Broken, strings.TrimSpace(err.Error()), "see host, port, tls and the sign-in of this account"})
 			continue
 		}
 		list = append(list, Finding{part, Fine, "takes our sign-in", ""})
-	}
-	if err := sender.Close(ctx); err != nil {
-		log.Error("e-mail sessions did not close", "error", err)
 	}
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -69,7 +70,7 @@ func (h atLeastWarn) WithGroup(name string) slog.Handler {
 
 // addWorkers gives the River client its queues, workers and schedules.
 func (a *App) addWorkers(settings *river.Config) error {
-	senders, err := a.senders()
+	accounts, err := a.accounts()
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (a *App) addWorkers(settings *river.Config) error {
 	if err != nil {
 		return err
 	}
-	worker, err := dispatch.NewWorker(a.Deliveries, senders, dispatch.WorkerConfig{
+	worker, err := dispatch.NewWorker(a.Deliveries, accounts, dispatch.WorkerConfig{
 		Templates: a.Templates, Links: links, Contacts: a.Contacts, Suppressions: a.Consents,
 		Subscriptions: a.Subscriptions, Node: a.node, Logger: a.log,
 		Workers: a.cfg.Dispatch.Workers, FirstRetry: a.cfg.Dispatch.FirstRetry, SendTimeout: a.cfg.Dispatch.SendTimeout,
@@ -85,6 +86,7 @@ func (a *App) addWorkers(settings *river.Config) error {
 	if err != nil {
 		return err
 	}
+	a.sending, a.worker = accounts, worker
 	if err := a.metrics.Register(worker); err != nil {
 		return err
 	}
@@ -102,28 +104,40 @@ func (a *App) addWorkers(settings *river.Config) error {
 	return nil
 }
 
-// senders makes a sender for each channel that has an account.
-func (a *App) senders() ([]dispatch.Sender, error) {
-	if len(a.cfg.Email.Accounts) == 0 {
-		return nil, nil
-	}
-	mail, err := email.New(emailConfig(a.cfg.Email), a.log)
+// accounts makes the accounts that this node sends on.
+func (a *App) accounts() (*dispatch.Accounts, error) {
+	list, err := accountList(a.cfg)
 	if err != nil {
-		return nil, fmt.Errorf("email: %w", err)
+		return nil, err
 	}
-	a.cleanups.onStop("e-mail sessions", mail.Close)
-	return []dispatch.Sender{mail}, nil
+	return dispatch.NewAccounts(a.DB.Pool(), a.node, list, a.log)
 }
 
-func emailConfig(cfg config.Email) email.Config {
-	var c email.Config
-	for _, a := range cfg.Accounts {
-		c.Accounts = append(c.Accounts, email.Account{
-			Name: a.Name, Host: a.Host, Port: a.Port, TLS: a.TLS, RootCAs: a.RootCAs, Username: a.Username, Password: a.Password,
-			From: a.From, FromName: a.FromName, Hello: a.Hello, MinSessions: a.MinSessions, MaxSessions: a.MaxSessions, Timeout: a.Timeout,
-		})
+// accountList is the accounts that the configuration names.
+func accountList(cfg config.Config) ([]dispatch.AccountConfig, error) {
+	var list []dispatch.AccountConfig
+	for _, one := range cfg.Email.Accounts {
+		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), nil)
+		if err != nil {
+			return nil, fmt.Errorf("email account %s: %w", one.Name, err)
+		}
+		list = append(list, dispatch.AccountConfig{Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions})
 	}
-	return c
+	return list, nil
+}
+
+func mailAccount(a config.EmailAccount) email.Account {
+	return email.Account{
+		Name: a.Name, Host: a.Host, Port: a.Port, TLS: a.TLS, RootCAs: a.RootCAs, Username: a.Username, Password: a.Password,
+		From: a.From, FromName: a.FromName, Hello: a.Hello, Timeout: a.Timeout,
+	}
+}
+
+// messageIDDomain is the same for all accounts, so that a message which goes
+// by another one the second time can be told to be the same.
+func messageIDDomain(cfg config.Email) string {
+	_, domain, _ := strings.Cut(cfg.Accounts[0].From, "@")
+	return domain
 }
 
 // links makes the addresses in messages, signed with the secret key.
@@ -143,6 +157,10 @@ func (a *App) links() (*portal.Links, error) {
 func (a *App) startJobs(ctx context.Context) error {
 	if !a.cfg.Has("dispatch") {
 		return nil
+	}
+	if a.sending != nil {
+		a.sending.Start()
+		a.cleanups.onStop("sessions", a.sending.Close)
 	}
 	if err := a.jobs.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("cannot start the workers: %w", err)

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 
 	"herald/subscriptions"
 )
@@ -46,7 +46,10 @@ func runDoomedNode(url string) {
 		fmt.Println("handing over")
 		select {}
 	}}
-	w, err := NewWorker(store, []Sender{sender}, WorkerConfig{
+	accounts, err := NewAccounts(pool, node, []AccountConfig{{Sender: sender, MaxSessions: 1}}, slog.New(slog.DiscardHandler))
+	must(err)
+	accounts.Start()
+	w, err := NewWorker(store, accounts, WorkerConfig{
 		Templates: rendered{}, Links: plainLinks{}, Contacts: subscriptions.NewContacts(pool, store, time.Now),
 		Suppressions: consents, Node: node, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -92,7 +95,7 @@ func TestWorkOfAKilledNodeIsTakenUp(t *testing.T) {
 	id := b.enqueue(b.note())[0]
 	killDoomedNode(t, b.pool.Config().ConnString())
 
-	if d := b.delivery(id); d.State != Pending || d.Attempts != 1 {
+	if d := b.delivery(id); d.State != Pending || d.Attempts != 0 || scalar[int](b, `SELECT count(*) FROM hand_overs`) != 1 {
 		t.Fatalf("when the node died: %+v", d)
 	}
 	node, worker := b.newWorker("heir", b.sender)
@@ -119,20 +122,21 @@ func TestWorkOfAKilledNodeIsTakenUp(t *testing.T) {
 	b.balanced()
 }
 
+// crash leaves a delivery in the hands of a node that never comes back, and its
+// job for whoever takes it up.
+func (b *bench) crash(id uuid.UUID) {
+	b.t.Helper()
+	b.exec(`
+INSERT INTO hand_overs (job_id, node, account, deliveries)
+SELECT id, 'dead', 'main', ARRAY[$1::uuid] FROM river_job WHERE args->'deliveries' ? $1::text`, id)
+	b.exec(`UPDATE river_job SET attempt = attempt + 1`)
+}
+
 func TestCrashBetweenIntentAndOutcome(t *testing.T) {
-	crash := func(b *bench, id uuid.UUID) {
-		task, err := b.store.load(t.Context(), id, time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if claimed, err := b.store.claim(t.Context(), &task, "dead"); err != nil || !claimed {
-			t.Fatalf("claimed %v: %v", claimed, err)
-		}
-	}
 	t.Run("it is sent once more and marked", func(t *testing.T) {
 		b := newIdleBench(t)
 		id := b.enqueue(b.note())[0]
-		crash(b, id)
+		b.crash(id)
 		b.events = b.start(b.node.Name(), b.worker)
 		b.worked(1)
 		if d := b.delivery(id); d.State != Accepted || d.Repeated != 1 || len(b.sender.sent()) != 1 {
@@ -142,7 +146,7 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 	t.Run("refused for now, it stays in doubt", func(t *testing.T) {
 		b := newIdleBench(t)
 		id := b.enqueue(b.note())[0]
-		crash(b, id)
+		b.crash(id)
 		b.sender.fails(&SendError{Class: Transient})
 		b.events = b.start(b.node.Name(), b.worker)
 		b.worked(1)
@@ -153,7 +157,7 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 	t.Run("no longer wanted, it rests in doubt", func(t *testing.T) {
 		b := newIdleBench(t)
 		id := b.enqueue(b.note())[0]
-		crash(b, id)
+		b.crash(id)
 		b.exec(`UPDATE consents SET granted = false`)
 		b.events = b.start(b.node.Name(), b.worker)
 		b.worked(1)
@@ -167,7 +171,7 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 	t.Run("in the hands of a node that lives, it is left alone", func(t *testing.T) {
 		b := newIdleBench(t)
 		id := b.enqueue(b.note())[0]
-		crash(b, id)
+		b.crash(id)
 		b.exec(`INSERT INTO nodes (name) VALUES ('dead')`) // it lives
 		b.events = b.start(b.node.Name(), b.worker)
 		if e := b.worked(1)[0]; e.Kind != river.EventKindJobSnoozed {
@@ -201,7 +205,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 func TestOutcomeThatCannotBeRecordedLeavesDoubt(t *testing.T) {
 	b := newBench(t, func(c *WorkerConfig) { c.RecordFor = 200 * time.Millisecond })
 	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$`)
-	b.exec(`CREATE TRIGGER refuse BEFORE UPDATE ON attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	b.exec(`CREATE TRIGGER refuse BEFORE INSERT ON attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	id := b.enqueue(b.note())[0]
 	if e := b.worked(1)[0]; e.Kind != river.EventKindJobFailed {
 		t.Errorf("the job was %s", e.Kind)
@@ -218,64 +222,81 @@ func TestOutcomeThatCannotBeRecordedLeavesDoubt(t *testing.T) {
 	}
 }
 
+// held is a delivery in a node's hands.
+type held struct {
+	node     string
+	job      *river.Job[handOver]
+	task     *task
+	handOver int64
+}
+
+// takes lets a node begin to hand a delivery over, whoever has it already.
+func (b *bench) takes(node string, id uuid.UUID) held {
+	b.t.Helper()
+	n, w := b.newWorker(node, b.sender)
+	job := &river.Job[handOver]{JobRow: &rivertype.JobRow{}, Args: handOver{Deliveries: []uuid.UUID{id}}}
+	err := b.pool.QueryRow(b.t.Context(), `
+UPDATE river_job SET state = 'running', attempt = attempt + 1 RETURNING id, attempt`).Scan(&job.ID, &job.Attempt)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.exec(`UPDATE nodes SET beat_at = '-infinity' WHERE name <> $1`, n.Name())
+	if _, err := w.settleLost(b.t.Context(), job); err != nil {
+		b.t.Fatal(err)
+	}
+	tasks, err := b.store.load(b.t.Context(), job.Args)
+	if err != nil || len(tasks) != 1 {
+		b.t.Fatalf("loaded %d: %v", len(tasks), err)
+	}
+	r := &run{Worker: w, job: job}
+	intent, err := r.intend(b.t.Context(), "main", []*parcel{{tasks: []*task{&tasks[0]}}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return held{n.Name(), job, &tasks[0], intent}
+}
+
 // A worker that was held for dead, and comes back while another has its
 // delivery in hand, may add what it knows but not what the other decides.
 func TestOutcomeThatComesLate(t *testing.T) {
-	begin := func(t *testing.T) (b *bench, first, second task) {
+	begin := func(t *testing.T) (b *bench, first, second held) {
 		b = newIdleBench(t)
 		id := b.enqueue(b.note())[0]
-		for i, of := range []*task{&first, &second} {
-			var err error
-			if *of, err = b.store.load(t.Context(), id, time.Hour); err != nil {
-				t.Fatal(err)
-			}
-			if claimed, err := b.store.claim(t.Context(), of, fmt.Sprint("node-", i)); err != nil || !claimed {
-				t.Fatalf("claimed %v: %v", claimed, err)
-			}
-		}
-		return b, first, second
+		first = b.takes("node-0", id)
+		return b, first, b.takes("node-1", id)
 	}
-	record := func(b *bench, of task, v verdict) (counts bool) {
-		err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) (err error) {
-			counts, err = b.worker.recordTx(t.Context(), tx, of, v)
-			return err
-		})
-		if err != nil {
+	record := func(b *bench, of held, v verdict) {
+		b.t.Helper()
+		o := outcomes{job: of.job.Args, handOver: of.handOver, node: of.node, account: "main", results: []result{{of.task, v}}}
+		if err := b.worker.record(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		return counts
 	}
 	t.Run("a refusal is noted and decides nothing", func(t *testing.T) {
 		b, first, _ := begin(t)
-		if record(b, first, verdict{state: Failed, reason: "refused", outcome: "permanent"}) {
-			t.Error("it counted")
-		}
-		if d := b.delivery(first.ID); d.State != InDoubt {
+		record(b, first, verdict{state: Failed, reason: "refused", outcome: "permanent"})
+		if d := b.delivery(first.task.ID); d.State != InDoubt {
 			t.Errorf("got %+v", d)
 		}
-		if a := b.attemptsOf(first.ID); a[0].Outcome != "permanent" {
+		if a := b.attemptsOf(first.task.ID); a[0].Outcome != "permanent" {
 			t.Errorf("attempts %+v", a)
 		}
 	})
 	t.Run("an acceptance is the truth", func(t *testing.T) {
 		b, first, second := begin(t)
-		if !record(b, first, verdict{state: Accepted, outcome: "accepted"}) {
-			t.Error("it did not count")
-		}
-		if record(b, second, verdict{state: Failed, reason: "refused", outcome: "permanent"}) {
-			t.Error("a final state was left")
-		}
-		if d := b.delivery(first.ID); d.State != Accepted || d.Repeated != 1 {
+		record(b, first, verdict{state: Accepted, outcome: "accepted"})
+		record(b, second, verdict{state: Failed, reason: "refused", outcome: "permanent"})
+		if d := b.delivery(first.task.ID); d.State != Accepted {
 			t.Errorf("got %+v", d)
 		}
-		if a := b.attemptsOf(first.ID); a[0].Outcome != "accepted" || a[1].Outcome != "permanent" {
+		if a := b.attemptsOf(first.task.ID); a[0].Outcome != "accepted" || a[1].Outcome != "permanent" {
 			t.Errorf("attempts %+v", a)
 		}
 	})
 	t.Run("it does not take private data from who has the delivery now", func(t *testing.T) {
 		b, first, second := begin(t)
 		b.exec(`UPDATE notifications SET private = true`)
-		first.Private, second.Private = true, true
+		first.task.Private, second.task.Private = true, true
 		record(b, first, verdict{state: Failed, reason: "refused", outcome: "permanent"})
 		if scalar[bool](b, `SELECT data = '{}' FROM notifications`) {
 			t.Error("the data is gone while another worker may still need it")
@@ -290,13 +311,7 @@ func TestOutcomeThatComesLate(t *testing.T) {
 func TestTemplateThatFailsAfterACrashLeavesTheDoubt(t *testing.T) {
 	b := newIdleBench(t)
 	id := b.enqueue(b.note(func(n *Notification) { n.Template = "broken" }))[0]
-	lost, err := b.store.load(t.Context(), id, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if claimed, err := b.store.claim(t.Context(), &lost, "dead"); err != nil || !claimed {
-		t.Fatalf("claimed %v: %v", claimed, err)
-	}
+	b.crash(id)
 	b.events = b.start(b.node.Name(), b.worker)
 	b.worked(1)
 	if d := b.delivery(id); d.State != InDoubt || d.Reason != "template_failed" {
@@ -311,16 +326,13 @@ func TestDeliveryIsNeverInTwoHands(t *testing.T) {
 		ns[i] = b.note()
 	}
 	ids := b.enqueue(ns...)
-	for range 4 { // jobs that a take-up or an operator made while others ran
-		b.exec(`INSERT INTO river_job (state, max_attempts, args, kind, queue, priority)
-			SELECT 'available', 25, jsonb_build_object('delivery', id), 'dispatch_hand_over', 'dispatch_email', 1 FROM deliveries`)
-	}
 	_, other := b.newWorker("node-2", b.sender)
 	b.events = b.start("node-1", b.worker)
 	others := b.start("node-2", other)
 	limit := time.Now().Add(30 * time.Second)
 	for b.waiting() > 0 && time.Now().Before(limit) {
-		b.due(0)
+		// A take-up that errs: the nodes live.
+		b.exec(`UPDATE river_job SET state = 'available', scheduled_at = now() WHERE state IN ('running', 'scheduled', 'retryable')`)
 		select {
 		case <-b.events:
 		case <-others:

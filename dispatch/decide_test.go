@@ -13,6 +13,8 @@ func TestDecide(t *testing.T) {
 	email := task{Channel: subscriptions.Email, State: Pending, Attempts: 1}
 	doubtful := task{Channel: subscriptions.Email, State: InDoubt, Attempts: 2}
 	sms := task{Channel: subscriptions.SMS, State: Pending, Attempts: 1}
+	call := task{Channel: subscriptions.Voice, State: Pending, Attempts: 1}
+	fax := task{Channel: subscriptions.Fax, State: Pending, Attempts: 1}
 	tests := map[string]struct {
 		task   task
 		err    error
@@ -31,7 +33,9 @@ func TestDecide(t *testing.T) {
 		"the provider's wish is heeded":                           {email, &SendError{Class: Throttled, After: 10 * time.Minute}, time.Hour, Deferred, "throttled", 10 * time.Minute},
 		"what would come after its expiry fails":                  {email, &SendError{Class: Transient}, time.Minute, Failed, "expired", 0},
 		"doubt about an e-mail is tried again":                    {email, &SendError{Class: Doubt}, time.Hour, InDoubt, "in_doubt", time.Minute},
-		"doubt about an SMS is held":                              {sms, &SendError{Class: Doubt}, time.Hour, InDoubt, "held", 0},
+		"doubt about an SMS waits for its receipt":                {sms, &SendError{Class: Doubt}, time.Hour, InDoubt, "waits_for_receipt", 0},
+		"doubt about a call is taken for a call":                  {call, &SendError{Class: Doubt}, time.Hour, Accepted, "assumed_sent", 0},
+		"doubt about a fax is held":                               {fax, &SendError{Class: Doubt}, time.Hour, InDoubt, "held", 0},
 		"doubt at the expiry stays doubt":                         {email, &SendError{Class: Doubt}, time.Minute, InDoubt, "expired", 0},
 		"doubt outlives a transient refusal":                      {doubtful, &SendError{Class: Transient}, time.Hour, InDoubt, "transient", time.Minute},
 		"doubt outlives the expiry":                               {doubtful, &SendError{Class: Transient}, time.Minute, InDoubt, "expired", 0},
@@ -40,7 +44,7 @@ func TestDecide(t *testing.T) {
 	}
 	for rule, test := range tests {
 		t.Run(rule, func(t *testing.T) {
-			v := decide(test.task, Receipt{}, test.err, test.left, func(wish time.Duration) time.Duration { return max(time.Minute, wish) })
+			v := decide(&test.task, usualDoubt.of(test.task.Channel, ""), Receipt{}, test.err, test.left, func(wish time.Duration) time.Duration { return max(time.Minute, wish) })
 			if v.state != test.state || v.reason != test.reason || v.wait != test.wait {
 				t.Errorf("got %s %q after %s, want %s %q after %s", v.state, v.reason, v.wait, test.state, test.reason, test.wait)
 			}

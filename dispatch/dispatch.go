@@ -74,8 +74,11 @@ type Notification struct {
 	ContactPoint int64
 	// Private data is for the receiver alone, such as a code: it is shown on
 	// no page and erased as soon as the delivery is final.
-	Private   bool
-	Decision  Decision
+	Private  bool
+	Decision Decision
+	// Patience is how long a rung of the ladder has to be confirmed before the
+	// next one is tried; 0: only a failure leads on.
+	Patience  time.Duration
 	ExpiresAt time.Time // not sent after this
 	CreatedAt time.Time // set by EnqueueTx
 }
@@ -117,13 +120,35 @@ type Receipt struct {
 	Detail     string
 }
 
-// Sender hands messages of one channel to a provider.
-//
-// Send returns a Receipt when the provider took the message, and otherwise an
-// error that wraps *SendError; an unmarked error counts as Transient. It must
-// be safe for many goroutines, must return soon after ctx ends, and must say
-// InDoubt, never Transient, when the provider may have taken the message.
+// Sender opens sessions of one account of a provider. It must be safe for many
+// goroutines. What else it can do, extra interfaces say: Resolver, Reporter
+// and Checker here, BatchSession and LiveSession of its sessions.
 type Sender interface {
 	Channel() subscriptions.Channel
-	Send(ctx context.Context, m Message) (Receipt, error)
+	// Account is the account's name: unique among all, and the same on every node.
+	Account() string
+	// Open connects and signs in. It fails with an error that wraps
+	// *SendError, and must return soon after ctx ends.
+	Open(ctx context.Context) (Session, error)
+}
+
+// Resolver is a Sender that can find out what became of a message in doubt:
+// it returns a Receipt when the provider has it, a SendError of class
+// Permanent, Transient or SessionFatal when it surely has not, and Doubt while
+// that cannot be known.
+type Resolver interface {
+	Resolve(ctx context.Context, m Message) (Receipt, error)
+}
+
+// Reporter is a Sender whose provider says later what became of messages.
+// Reports runs until ctx ends and gives what it hears to take, which it asks
+// again after an error: nothing reported may be lost.
+type Reporter interface {
+	Reports(ctx context.Context, take func(context.Context, []Report) error) error
+}
+
+// PartCounter is a Sender whose provider takes a message in parts, and counts
+// those.
+type PartCounter interface {
+	Parts(m Message) int
 }

@@ -38,12 +38,12 @@ func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) err
 		return fmt.Errorf("ask how members can be reached: %w", err)
 	}
 	at := s.now()
-	var b enqueueBatch
+	b := enqueueBatch{chunks: map[load][]uuid.UUID{}, at: at}
 	for i := range ns {
 		if err := ns[i].check(); err != nil {
 			return fmt.Errorf("notification for member %d: %w", ns[i].MemberID, err)
 		}
-		if err := b.add(&ns[i], s.choose(&ns[i], reach[ns[i].MemberID], at), at); err != nil {
+		if err := b.add(&ns[i], s.chooseFrom(&ns[i], 0, reach[ns[i].MemberID], at)); err != nil {
 			return err
 		}
 	}
@@ -82,68 +82,81 @@ type choice struct {
 	refusal subscriptions.Refusal
 }
 
-// choose climbs the ladder of n and adds its reasons to n's decision.
-func (s *Store) choose(n *Notification, r subscriptions.Reach, at time.Time) choice {
-	n.Decision = slices.Clip(n.Decision)
-	var first choice
-	for rung, ch := range n.Channels {
-		contact, refusal := contactFor(*n, ch, r)
-		if !slices.Contains(s.channels, ch) {
-			refusal = NoSender
-		}
-		if refusal == "" {
-			n.Decision = append(n.Decision, Step{At: at, Code: "channel_chosen", OK: true, Args: map[string]any{"channel": ch}})
-			return choice{rung, ch, contact, ""}
-		}
-		n.Decision = append(n.Decision, Step{At: at, Code: "channel_refused", Args: map[string]any{"channel": ch, "refusal": refusal}})
-		if rung == 0 {
-			first = choice{rung, ch, contact, refusal}
-		}
-	}
-	return first
-}
-
-// contactFor is where n may go on a channel; what has a contact point of its
-// own is a confirmation code.
-func contactFor(n Notification, ch subscriptions.Channel, r subscriptions.Reach) (subscriptions.ContactPoint, subscriptions.Refusal) {
-	if n.ContactPoint == 0 {
-		return r.Choose(ch, n.Purpose)
-	}
-	return r.ChooseToConfirm(ch, n.ContactPoint)
-}
-
 // enqueueBatch is what EnqueueTx writes, column by column.
 type enqueueBatch struct {
 	n struct {
-		id, event                     []uuid.UUID
-		member, subscription, contact []int64
-		trigger, purpose, template    []string
-		data, decision, ladder        []string // JSON
-		priority                      []int16
-		private                       []bool
-		expires                       []time.Time
+		id, event                               []uuid.UUID
+		member, subscription, contact, campaign []int64
+		trigger, purpose, template              []string
+		data, decision, ladder                  []string // JSON
+		priority                                []int16
+		private                                 []bool
+		patience                                []time.Duration
+		expires                                 []time.Time
 	}
-	d struct {
-		id, notification          []uuid.UUID
-		member, contact           []int64
-		trigger, channel, address []string
-		state, reason             []string
-		rung                      []int16
-	}
-	jobs []river.InsertManyParams
-	at   time.Time
+	d deliveryRows
+	// chunks are the deliveries that can go, by what they share; order keeps
+	// the loads as they came.
+	chunks map[load][]uuid.UUID
+	order  []load
+	moves  moves
+	at     time.Time
 }
 
-func (b *enqueueBatch) add(n *Notification, c choice, at time.Time) error {
-	b.at = at
+// deliveryRows are new deliveries, column by column.
+type deliveryRows struct {
+	id, notification          []uuid.UUID
+	member, contact, campaign []int64
+	trigger, channel, address []string
+	state, reason             []string
+	rung                      []int16
+	hour                      []time.Time
+}
+
+func (r *deliveryRows) add(id uuid.UUID, n *Notification, c choice, state State) {
+	r.id = append(r.id, id)
+	r.notification = append(r.notification, n.ID)
+	r.member = append(r.member, n.MemberID)
+	r.contact = append(r.contact, c.contact.ID)
+	r.campaign = append(r.campaign, n.CampaignID)
+	r.trigger = append(r.trigger, n.Trigger)
+	r.channel = append(r.channel, string(c.channel))
+	r.address = append(r.address, c.contact.Address)
+	r.state = append(r.state, string(state))
+	r.reason = append(r.reason, string(c.refusal))
+	r.rung = append(r.rung, int16(c.rung))
+	r.hour = append(r.hour, hourOf(n.CreatedAt))
+}
+
+func (b *enqueueBatch) add(n *Notification, c choice) error {
 	if n.ID == uuid.Nil {
-		n.ID = newID(at)
+		n.ID = newID(b.at)
 	}
-	n.CreatedAt = at
+	n.CreatedAt = b.at
 	state := Pending
 	if c.refusal != "" {
 		state = Suppressed
 	}
+	if err := b.addNotification(n, state); err != nil {
+		return fmt.Errorf("notification for member %d: %w", n.MemberID, err)
+	}
+	id := newID(b.at)
+	b.d.add(id, n, c, state)
+	key := ledgerKey{hour: hourOf(b.at), trigger: n.Trigger, campaign: n.CampaignID}
+	b.moves.add(key, targeted, "", 1)
+	key.channel = c.channel
+	b.moves.add(key, state, string(c.refusal), 1)
+	if state == Pending {
+		l := load{channel: c.channel, priority: n.Priority, template: n.Template, campaign: n.CampaignID}
+		if b.chunks[l] == nil {
+			b.order = append(b.order, l)
+		}
+		b.chunks[l] = append(b.chunks[l], id)
+	}
+	return nil
+}
+
+func (b *enqueueBatch) addNotification(n *Notification, state State) error {
 	data := n.Data
 	if data == nil || n.Private && state.Final() {
 		data = map[string]any{}
@@ -154,7 +167,7 @@ func (b *enqueueBatch) add(n *Notification, c choice, at time.Time) error {
 	}{{&b.n.data, data}, {&b.n.decision, n.Decision}, {&b.n.ladder, n.Channels}} {
 		raw, err := json.Marshal(column.from)
 		if err != nil {
-			return fmt.Errorf("notification for member %d: %w", n.MemberID, err)
+			return err
 		}
 		*column.to = append(*column.to, string(raw))
 	}
@@ -163,63 +176,66 @@ func (b *enqueueBatch) add(n *Notification, c choice, at time.Time) error {
 	b.n.member = append(b.n.member, n.MemberID)
 	b.n.subscription = append(b.n.subscription, n.SubscriptionID)
 	b.n.contact = append(b.n.contact, n.ContactPoint)
+	b.n.campaign = append(b.n.campaign, n.CampaignID)
 	b.n.trigger = append(b.n.trigger, n.Trigger)
 	b.n.purpose = append(b.n.purpose, string(n.Purpose))
 	b.n.template = append(b.n.template, n.Template)
 	b.n.priority = append(b.n.priority, int16(n.Priority))
 	b.n.private = append(b.n.private, n.Private)
+	b.n.patience = append(b.n.patience, n.Patience)
 	b.n.expires = append(b.n.expires, n.ExpiresAt)
-
-	id := newID(at)
-	b.d.id = append(b.d.id, id)
-	b.d.notification = append(b.d.notification, n.ID)
-	b.d.member = append(b.d.member, n.MemberID)
-	b.d.contact = append(b.d.contact, c.contact.ID)
-	b.d.trigger = append(b.d.trigger, n.Trigger)
-	b.d.channel = append(b.d.channel, string(c.channel))
-	b.d.address = append(b.d.address, c.contact.Address)
-	b.d.state = append(b.d.state, string(state))
-	b.d.reason = append(b.d.reason, string(c.refusal))
-	b.d.rung = append(b.d.rung, int16(c.rung))
-	if state == Pending {
-		b.jobs = append(b.jobs, jobFor(id, c.channel, n.Priority, time.Time{}))
-	}
 	return nil
 }
 
-const insertNotificationsSQL = `
+const (
+	insertNotificationsSQL = `
 INSERT INTO notifications
-       (id, member_id, trigger, subscription_id, event_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, expires_at, created_at)
+       (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
+        data, decision, ladder, contact_point_id, private, patience, expires_at, created_at)
 SELECT id, member_id, trigger, nullif(subscription_id, 0), nullif(event_id, '00000000-0000-0000-0000-000000000000'),
-       purpose, priority, template, data::jsonb, decision::jsonb,
-       ARRAY(SELECT jsonb_array_elements_text(ladder::jsonb)), nullif(contact_point_id, 0), private, expires_at, $14
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::uuid[], $6::text[], $7::smallint[], $8::text[],
-            $9::text[], $10::text[], $11::text[], $12::bigint[], $13::boolean[], $15::timestamptz[])
-  AS n (id, member_id, trigger, subscription_id, event_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, expires_at)`
+       nullif(campaign_id, 0), purpose, priority, template, data::jsonb, decision::jsonb,
+       ARRAY(SELECT jsonb_array_elements_text(ladder::jsonb)), nullif(contact_point_id, 0), private, nullif(patience, '0'), expires_at, $1
+FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], $7::bigint[], $8::text[], $9::smallint[], $10::text[],
+            $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::timestamptz[])
+  AS n (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
+        data, decision, ladder, contact_point_id, private, patience, expires_at)`
 
-const insertDeliveriesSQL = `
+	insertDeliveriesSQL = `
 INSERT INTO deliveries
-       (id, notification_id, member_id, trigger, rung, channel, contact_point_id, address, state, reason, created_at, changed_at)
-SELECT id, notification_id, member_id, trigger, rung, channel, nullif(contact_point_id, 0), address, state, reason, $10, $10
-FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::bigint[], $8::text[], $9::text[], $11::text[])
-  AS d (id, notification_id, member_id, trigger, rung, channel, contact_point_id, address, state, reason)`
+       (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason, created_at, changed_at)
+SELECT id, notification_id, member_id, trigger, nullif(campaign_id, 0), hour, rung, channel, nullif(contact_point_id, 0), address, state, reason, $1, $1
+FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::timestamptz[], $8::smallint[], $9::text[], $10::bigint[],
+            $11::text[], $12::text[], $13::text[])
+  AS d (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason)`
+)
+
+func (r *deliveryRows) queue(batch *pgx.Batch, at time.Time) {
+	batch.Queue(insertDeliveriesSQL, at, r.id, r.notification, r.member, r.trigger, r.campaign, r.hour, r.rung, r.channel,
+		r.contact, r.address, r.state, r.reason)
+}
 
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, b *enqueueBatch) error {
 	var batch pgx.Batch
-	batch.Queue(insertNotificationsSQL, b.n.id, b.n.member, b.n.trigger, b.n.subscription, b.n.event, b.n.purpose,
-		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.at, b.n.expires)
-	batch.Queue(insertDeliveriesSQL, b.d.id, b.d.notification, b.d.member, b.d.trigger, b.d.rung, b.d.channel,
-		b.d.contact, b.d.address, b.d.state, b.at, b.d.reason)
+	batch.Queue(insertNotificationsSQL, b.at, b.n.id, b.n.member, b.n.trigger, b.n.subscription, b.n.event, b.n.campaign, b.n.purpose,
+		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.n.patience, b.n.expires)
+	b.d.queue(&batch, b.at)
+	b.moves.queue(&batch)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("write %d notifications: %w", len(b.n.id), err)
 	}
-	if len(b.jobs) == 0 {
+	var jobs []river.InsertManyParams
+	for _, l := range b.order {
+		jobs = append(jobs, jobsFor(l, b.chunks[l])...)
+	}
+	return s.insertJobs(ctx, tx, jobs)
+}
+
+func (s *Store) insertJobs(ctx context.Context, tx pgx.Tx, jobs []river.InsertManyParams) error {
+	if len(jobs) == 0 {
 		return nil
 	}
-	if _, err := s.river.InsertManyFastTx(ctx, tx, b.jobs); err != nil {
-		return fmt.Errorf("insert %d jobs: %w", len(b.jobs), err)
+	if _, err := s.river.InsertManyFastTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("insert %d jobs: %w", len(jobs), err)
 	}
 	return nil
 }

@@ -125,8 +125,8 @@ func TestEnqueueManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := b.balanced(); l.Pending != 3_000 || b.waiting() != 3_000 {
-		t.Errorf("%d pending with %d jobs, want 3000 of each", l.Pending, b.waiting())
+	if l := b.balanced(); l.Pending != 3_000 || b.waiting() != 3_000/chunkSize {
+		t.Errorf("%d pending with %d jobs, want 3000 with %d", l.Pending, b.waiting(), 3_000/chunkSize)
 	}
 }
 

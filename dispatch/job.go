@@ -9,26 +9,75 @@ import (
 	"herald/subscriptions"
 )
 
-// handOver is a job: one attempt to hand one delivery over. A delivery that
-// must be tried again gets a new job, scheduled for its next attempt.
+// handOver is a job: a chunk of deliveries of one channel, priority and
+// template, to be handed over now. A delivery that must be tried again leaves
+// its chunk for a job of its own.
+//
+// A delivery is acted on only by the job of its own turn: giving it to another
+// job moves its turn on, so that what an older job still lists is not its
+// business any more, however late or often that job runs.
 type handOver struct {
-	Delivery uuid.UUID `json:"delivery"`
+	Deliveries []uuid.UUID `json:"deliveries"`
+	Turn       int         `json:"turn"`
+	// Together says that they are the items of one message.
+	Together bool `json:"together,omitempty"`
 }
 
 // Kind is the job's name in River.
 func (handOver) Kind() string { return "dispatch_hand_over" }
 
-// jobTries is how often River runs a job whose worker could not even decide,
-// because the database was away: at up to retryCeiling apart, for days.
-const jobTries = 10_000
+const (
+	// chunkSize is how many deliveries a job carries at most.
+	chunkSize = 200
+	// chunkSpread is into how many jobs a smaller number is spread, so that
+	// several sessions share it.
+	chunkSpread = 8
 
-// queueFor is the River queue of a channel.
-func queueFor(ch subscriptions.Channel) string { return "dispatch_" + string(ch) }
+	// jobTries is how often River runs a job whose worker could not even
+	// decide, because the database was away: at up to retryCeiling apart, for days.
+	jobTries = 10_000
 
-// jobFor is the job of a delivery, due at an instant; the zero one is now.
-func jobFor(delivery uuid.UUID, ch subscriptions.Channel, priority int, due time.Time) river.InsertManyParams {
-	return river.InsertManyParams{
-		Args:       handOver{delivery},
-		InsertOpts: &river.InsertOpts{Queue: queueFor(ch), Priority: priority, MaxAttempts: jobTries, ScheduledAt: due},
+	// lastUrgent is the last of River's priorities that is not bulk.
+	lastUrgent = 2
+)
+
+// queueFor is the River queue of a channel for a priority: what is urgent has
+// workers of its own, so that it never waits for a campaign's.
+func queueFor(ch subscriptions.Channel, priority int) string {
+	if priority > lastUrgent {
+		return "dispatch_" + string(ch) + "_bulk"
 	}
+	return "dispatch_" + string(ch)
+}
+
+// jobFor is the job of some deliveries, due at an instant; the zero one is now.
+func jobFor(args handOver, ch subscriptions.Channel, priority int, due time.Time) river.InsertManyParams {
+	return river.InsertManyParams{
+		Args:       args,
+		InsertOpts: &river.InsertOpts{Queue: queueFor(ch, priority), Priority: priority, MaxAttempts: jobTries, ScheduledAt: due},
+	}
+}
+
+// load is what deliveries must share to travel in one chunk.
+type load struct {
+	channel  subscriptions.Channel
+	priority int
+	template string
+	campaign int64
+	due      int64 // Unix microseconds; 0: now
+}
+
+// jobsFor spreads deliveries with the same load over jobs of their first turn.
+func jobsFor(l load, ids []uuid.UUID) []river.InsertManyParams {
+	var due time.Time
+	if l.due != 0 {
+		due = time.UnixMicro(l.due)
+	}
+	size := min(max((len(ids)+chunkSpread-1)/chunkSpread, 1), chunkSize)
+	jobs := make([]river.InsertManyParams, 0, (len(ids)+size-1)/size)
+	for begin := 0; begin < len(ids); begin += size {
+		chunk := ids[begin:min(begin+size, len(ids))]
+		jobs = append(jobs, jobFor(handOver{Deliveries: chunk}, l.channel, l.priority, due))
+	}
+	return jobs
 }

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -46,6 +45,8 @@ func (l *Ledger) add(s State, n int64) {
 		l.Pending += n
 	case InDoubt:
 		l.InDoubt += n
+	case targeted:
+		l.Targeted += n
 	}
 }
 
@@ -55,33 +56,41 @@ func (l *Ledger) balance() {
 
 // Filter narrows a ledger; a zero field does not.
 type Filter struct {
-	Since   time.Time // notifications decided at or after it, to the millisecond
-	Trigger string
+	Since    time.Time // notifications decided in its hour or later
+	Trigger  string
+	Campaign int64
 }
 
-// Ledger counts the notifications that the filter lets through and their
-// deliveries, both as of one instant.
-func (s *Store) Ledger(ctx context.Context, f Filter) (Ledger, error) {
-	// Deliveries are chosen by their notification's id, not their own, so
-	// that both counts are cut at the same place.
-	var n, d conditions
+func (f Filter) conditions() conditions {
+	var c conditions
 	if !f.Since.IsZero() {
-		n.add("n.id >= ?", idFloor(f.Since))
-		d.args = n.args
-		d.where = append(d.where, "d.notification_id >= $1")
+		c.add("hour >= ?", hourOf(f.Since))
 	}
 	if f.Trigger != "" {
-		n.add("n.trigger = ?", f.Trigger)
-		d.args = n.args
-		d.where = append(d.where, fmt.Sprintf("d.trigger = $%d", len(n.args)))
+		c.add("trigger = ?", f.Trigger)
 	}
-	rows, err := s.pool.Query(ctx, `
-SELECT '', count(*) FROM notifications n `+n.sql()+`
-UNION ALL
-SELECT d.state, count(*) FROM deliveries d `+d.and(topRung).sql()+`
-GROUP BY d.state`, n.args...)
+	if f.Campaign != 0 {
+		c.add("campaign_id = ?", f.Campaign)
+	}
+	return c
+}
+
+// counted is the ledger and what has moved since it was added up, as of one
+// instant, narrowed by a WHERE clause.
+func counted(where string) string {
+	return `(
+    SELECT hour, trigger, campaign_id, channel, state, reason, n FROM ledger ` + where + `
+    UNION ALL
+    SELECT hour, trigger, campaign_id, channel, state, reason, n FROM ledger_moves ` + where + `) AS counted`
+}
+
+// Ledger says what became of the notifications that the filter lets through,
+// as of one instant. It reads counters, whatever the number of notifications.
+func (s *Store) Ledger(ctx context.Context, f Filter) (Ledger, error) {
+	c := f.conditions()
+	rows, err := s.pool.Query(ctx, `SELECT state, sum(n)::bigint FROM `+counted(c.sql())+` GROUP BY state`, c.args...)
 	if err != nil {
-		return Ledger{}, fmt.Errorf("count the ledger: %w", err)
+		return Ledger{}, fmt.Errorf("read the ledger: %w", err)
 	}
 	var (
 		l     Ledger
@@ -89,21 +98,15 @@ GROUP BY d.state`, n.args...)
 		count int64
 	)
 	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
-		if state == "" {
-			l.Targeted = count
-		}
 		l.add(state, count)
 		return nil
 	})
 	if err != nil {
-		return Ledger{}, fmt.Errorf("count the ledger: %w", err)
+		return Ledger{}, fmt.Errorf("read the ledger: %w", err)
 	}
 	l.balance()
 	return l, nil
 }
-
-// topRung keeps of each notification the delivery that counts.
-const topRung = `NOT EXISTS (SELECT FROM deliveries h WHERE h.notification_id = d.notification_id AND h.rung > d.rung)`
 
 // Count is how many there are of one name.
 type Count struct {
@@ -153,8 +156,9 @@ func (s *Store) Overview(ctx context.Context, since time.Time) (Overview, error)
 }
 
 func (s *Store) byChannel(ctx context.Context, o *Overview) error {
+	c := Filter{Since: o.Since}.conditions()
 	rows, err := s.pool.Query(ctx, `
-SELECT channel, state, count(*) FROM deliveries WHERE id >= $1 GROUP BY channel, state`, idFloor(o.Since))
+SELECT channel, state, sum(n)::bigint FROM `+counted(c.and("channel <> ''").sql())+` GROUP BY channel, state`, c.args...)
 	if err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ SELECT channel, state, count(*) FROM deliveries WHERE id >= $1 GROUP BY channel,
 		return nil
 	})
 	for _, ch := range subscriptions.Channels {
-		if l := ledgers[ch]; l != nil {
+		if l := ledgers[ch]; l != nil && l.Targeted > 0 {
 			l.balance()
 			o.Channels = append(o.Channels, ChannelLedger{ch, *l})
 		}
@@ -182,9 +186,10 @@ SELECT channel, state, count(*) FROM deliveries WHERE id >= $1 GROUP BY channel,
 }
 
 func (s *Store) failures(ctx context.Context, o *Overview) error {
+	c := Filter{Since: o.Since}.conditions()
 	rows, err := s.pool.Query(ctx, `
-SELECT reason, count(*) FROM deliveries WHERE state = 'failed' AND id >= $1
-GROUP BY reason ORDER BY count(*) DESC, reason`, idFloor(o.Since))
+SELECT reason, sum(n)::bigint FROM `+counted(c.and("state = 'failed'").sql())+`
+GROUP BY reason HAVING sum(n) > 0 ORDER BY 2 DESC, 1`, c.args...)
 	if err != nil {
 		return err
 	}
@@ -193,22 +198,34 @@ GROUP BY reason ORDER BY count(*) DESC, reason`, idFloor(o.Since))
 }
 
 func (s *Store) waiting(ctx context.Context, o *Overview) error {
-	err := s.pool.QueryRow(ctx, `
-SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'deferred'), count(*) FILTER (WHERE state = 'in_doubt')
-FROM deliveries WHERE state IN ('pending', 'deferred', 'in_doubt')`).Scan(&o.Pending, &o.Deferred, &o.InDoubt)
+	rows, err := s.pool.Query(ctx, `
+SELECT state, sum(n)::bigint FROM `+counted("WHERE state IN ('pending', 'deferred', 'in_doubt')")+` GROUP BY state`)
 	if err != nil {
 		return err
 	}
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE beat_at > now() - $1::interval`, silentAfter).Scan(&o.Nodes)
-	if err != nil {
-		return err
-	}
-	var oldest time.Time
-	err = s.pool.QueryRow(ctx, `SELECT created_at FROM deliveries WHERE state = 'pending' ORDER BY id LIMIT 1`).Scan(&oldest)
-	if errors.Is(err, pgx.ErrNoRows) {
+	var (
+		l     Ledger
+		state State
+		count int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
+		l.add(state, count)
 		return nil
+	})
+	if err != nil {
+		return err
 	}
-	o.OldestPending = max(s.now().Sub(oldest), 0)
+	o.Pending, o.Deferred, o.InDoubt = l.Pending, l.Deferred, l.InDoubt
+	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE beat_at > now() - $1::interval`, silentAfter).Scan(&o.Nodes)
+	if err != nil || o.Pending == 0 {
+		return err
+	}
+	var oldest *time.Time
+	err = s.pool.QueryRow(ctx, `
+SELECT min(scheduled_at) FROM river_job WHERE state IN ('available', 'running') AND kind = $1`, handOver{}.Kind()).Scan(&oldest)
+	if oldest != nil {
+		o.OldestPending = max(s.now().Sub(*oldest), 0)
+	}
 	return err
 }
 
@@ -217,8 +234,8 @@ const sentMinutes = 60
 func (s *Store) sentPerMinute(ctx context.Context, o *Overview) error {
 	first := s.now().Truncate(time.Minute).Add(-(sentMinutes - 1) * time.Minute)
 	rows, err := s.pool.Query(ctx, `
-SELECT floor(extract(epoch FROM ended_at - $1) / 60)::int, count(*)
-FROM attempts WHERE outcome = 'accepted' AND ended_at >= $1 GROUP BY 1`, first)
+SELECT floor(extract(epoch FROM minute - $1) / 60)::int, sum(n)::bigint
+FROM minutes WHERE outcome = 'accepted' AND minute >= $1 GROUP BY 1`, first)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"herald/dispatch/pool"
 	"herald/postgres/pgtest"
 	"herald/problem"
 	"herald/subscriptions"
@@ -30,10 +32,12 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m)
 }
 
-// scripted is a Sender that does what the test says, and remembers what it
-// was given. By default it takes everything.
+// scripted is a Sender whose sessions do what the test says, and that
+// remembers what they were given. By default they take everything.
 type scripted struct {
+	name     string // empty: main
 	mu       sync.Mutex
+	opening  error // what Open fails with
 	script   func(ctx context.Context, m Message) (Receipt, error)
 	messages []Message
 	inHand   map[uuid.UUID]bool
@@ -42,7 +46,35 @@ type scripted struct {
 
 func (s *scripted) Channel() subscriptions.Channel { return subscriptions.Email }
 
-func (s *scripted) Send(ctx context.Context, m Message) (Receipt, error) {
+func (s *scripted) Account() string { return cmp.Or(s.name, "main") }
+
+func (s *scripted) Open(context.Context) (Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opening != nil {
+		return nil, s.opening
+	}
+	return &scriptedSession{scripted: s}, nil
+}
+
+// scriptedSession is broken by what breaks a session.
+type scriptedSession struct {
+	*scripted
+	broken bool
+}
+
+func (s *scriptedSession) Broken() bool                { return s.broken }
+func (s *scriptedSession) Close(context.Context) error { return nil }
+
+func (s *scriptedSession) Send(ctx context.Context, m Message) (Receipt, error) {
+	r, err := s.scripted.send(ctx, m)
+	if class := asSendError(err).Class; err != nil && (class == SessionFatal || class == Doubt) {
+		s.broken = true
+	}
+	return r, err
+}
+
+func (s *scripted) send(ctx context.Context, m Message) (Receipt, error) {
 	s.mu.Lock()
 	s.messages = append(s.messages, m)
 	if s.inHand == nil {
@@ -122,22 +154,26 @@ func (c *clock) advance(d time.Duration) {
 	c.ahead += d
 }
 
-// standing is Subscriptions of one state for all.
-type standing struct {
-	mu sync.Mutex
-	s  subscriptions.Subscription
+// wishes is Subscriptions that all say the same.
+type wishes struct {
+	mu  sync.Mutex
+	why string
 }
 
-func (s *standing) Latest(context.Context, int64) (subscriptions.Subscription, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.s, nil
+func (w *wishes) Silenced(_ context.Context, ids []int64) (map[int64]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	why := map[int64]string{}
+	for _, id := range ids {
+		why[id] = w.why
+	}
+	return why, nil
 }
 
-func (s *standing) set(now subscriptions.Subscription) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.s = now
+func (w *wishes) set(why string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.why = why
 }
 
 // bench is a whole dispatch on a database of its own, with a running River
@@ -149,7 +185,8 @@ type bench struct {
 	store         *Store
 	consents      *subscriptions.Consents
 	sender        *scripted
-	subscriptions *standing
+	subscriptions *wishes
+	accounts      *Accounts
 	worker        *Worker
 	node          *Node
 	events        <-chan *river.Event
@@ -169,7 +206,7 @@ func newIdleBench(t testing.TB, change ...func(*WorkerConfig)) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, pool: pgtest.New(t), clock: &clock{}, sender: &scripted{},
-		subscriptions: &standing{s: subscriptions.Subscription{State: subscriptions.Active}},
+		subscriptions: &wishes{},
 	}
 	b.consents = subscriptions.NewConsents(b.pool, b.clock.now)
 	var err error
@@ -196,11 +233,26 @@ func (b *bench) newWorker(name string, sender Sender, change ...func(*WorkerConf
 	for _, c := range change {
 		c(&cfg)
 	}
-	w, err := NewWorker(b.store, []Sender{sender}, cfg)
+	accounts, err := NewAccounts(b.pool, node, []AccountConfig{{Sender: sender, MaxSessions: 20, tune: patient}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	accounts.Start()
+	b.t.Cleanup(func() {
+		ended, end := context.WithCancel(context.Background())
+		end() // what a test left in a sender's hands stays there
+		_ = accounts.Close(ended)
+	})
+	w, err := NewWorker(b.store, accounts, cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return node, w
+}
+
+// patient is a pool that does not mind what its sessions do.
+func patient(c *pool.Config[Session]) {
+	c.Hopeless, c.BreakLimit, c.PauseWait = nil, 1_000_000, time.Hour
 }
 
 // start runs a River client for w until the test ends and gives its events:

@@ -7,196 +7,242 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
 	"herald/problem"
 	"herald/subscriptions"
 )
 
-// task is a delivery with all that one attempt at it needs.
-type task struct {
-	ID             uuid.UUID
-	NotificationID uuid.UUID
-	MemberID       int64
-	SubscriptionID int64
-	Channel        subscriptions.Channel
-	ContactID      int64
-	Address        string
-	State          State
-	Attempts       int // so far; also the version that claim compares
-	NextAttemptAt  *time.Time
-	Purpose        subscriptions.Purpose
-	Priority       int
-	Template       string
-	Data           map[string]any
-	Forced         int64 // the contact point it must go to, or 0
-	Private        bool
-	ExpiresAt      time.Time
-
-	// The attempt that has no outcome, if there is one.
-	OpenNode      string
-	OpenSince     time.Time
-	OpenNodeAlive bool
-}
-
-// doubtful reports whether the message may have arrived already.
-func (t task) doubtful() bool { return t.State == InDoubt || t.OpenNode != "" }
-
-const loadSQL = `
-SELECT d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), d.channel, coalesce(d.contact_point_id, 0), d.address,
-       d.state, d.attempts, d.next_attempt_at, n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0),
-       n.private, n.expires_at, coalesce(a.node, ''), coalesce(a.started_at, 'epoch'),
-       EXISTS (SELECT FROM nodes WHERE name = a.node AND beat_at > now() - $2::interval)
-FROM deliveries d
-JOIN notifications n ON n.id = d.notification_id
-LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts AND a.ended_at IS NULL
-WHERE d.id = $1`
-
-// load reads a delivery; pgx.ErrNoRows when there is none. A node unheard of
-// for silent is held for dead.
-func (s *Store) load(ctx context.Context, id uuid.UUID, silent time.Duration) (task, error) {
-	rows, err := s.pool.Query(ctx, loadSQL, id, silent)
+// prepare asks of deliveries whether they may still go, and fills in the
+// messages of those that may. decided are those that may not, or whose
+// template failed. What is not yet due is left to a later run. An error means
+// that it could not be found out.
+func (r *run) prepare(ctx context.Context, tasks []task) (parcels []*parcel, decided []result, err error) {
+	due, decided, err := r.due(ctx, tasks)
 	if err != nil {
-		return task{}, err
+		return nil, nil, err
 	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[task])
-}
-
-// prepare asks whether the delivery may still go and fills in its message. The
-// verdict is nil when it may; an error means that it could not be found out.
-func (w *Worker) prepare(ctx context.Context, t *task) (*verdict, Message, error) {
-	if !w.store.now().Before(t.ExpiresAt) {
-		return stop(*t, Failed, "expired"), Message{}, nil
-	}
-	if w.senders[t.Channel] == nil {
-		return stop(*t, Failed, string(NoSender)), Message{}, nil
-	}
-	if t.OpenNode != "" && !resendInDoubt(t.Channel) {
-		return stop(*t, InDoubt, "held"), Message{}, nil
-	}
-	member, refusal, err := w.mayGo(ctx, t)
+	members, refused, err := r.mayGo(ctx, due)
 	if err != nil {
-		return nil, Message{}, err
+		return nil, nil, err
 	}
-	if refusal != "" {
-		return stop(*t, Suppressed, refusal), Message{}, nil
+	for _, t := range due {
+		if reason := refused[t]; reason != "" {
+			decided = append(decided, result{t, stop(t, Suppressed, reason)})
+			continue
+		}
+		if until, quiet := r.store.quietUntil(members[t], t); quiet {
+			r.later(until.Sub(r.store.now()))
+			decided = append(decided, result{t, verdict{state: Deferred, reason: "quiet_hours", wait: until.Sub(r.store.now()), stays: true}})
+			continue
+		}
+		p := &parcel{tasks: []*task{t}}
+		p.message, err = r.message(ctx, t, members[t])
+		failed, broken := templateFault(err)
+		switch {
+		case broken:
+			decided = append(decided, r.templateFailed(ctx, t, failed))
+		case err != nil:
+			return nil, nil, fmt.Errorf("fill the template of delivery %s: %w", t.ID, err)
+		default:
+			parcels = append(parcels, p)
+		}
 	}
-	return w.render(ctx, *t, member)
+	if r.job.Args.Together && len(parcels) > 1 {
+		one, err := r.together(ctx, parcels)
+		return one, decided, err
+	}
+	return parcels, decided, nil
 }
 
-// mayGo asks again what EnqueueTx asked, since the member may have said
-// otherwise meanwhile, and points t at the contact point to use now.
-func (w *Worker) mayGo(ctx context.Context, t *task) (subscriptions.Member, string, error) {
-	reach, err := w.store.consents.Reach(ctx, w.store.pool, []int64{t.MemberID})
-	if err != nil {
-		return subscriptions.Member{}, "", fmt.Errorf("ask how the member can be reached: %w", err)
+// due are the deliveries whose time has come, and the verdicts on those whose
+// time is over.
+func (r *run) due(ctx context.Context, tasks []task) (due []*task, decided []result, err error) {
+	now := r.store.now()
+	for i := range tasks {
+		t := &tasks[i]
+		hold, err := r.campaignHold(ctx, t)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case t.doubtful() && t.Reason != reasonResent && r.cfg.Doubt.of(t.Channel, t.Purpose) != Resend:
+			// It rests until a receipt or an operator tells.
+		case !now.Before(t.ExpiresAt):
+			decided = append(decided, result{t, stop(t, Failed, "expired")})
+		case len(r.accounts.route(t.Channel, t.Purpose, t.Address)) == 0:
+			decided = append(decided, result{t, stop(t, Failed, string(NoSender))})
+		case hold == "stopped":
+			decided = append(decided, result{t, stop(t, Suppressed, "campaign_stopped")})
+		case hold != "":
+			r.later(holdFor)
+		case t.NextAttemptAt != nil && t.NextAttemptAt.After(now):
+			r.later(t.NextAttemptAt.Sub(now))
+		default:
+			due = append(due, t)
+		}
 	}
-	r := reach[t.MemberID]
-	contact, refusal := contactFor(Notification{ContactPoint: t.Forced, Purpose: t.Purpose}, t.Channel, r)
-	if refusal != "" {
-		return r.Member, string(refusal), nil
-	}
-	t.ContactID, t.Address = contact.ID, contact.Address
-	reason, err := w.silenced(ctx, *t)
-	return r.Member, reason, err
+	return due, decided, nil
 }
 
-// silenced says why t's subscription no longer wants the message: it, or its
-// follow-up, was paused, or ended by its owner. One that merely expired
-// meanwhile does.
-func (w *Worker) silenced(ctx context.Context, t task) (string, error) {
-	if w.cfg.Subscriptions == nil || t.SubscriptionID == 0 {
+// holdFor is how long the messages of a paused campaign are left alone;
+// Store.WakeTx wakes them sooner.
+const holdFor = time.Minute
+
+func (r *run) campaignHold(ctx context.Context, t *task) (string, error) {
+	if t.CampaignID == 0 || r.cfg.Campaigns == nil {
 		return "", nil
 	}
-	s, err := w.cfg.Subscriptions.Latest(ctx, t.SubscriptionID)
-	switch {
-	case problem.CodeOf(err) == problem.NotFound:
-		return "cancelled", nil
-	case err != nil:
-		return "", fmt.Errorf("ask for the subscription: %w", err)
-	case s.State == subscriptions.Paused:
-		return "paused", nil
-	case s.State == subscriptions.Ended && slices.Contains([]string{"cancelled", "unsubscribed"}, s.EndedBy):
-		return s.EndedBy, nil
+	hold, err := r.cfg.Campaigns.Hold(ctx, t.CampaignID)
+	if err != nil {
+		return "", fmt.Errorf("ask for campaign %d: %w", t.CampaignID, err)
 	}
-	return "", nil
+	return hold, nil
 }
 
-// render fills in the message. A template that fails, or panics, is a verdict.
-func (w *Worker) render(ctx context.Context, t task, m subscriptions.Member) (v *verdict, msg Message, err error) {
+// mayGo asks again what EnqueueTx asked, since the members may have said
+// otherwise meanwhile, and points each task at the contact point to use now.
+// It says why those may not go that may not.
+func (r *run) mayGo(ctx context.Context, due []*task) (members map[*task]subscriptions.Member, refused map[*task]string, err error) {
+	members, refused = make(map[*task]subscriptions.Member, len(due)), map[*task]string{}
+	asked := make([]subscriptions.Usage, len(due))
+	for i, t := range due {
+		asked[i] = subscriptions.Usage{MemberID: t.MemberID, ContactID: t.ContactID, Channel: t.Channel, Purpose: t.Purpose}
+	}
+	usable, err := r.store.consents.StillUsable(ctx, r.store.pool, asked)
+	if err != nil {
+		return nil, nil, err
+	}
+	var unsure []*task
+	for i, t := range due {
+		members[t] = usable[i].Member
+		if !usable[i].OK || t.Forced != 0 {
+			unsure = append(unsure, t)
+		} else {
+			t.Address = usable[i].Address
+		}
+	}
+	if err := r.chooseAgain(ctx, unsure, members, refused); err != nil {
+		return nil, nil, err
+	}
+	return members, refused, r.silenced(ctx, due, refused)
+}
+
+// chooseAgain is mayGo for those whose contact point may not do any more.
+func (r *run) chooseAgain(ctx context.Context, unsure []*task, members map[*task]subscriptions.Member, refused map[*task]string) error {
+	if len(unsure) == 0 {
+		return nil
+	}
+	ids := make([]int64, len(unsure))
+	for i, t := range unsure {
+		ids[i] = t.MemberID
+	}
+	reach, err := r.store.consents.Reach(ctx, r.store.pool, ids)
+	if err != nil {
+		return fmt.Errorf("ask how members can be reached: %w", err)
+	}
+	for _, t := range unsure {
+		members[t] = reach[t.MemberID].Member
+		contact, refusal := contactFor(Notification{ContactPoint: t.Forced, Purpose: t.Purpose}, t.Channel, reach[t.MemberID])
+		if refusal != "" {
+			refused[t] = string(refusal)
+			continue
+		}
+		t.ContactID, t.Address = contact.ID, contact.Address
+	}
+	return nil
+}
+
+// silenced finds the subscriptions that no longer want their messages.
+func (r *run) silenced(ctx context.Context, due []*task, refused map[*task]string) error {
+	if r.cfg.Subscriptions == nil {
+		return nil
+	}
+	var ids []int64
+	for _, t := range due {
+		if t.SubscriptionID != 0 && refused[t] == "" {
+			ids = append(ids, t.SubscriptionID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	why, err := r.cfg.Subscriptions.Silenced(ctx, slices.Compact(ids))
+	if err != nil {
+		return fmt.Errorf("ask for the subscriptions: %w", err)
+	}
+	for _, t := range due {
+		if reason := why[t.SubscriptionID]; reason != "" && refused[t] == "" {
+			refused[t] = reason
+		}
+	}
+	return nil
+}
+
+// message fills in a delivery's message. A template that panics has failed.
+func (r *run) message(ctx context.Context, t *task, m subscriptions.Member) (msg Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			v, err = w.templateFailed(ctx, t, fmt.Errorf("panic: %v", p)), nil
+			err = problem.New(problem.Invalid, "panic: %v", p)
 		}
 	}()
-	links := map[string]any{"delivery": w.cfg.Links.Delivery(t.ID), "alerts": w.cfg.Links.Alerts()}
+	links := map[string]any{"delivery": r.cfg.Links.Delivery(t.ID), "alerts": r.cfg.Links.Alerts()}
 	msg = Message{
-		DeliveryID: t.ID, WireID: t.ID.String(), Purpose: t.Purpose,
+		DeliveryID: t.ID, Attempt: t.Attempts + 1, WireID: t.ID.String(), Purpose: t.Purpose,
 		Address: t.Address, Name: m.DisplayName, ExpiresAt: t.ExpiresAt,
 	}
 	if t.Purpose != subscriptions.Transactional {
-		msg.UnsubscribeURL = w.cfg.Links.Unsubscribe(t.ID, t.SubscriptionID)
+		msg.UnsubscribeURL = r.cfg.Links.Unsubscribe(t.ID, t.SubscriptionID)
 		links["unsubscribe"] = msg.UnsubscribeURL
 	}
 	data := maps.Clone(t.Data)
 	data["links"] = links
-	msg.Content, err = w.cfg.Templates.Render(ctx, t.Template, string(t.Channel), m.Locale, data)
-	switch code := problem.CodeOf(err); {
-	case err == nil:
-		return nil, msg, nil
-	case code == problem.NotFound || code == problem.Invalid:
-		return w.templateFailed(ctx, t, err), Message{}, nil
-	default:
-		return nil, Message{}, fmt.Errorf("fill the template: %w", err)
+	if data["member"] == nil {
+		data["member"] = memberData(m)
+	}
+	msg.Content, err = r.cfg.Templates.Render(ctx, t.Template, string(t.Channel), m.Locale, data)
+	return msg, err
+}
+
+// memberData is what a template may say of its reader.
+func memberData(m subscriptions.Member) map[string]any {
+	return map[string]any{
+		"account": m.Account, "name": m.DisplayName, "locale": m.Locale,
+		"birthday": m.Birthday, "attributes": m.Attributes,
 	}
 }
 
-func (w *Worker) templateFailed(ctx context.Context, t task, err error) *verdict {
-	w.cfg.Logger.ErrorContext(ctx, "a template failed: deliveries are lost until it is mended",
+// templateFault reports whether an error is the template's.
+func templateFault(err error) (error, bool) {
+	code := problem.CodeOf(err)
+	return err, err != nil && (code == problem.NotFound || code == problem.Invalid)
+}
+
+func (r *run) templateFailed(ctx context.Context, t *task, err error) result {
+	r.cfg.Logger.ErrorContext(ctx, "a template failed: deliveries are lost until it is mended",
 		"template", t.Template, "channel", t.Channel, "delivery", t.ID, "error", err)
 	v := stop(t, Failed, "template_failed")
 	v.outcome, v.detail = "template_failed", err.Error()
-	return v
+	return result{t, v}
 }
 
-// claimSQL takes the delivery for one attempt and notes the intent, in one
-// statement and so in one transaction. It does nothing when somebody else
-// changed the delivery since it was loaded.
-const claimSQL = `
-WITH claimed AS (
-    UPDATE deliveries
-    SET attempts = attempts + 1,
-        repeated = repeated + $3::int,
-        state = $4, reason = '', next_attempt_at = NULL,
-        contact_point_id = nullif($5::bigint, 0), address = $6,
-        changed_at = $7
-    WHERE id = $1 AND attempts = $2 AND state IN ('pending', 'deferred', 'in_doubt')
-    RETURNING id, attempts
-), lost AS (
-    UPDATE attempts a
-    SET ended_at = $7, outcome = 'in_doubt', detail = $9
-    FROM claimed
-    WHERE a.delivery_id = claimed.id AND a.ended_at IS NULL
-)
-INSERT INTO attempts (delivery_id, number, node, started_at, repeats)
-SELECT id, attempts, $8, $7, $3::int > 0 FROM claimed`
-
-// outcomeUnknown is the detail of an attempt whose worker never came back.
-const outcomeUnknown = "no outcome was recorded: the worker was lost after it may have handed over"
-
-// claim begins an attempt at t; false: somebody else has it. It is committed
-// when it returns, before the provider hears the first byte.
-func (s *Store) claim(ctx context.Context, t *task, node string) (bool, error) {
-	state, repeats := Pending, 0
-	if t.doubtful() {
-		state, repeats = InDoubt, 1
+// together makes one message of the items of a digest. Its wire id is that of
+// the first item, so that a repetition has the same.
+func (r *run) together(ctx context.Context, parcels []*parcel) ([]*parcel, error) {
+	head := parcels[0]
+	one := &parcel{message: head.message}
+	items := make([]any, len(parcels))
+	for i, p := range parcels {
+		one.tasks = append(one.tasks, p.tasks...)
+		items[i] = map[string]any{"subject": p.message.Content.Subject, "text": p.message.Content.Text, "html": p.message.Content.HTML}
 	}
-	tag, err := s.pool.Exec(ctx, claimSQL, t.ID, t.Attempts, repeats, state, t.ContactID, t.Address, s.now(), node, outcomeUnknown)
+	data := map[string]any{
+		"items": items, "count": len(items),
+		"links": map[string]any{"alerts": r.cfg.Links.Alerts(), "delivery": r.cfg.Links.Delivery(head.first().ID), "unsubscribe": head.message.UnsubscribeURL},
+	}
+	var err error
+	one.message.Content, err = r.cfg.Templates.Render(ctx, "digest", string(head.first().Channel), head.message.Content.Locale, data)
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("fill the digest: %w", err)
 	}
-	t.State = state
-	t.Attempts++
-	return tag.RowsAffected() == 1, nil
+	return []*parcel{one}, nil
 }

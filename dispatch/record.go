@@ -7,157 +7,198 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivertype"
 
 	"herald/problem"
 	"herald/subscriptions"
 )
 
-// errSuperseded says that another worker holds the delivery by now. The job
-// must stay: that worker runs it.
-var errSuperseded = errors.New("the delivery was taken up by another worker meanwhile")
+// result is a verdict and the delivery that it is about.
+type result struct {
+	task *task
+	verdict
+}
 
-// record writes a verdict and ends the job, in one transaction. After a
-// hand-over it insists for RecordFor, also when the process is stopping,
-// because an outcome that is not recorded is a message in doubt.
-func (w *Worker) record(ctx context.Context, job *river.Job[handOver], t task, v verdict) error {
+// outcomes is what one transaction records: what came of one hand-over, or of
+// deliveries that were decided without one (id 0).
+type outcomes struct {
+	job      handOver
+	handOver int64
+	node     string
+	account  string
+	began    time.Time
+	results  []result
+}
+
+// record writes outcomes. After a hand-over it insists for RecordFor, also
+// when the process is stopping, because an outcome that is not recorded is a
+// message in doubt.
+func (w *Worker) record(ctx context.Context, o outcomes) error {
 	insist := 5 * time.Second
-	if v.outcome != "" {
+	if o.handOver != 0 {
 		insist = w.cfg.RecordFor
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insist)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		superseded, err := w.recordOnce(ctx, job, t, v)
-		if err == nil && superseded {
-			err = errSuperseded
-		}
+		err := pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) error { return w.recordTx(ctx, tx, o) })
 		if err == nil {
 			return nil
 		}
-		if !superseded && w.pause(ctx, pause) {
+		if pauseFor(ctx, pause) {
 			continue
 		}
-		w.cfg.Logger.ErrorContext(ctx, "an outcome did not count", "delivery", t.ID, "outcome", v.outcome, "error", err)
-		return fmt.Errorf("record delivery %s: %w", t.ID, err)
+		w.cfg.Logger.ErrorContext(ctx, "outcomes could not be recorded", "hand_over", o.handOver, "deliveries", len(o.results), "error", err)
+		return fmt.Errorf("record %d outcomes: %w", len(o.results), err)
 	}
 }
 
-// pause waits; false: ctx ended first.
-func (w *Worker) pause(ctx context.Context, d time.Duration) bool {
+// pauseFor waits; false: ctx ended first.
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case <-time.After(d):
+	case <-timer.C:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-const (
-	// What is learnt late is written too, over the doubt that was noted
-	// meanwhile. Other attempts without an outcome have lost their worker.
-	recordAttemptSQL = `
-UPDATE attempts
-SET ended_at = $3, outcome = $4, account = $5, code = $6, detail = $7
-WHERE delivery_id = $1 AND number = $2 AND outcome IN ('', 'in_doubt')`
-
-	closeLostSQL = `
-UPDATE attempts
-SET ended_at = $3, outcome = 'in_doubt', detail = $4
-WHERE delivery_id = $1 AND number <= $2 AND ended_at IS NULL`
-
-	// No path leaves a final state, and only a clear "accepted" may overrule
-	// another worker that has the delivery in hand by now.
-	recordDeliverySQL = `
-UPDATE deliveries
-SET state = $3, reason = $4, account = coalesce(nullif($5, ''), account), provider_id = $6,
-    next_attempt_at = $7, changed_at = $8
-WHERE id = $1 AND state IN ('pending', 'deferred', 'in_doubt') AND (attempts = $2 OR $3 = 'accepted')`
-
-	scrubSQL = `UPDATE notifications SET data = '{}' WHERE id = $1 AND private`
-)
-
-// recordOnce is one try of record. superseded: what was learnt is on record,
-// but the delivery is another worker's.
-func (w *Worker) recordOnce(ctx context.Context, job *river.Job[handOver], t task, v verdict) (superseded bool, err error) {
-	err = pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) error {
-		counts, err := w.recordTx(ctx, tx, t, v)
-		if err != nil {
-			return err
-		}
-		if !counts {
-			var state State
-			if err := tx.QueryRow(ctx, `SELECT state FROM deliveries WHERE id = $1`, t.ID).Scan(&state); err != nil {
-				return err
-			}
-			if superseded = !state.Final(); superseded {
-				return nil
-			}
-		}
-		// A job that is gone was finished by somebody else.
-		_, err = river.JobCompleteTx[*riverpgxv5.Driver](ctx, tx, job)
-		if errors.Is(err, rivertype.ErrNotFound) {
-			return nil
-		}
+// recordTx writes outcomes in one transaction: the attempts, the deliveries
+// with the ledger, and what follows from them.
+func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) error {
+	at := w.store.now()
+	var batch pgx.Batch
+	queueAttempts(&batch, o, at)
+	changes := changesOf(o, at)
+	changes.queue(&batch)
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return err
-	})
-	return superseded, err
+	}
+	if err := changes.late(ctx, tx); err != nil {
+		return err
+	}
+	return w.followTx(ctx, tx, at, o, changes.moved)
 }
 
-// recordTx writes the verdict; counts is false when the delivery did not
-// follow it, being final or another worker's by now.
-func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, t task, v verdict) (counts bool, err error) {
-	at := w.store.now()
-	var due *time.Time
-	if v.wait > 0 {
-		next := at.Add(v.wait)
-		due = &next
+// queueAttempts adds the attempts that were made. What is learnt late is
+// written over the doubt that was noted meanwhile.
+func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
+	var a struct {
+		ids                                     []uuid.UUID
+		numbers                                 []int32
+		repeats                                 []bool
+		accounts, outcomes, codes, details, pid []string
 	}
-	var batch pgx.Batch
-	if v.outcome != "" {
-		batch.Queue(recordAttemptSQL, t.ID, t.Attempts, at, v.outcome, storable(v.account), storable(v.code), storable(v.detail))
-	} else {
-		batch.Queue(closeLostSQL, t.ID, t.Attempts, at, outcomeUnknown)
+	counts := map[[3]string]int64{}
+	for _, r := range o.results {
+		if r.outcome == "" {
+			continue
+		}
+		account := r.account
+		if account == "" {
+			account = o.account
+		}
+		a.ids = append(a.ids, r.task.ID)
+		a.numbers = append(a.numbers, int32(r.task.Attempts+1))
+		a.repeats = append(a.repeats, r.task.doubtful())
+		a.accounts = append(a.accounts, storable(account))
+		a.outcomes = append(a.outcomes, r.outcome)
+		a.codes = append(a.codes, storable(r.code))
+		a.details = append(a.details, storable(r.detail))
+		a.pid = append(a.pid, storable(r.providerID))
+		counts[[3]string{string(r.task.Channel), account, r.outcome}]++
 	}
-	batch.Queue(recordDeliverySQL, t.ID, t.Attempts, v.state, v.reason, storable(v.account), storable(v.providerID), due, at).
-		Exec(func(tag pgconn.CommandTag) error {
-			counts = tag.RowsAffected() == 1
-			return nil
-		})
-	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return false, err
+	if len(a.ids) == 0 {
+		return
 	}
-	if !counts { // what is private is left to whoever has the delivery now
-		return false, nil
+	began := o.began
+	if began.IsZero() {
+		began = at
 	}
-	if t.Private && due == nil {
-		if _, err := tx.Exec(ctx, scrubSQL, t.NotificationID); err != nil {
-			return false, fmt.Errorf("erase private data: %w", err)
+	batch.Queue(insertAttemptsSQL, o.node, began, at, a.ids, a.numbers, a.repeats, a.accounts, a.outcomes, a.codes, a.details, a.pid)
+	for key, n := range counts {
+		batch.Queue(insertMinuteSQL, at, key[0], key[1], key[2], n)
+	}
+}
+
+const (
+	insertAttemptsSQL = `
+INSERT INTO attempts (delivery_id, number, node, account, started_at, ended_at, repeats, outcome, code, detail, provider_id)
+SELECT id, number, $1, account, $2, $3, repeats, outcome, code, detail, provider_id
+FROM unnest($4::uuid[], $5::int[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+  AS a (id, number, repeats, account, outcome, code, detail, provider_id)
+ON CONFLICT (delivery_id, number) DO UPDATE
+SET ended_at = excluded.ended_at, outcome = excluded.outcome, account = excluded.account,
+    code = excluded.code, detail = excluded.detail, provider_id = excluded.provider_id
+WHERE attempts.outcome IN ('', 'in_doubt')`
+
+	insertMinuteSQL = `
+INSERT INTO minutes (minute, channel, account, outcome, n) VALUES (date_trunc('minute', $1::timestamptz), $2, $3, $4, $5)`
+)
+
+// followTx does what follows from the deliveries that moved: jobs for those
+// that are tried again, the next rung for those that failed, what was private
+// erased, dead addresses buried.
+func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcomes, moved map[uuid.UUID]bool) error {
+	var (
+		jobs     []river.InsertManyParams
+		together []result
+		erase    []uuid.UUID
+		failed   []climber
+	)
+	for _, r := range o.results {
+		if !moved[r.task.ID] { // it is left to whoever has it now
+			continue
+		}
+		switch {
+		case r.wait > 0 && !r.stays && o.job.Together:
+			together = append(together, r)
+		case r.wait > 0 && !r.stays:
+			next := handOver{Deliveries: []uuid.UUID{r.task.ID}, Turn: o.job.Turn + 1}
+			jobs = append(jobs, jobFor(next, r.task.Channel, r.task.Priority, at.Add(r.wait)))
+		case r.wait == 0 && r.task.Private:
+			erase = append(erase, r.task.NotificationID)
+		}
+		if r.leadsOn() {
+			failed = append(failed, climber{task: r.task, why: "failed", from: place{r.task.ledgerKey(), r.state, r.reason}})
+		}
+		if r.addressDead && r.task.ContactID != 0 {
+			if err := w.buryTx(ctx, tx, r); err != nil {
+				return err
+			}
 		}
 	}
-	if due != nil {
-		_, err = w.store.river.InsertManyFastTx(ctx, tx, []river.InsertManyParams{jobFor(t.ID, t.Channel, t.Priority, *due)})
-		if err != nil {
-			return false, fmt.Errorf("insert the next job: %w", err)
+	if len(together) > 0 {
+		next := handOver{Turn: o.job.Turn + 1, Together: true}
+		for _, r := range together {
+			next.Deliveries = append(next.Deliveries, r.task.ID)
+		}
+		first := together[0]
+		jobs = append(jobs, jobFor(next, first.task.Channel, first.task.Priority, at.Add(first.wait)))
+	}
+	if len(erase) > 0 {
+		if _, err := tx.Exec(ctx, `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`, erase); err != nil {
+			return fmt.Errorf("erase private data: %w", err)
 		}
 	}
-	if v.addressDead && t.ContactID != 0 {
-		return true, w.buryTx(ctx, tx, t, v)
+	if err := w.store.climbTx(ctx, tx, at, failed); err != nil {
+		return err
 	}
-	return true, nil
+	return w.store.insertJobs(ctx, tx, jobs)
 }
 
 // buryTx notes that the provider knows no such address.
-func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, t task, v verdict) error {
-	if err := w.cfg.Contacts.SetStandingTx(ctx, tx, t.ContactID, subscriptions.Dead, v.code); err != nil {
+func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, r result) error {
+	t := r.task
+	if err := w.cfg.Contacts.SetStandingTx(ctx, tx, t.ContactID, subscriptions.Dead, r.code); err != nil {
 		return fmt.Errorf("mark the address dead: %w", err)
 	}
 	err := w.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
-		Channel: t.Channel, Address: t.Address, Reason: subscriptions.Bounced, Detail: v.code,
+		Channel: t.Channel, Address: t.Address, Reason: subscriptions.Bounced, Detail: r.code,
 	})
 	if problem.CodeOf(err) == problem.Invalid {
 		// The outcome must not be lost for an address that is none.
@@ -178,3 +219,6 @@ const detailMax = 2000
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s[:min(len(s), detailMax)], ""), "\x00", "")
 }
+
+// errSuperseded says that another worker has the job by now.
+var errSuperseded = errors.New("the job was taken up by another worker meanwhile")

@@ -36,14 +36,19 @@ func (s *Store) resendTx(ctx context.Context, tx pgx.Tx, deliveryID uuid.UUID, a
 			channel      subscriptions.Channel
 			priority     int
 			private      bool
+			turn         int
+			key          ledgerKey
+			counts       bool
+			reason       string
 		}
 		at = s.now()
 	)
 	err := tx.QueryRow(ctx, `
-SELECT n.id, d.state, d.channel, n.priority, n.private
+SELECT n.id, d.state, d.channel, n.priority, n.private, d.turn, d.hour, d.trigger, coalesce(d.campaign_id, 0), d.counts, d.reason
 FROM deliveries d JOIN notifications n ON n.id = d.notification_id
 WHERE d.id = $1
-FOR UPDATE`, deliveryID).Scan(&d.notification, &d.state, &d.channel, &d.priority, &d.private)
+FOR UPDATE OF d`, deliveryID).Scan(&d.notification, &d.state, &d.channel, &d.priority, &d.private,
+		&d.turn, &d.key.hour, &d.key.trigger, &d.key.campaign, &d.counts, &d.reason)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return problem.New(problem.NotFound, "there is no such delivery")
@@ -54,9 +59,15 @@ FOR UPDATE`, deliveryID).Scan(&d.notification, &d.state, &d.channel, &d.priority
 	case d.private:
 		return problem.New(problem.Conflict, "the content was private and is not kept; ask for a new one")
 	}
-	state := Pending
-	if d.state == InDoubt {
-		state = InDoubt // it stays so until a provider gives a clear answer
+	state, reason := Pending, ""
+	if d.state == InDoubt { // it stays so until a provider gives a clear answer
+		state, reason = InDoubt, reasonResent
+	}
+	var moved moves
+	if d.counts {
+		d.key.channel = d.channel
+		moved.add(d.key, d.state, d.reason, -1)
+		moved.add(d.key, state, reason, 1)
 	}
 	step, err := json.Marshal(Decision{{At: at, Code: "resent_by_operator", OK: true, Args: map[string]any{"actor": actor}}})
 	if err != nil {
@@ -64,15 +75,15 @@ FOR UPDATE`, deliveryID).Scan(&d.notification, &d.state, &d.channel, &d.priority
 	}
 	var batch pgx.Batch
 	batch.Queue(`
-UPDATE deliveries SET state = $2, reason = '', next_attempt_at = NULL, changed_at = $3 WHERE id = $1`, deliveryID, state, at)
+UPDATE deliveries SET state = $2, reason = $4, next_attempt_at = NULL, turn = turn + 1, changed_at = $3 WHERE id = $1`, deliveryID, state, at, reason)
+	batch.Queue(`DELETE FROM troubles WHERE delivery_id = $1 AND $2 = 'pending'`, deliveryID, state)
+	moved.queue(&batch)
 	batch.Queue(`
 UPDATE notifications SET decision = decision || $2::jsonb, expires_at = greatest(expires_at, $3) WHERE id = $1`,
 		d.notification, string(step), at.Add(resendExpiry))
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("queue the delivery again: %w", err)
 	}
-	if _, err := s.river.InsertManyFastTx(ctx, tx, []river.InsertManyParams{jobFor(deliveryID, d.channel, d.priority, time.Time{})}); err != nil {
-		return fmt.Errorf("insert the job: %w", err)
-	}
-	return nil
+	again := handOver{Deliveries: []uuid.UUID{deliveryID}, Turn: d.turn + 1}
+	return s.insertJobs(ctx, tx, []river.InsertManyParams{jobFor(again, d.channel, d.priority, time.Time{})})
 }

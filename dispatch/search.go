@@ -48,6 +48,7 @@ type Search struct {
 	MemberID int64
 	Address  string // normalised
 	Trigger  string
+	Campaign int64
 	State    State
 	Channel  subscriptions.Channel
 	Since    time.Time // created at or after it
@@ -115,8 +116,26 @@ func (q Search) conditions() conditions {
 	if q.Trigger != "" {
 		c.add("d.trigger = ?", q.Trigger)
 	}
-	if q.State != "" {
+	switch q.State {
+	case "":
+	case Failed, InDoubt, Deferred:
+		c.add("d.id IN (SELECT delivery_id FROM troubles WHERE state = ?)", q.State)
+	case Pending:
 		c.add("d.state = ?", q.State)
+		// Nothing older can be pending, says the ledger.
+		c.where = append(c.where, `d.hour >= (
+    SELECT min(hour)
+    FROM (SELECT hour, sum(n) AS n
+          FROM (SELECT hour, n FROM ledger WHERE state = 'pending'
+                UNION ALL
+                SELECT hour, n FROM ledger_moves WHERE state = 'pending') AS counted
+          GROUP BY hour) AS hours
+    WHERE n > 0)`)
+	default:
+		c.add("d.state = ?", q.State)
+	}
+	if q.Campaign != 0 {
+		c.add("d.campaign_id = ?", q.Campaign)
 	}
 	if q.Channel != "" {
 		c.add("d.channel = ?", q.Channel)

@@ -88,16 +88,10 @@ func (m *machine) act(what string) {
 	case "consent":
 		b.exec(`UPDATE consents SET granted = NOT granted`)
 	case "crash":
-		t, err := b.store.load(ctx, m.id, time.Hour)
-		if err != nil {
-			m.rt.Fatal(err)
-		}
-		if t.State.Final() {
+		if b.delivery(m.id).State.Final() {
 			return
 		}
-		if claimed, err := b.store.claim(ctx, &t, "dead"); err != nil || !claimed {
-			m.rt.Fatalf("claimed %v: %v", claimed, err)
-		}
+		b.crash(m.id)
 		m.doubtful = true
 	case "resend":
 		err := b.store.Resend(ctx, m.id, "operator:ann")
@@ -136,11 +130,11 @@ WHERE id = $1 AND state = 'running'`, row.ID, after)
 }
 
 func (m *machine) fetch() (*river.Job[handOver], error) {
-	job := &river.Job[handOver]{JobRow: &rivertype.JobRow{Attempt: 1, State: rivertype.JobStateRunning}}
+	job := &river.Job[handOver]{JobRow: &rivertype.JobRow{State: rivertype.JobStateRunning}}
 	err := m.b.pool.QueryRow(m.ctx, `
-UPDATE river_job SET state = 'running', attempted_at = now()
+UPDATE river_job SET state = 'running', attempted_at = now(), attempt = attempt + 1
 WHERE id = (SELECT id FROM river_job WHERE state = 'available' ORDER BY id LIMIT 1)
-RETURNING id, args`).Scan(&job.ID, &job.Args)
+RETURNING id, attempt, args`).Scan(&job.ID, &job.Attempt, &job.Args)
 	return job, err
 }
 

@@ -24,6 +24,7 @@ import (
 // *subscriptions.Consents does.
 type Consents interface {
 	Reach(ctx context.Context, q subscriptions.Querier, memberIDs []int64) (map[int64]subscriptions.Reach, error)
+	StillUsable(ctx context.Context, q subscriptions.Querier, asked []subscriptions.Usage) ([]subscriptions.Usable, error)
 }
 
 // Store keeps notifications, their deliveries and attempts. It is safe for
@@ -70,9 +71,9 @@ func (s *Store) Notification(ctx context.Context, id uuid.UUID) (Notification, e
 }
 
 const notificationSQL = `
-SELECT id, member_id, trigger, coalesce(subscription_id, 0), event_id, purpose, priority, template,
+SELECT id, member_id, trigger, coalesce(subscription_id, 0), event_id, coalesce(campaign_id, 0), purpose, priority, template,
        CASE WHEN private THEN '{}' ELSE data END, ladder, coalesce(contact_point_id, 0), private,
-       decision, expires_at, created_at
+       decision, coalesce(patience, '0'), expires_at, created_at
 FROM notifications
 WHERE id = $1`
 
@@ -81,8 +82,8 @@ func scanNotification(row pgx.Row) (Notification, error) {
 		n       Notification
 		eventID *uuid.UUID
 	)
-	err := row.Scan(&n.ID, &n.MemberID, &n.Trigger, &n.SubscriptionID, &eventID, &n.Purpose, &n.Priority, &n.Template,
-		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.ExpiresAt, &n.CreatedAt)
+	err := row.Scan(&n.ID, &n.MemberID, &n.Trigger, &n.SubscriptionID, &eventID, &n.CampaignID, &n.Purpose, &n.Priority, &n.Template,
+		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.Patience, &n.ExpiresAt, &n.CreatedAt)
 	if eventID != nil {
 		n.EventID = *eventID
 	}

@@ -67,7 +67,7 @@ func (s *Store) Timeline(ctx context.Context, deliveryID uuid.UUID) (Timeline, e
 	return t, nil
 }
 
-// attempt is one row of the table, as it is shown.
+// attempt is one row of the table, or what is in hand just now, as it is shown.
 type attempt struct {
 	DeliveryID uuid.UUID
 	Number     int
@@ -84,10 +84,15 @@ type attempt struct {
 func (s *Store) attempts(ctx context.Context, notificationID uuid.UUID) ([]attempt, error) {
 	rows, err := s.pool.Query(ctx, `
 SELECT a.delivery_id, a.number, a.node, a.account, a.started_at, a.ended_at, a.repeats, a.outcome, a.code, a.detail
-FROM attempts a
-JOIN deliveries d ON d.id = a.delivery_id
+FROM deliveries d
+JOIN attempts a ON a.delivery_id = d.id
 WHERE d.notification_id = $1
-ORDER BY d.rung, a.number`, notificationID)
+UNION ALL
+SELECT d.id, d.attempts + 1, h.node, h.account, h.started_at, NULL, d.state = 'in_doubt', '', '', ''
+FROM deliveries d
+JOIN hand_overs h ON d.id = ANY(h.deliveries)
+WHERE d.notification_id = $1
+ORDER BY 1, 2`, notificationID)
 	if err != nil {
 		return nil, fmt.Errorf("read attempts: %w", err)
 	}

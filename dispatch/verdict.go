@@ -2,8 +2,6 @@ package dispatch
 
 import (
 	"time"
-
-	"herald/subscriptions"
 )
 
 // verdict is what becomes of a delivery after an attempt, or instead of one.
@@ -11,6 +9,9 @@ type verdict struct {
 	state  State
 	reason string
 	wait   time.Duration // until the next attempt; 0: there is none
+	// stays says that the next attempt is the same job's: what went wrong is
+	// the account's matter and not this delivery's.
+	stays bool
 
 	// Of the attempt; an empty outcome means that none was made.
 	outcome     string // "accepted", "template_failed" or a Class
@@ -19,27 +20,22 @@ type verdict struct {
 	detail      string
 	providerID  string
 	addressDead bool
+	took        time.Duration
 }
-
-// resendInDoubt is the policy for a hand-over whose outcome is unknown: an
-// e-mail is sent again, because its reader and every server on the way can
-// tell the repetition by its Message-ID. On the other channels a repetition
-// is a second message, so they are held for their receipt or for an operator.
-func resendInDoubt(ch subscriptions.Channel) bool { return ch == subscriptions.Email }
 
 // stop is the verdict that ends t without an attempt. What may have arrived
 // already rests in doubt instead, whatever would have ended it.
-func stop(t task, state State, reason string) *verdict {
+func stop(t *task, state State, reason string) verdict {
 	if t.doubtful() {
 		state = InDoubt
 	}
-	return &verdict{state: state, reason: reason}
+	return verdict{state: state, reason: reason}
 }
 
-// decide says what an attempt's outcome means for t, whose attempts count it.
-// left is the time until t expires, and wait asks how long to wait for the
-// next attempt when the provider wishes a time (0: none).
-func decide(t task, receipt Receipt, err error, left time.Duration, wait func(wish time.Duration) time.Duration) verdict {
+// decide says what an attempt's outcome means for t. left is the time until t
+// expires, and wait asks how long to wait for the next attempt when the
+// provider wishes a time (0: none).
+func decide(t *task, policy DoubtPolicy, receipt Receipt, err error, left time.Duration, wait func(wish time.Duration) time.Duration) verdict {
 	if err == nil {
 		return verdict{
 			state: Accepted, outcome: string(Accepted),
@@ -51,22 +47,29 @@ func decide(t task, receipt Receipt, err error, left time.Duration, wait func(wi
 		state: Deferred, reason: string(e.Class), outcome: string(e.Class),
 		account: e.Account, code: e.Code, detail: detailOf(e), addressDead: e.AddressDead,
 	}
-	switch {
-	case e.Class == Permanent:
+	switch e.Class {
+	case Permanent:
 		v.state, v.reason = Failed, "refused"
 		if e.AddressDead {
 			v.reason = "address_dead"
 		}
 		return v
-	case e.Class == Doubt && !resendInDoubt(t.Channel):
-		v.state, v.reason = InDoubt, "held"
-		return v
-	case e.Class == Doubt || t.doubtful():
+	case Doubt:
+		if policy != Resend {
+			v.state, v.reason = policy.rest()
+			return v
+		}
+		v.state = InDoubt
+	case Throttled, SessionFatal, Configuration:
+		v.stays = true
+	case Transient:
+	}
+	if t.doubtful() {
 		v.state = InDoubt
 	}
 	v.wait = wait(e.After)
 	if v.wait >= left {
-		v.wait, v.reason = 0, "expired"
+		v.wait, v.stays, v.reason = 0, false, "expired"
 		if v.state == Deferred {
 			v.state = Failed
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,10 +47,17 @@ type Suppressions interface {
 	SuppressTx(ctx context.Context, tx pgx.Tx, s subscriptions.Suppression) error
 }
 
-// Subscriptions tells how a subscription, or what follows it, stands now;
-// *subscriptions.Store does.
+// Subscriptions tells which subscriptions no longer want their messages, and
+// why; *subscriptions.Store does.
 type Subscriptions interface {
-	Latest(ctx context.Context, id int64) (subscriptions.Subscription, error)
+	Silenced(ctx context.Context, ids []int64) (map[int64]string, error)
+}
+
+// Campaigns tells whether a campaign's messages may go ("" when they may,
+// "paused" or "stopped"), and how many a second (0: as many as can).
+type Campaigns interface {
+	Hold(ctx context.Context, campaignID int64) (string, error)
+	Pace(ctx context.Context, campaignID int64) (float64, error)
 }
 
 // WorkerConfig is what a Worker needs beside its store. The first block must
@@ -60,13 +68,15 @@ type WorkerConfig struct {
 	Contacts      Contacts
 	Suppressions  Suppressions
 	Subscriptions Subscriptions // nil: a subscription that was ended or paused is not noticed
+	Campaigns     Campaigns     // nil: no campaign is ever paused
 	Node          *Node
 	Logger        *slog.Logger
 
-	Workers     int           // deliveries of one channel in hand at once; 50
+	Workers     int           // chunks of one channel in hand at once, of each of urgent and bulk; 20
 	FirstRetry  time.Duration // the wait before the second attempt; the later ones grow from it; 1 minute
-	SendTimeout time.Duration // how long a Sender may take; 1 minute
+	SendTimeout time.Duration // how long a hand-over may take; 1 minute
 	RecordFor   time.Duration // how long the recording of an outcome is tried; 30 seconds
+	Doubt       DoubtPolicies // what a class is not in has the usual policy of its channel
 }
 
 func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
@@ -85,66 +95,71 @@ func (c WorkerConfig) withDefaults() (WorkerConfig, error) {
 	orDefault(&c.SendTimeout, time.Minute)
 	orDefault(&c.RecordFor, 30*time.Second)
 	if c.Workers == 0 {
-		c.Workers = 50
+		c.Workers = 20
 	}
-	return c, nil
+	return c, c.Doubt.check()
 }
 
-// Worker hands deliveries over. It is the River worker of its senders'
+// Worker hands deliveries over. It is the River worker of its accounts'
 // channels, and a prometheus.Collector of what it did.
 type Worker struct {
 	river.WorkerDefaults[handOver]
 
-	store   *Store
-	senders map[subscriptions.Channel]Sender
-	cfg     WorkerConfig
-	metrics metrics
+	store    *Store
+	accounts *Accounts
+	cfg      WorkerConfig
+	metrics  metrics
+	draining atomic.Bool
 
 	mu   sync.Mutex
-	held map[uuid.UUID]bool // the deliveries in this process's hands
+	held map[int64]bool // the jobs in this process's hands
 }
 
-// NewWorker makes a worker for the senders' channels.
-func NewWorker(store *Store, senders []Sender, cfg WorkerConfig) (*Worker, error) {
+// NewWorker makes a worker for the accounts' channels.
+func NewWorker(store *Store, accounts *Accounts, cfg WorkerConfig) (*Worker, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{
-		store: store, cfg: cfg, metrics: newMetrics(),
-		senders: map[subscriptions.Channel]Sender{},
-		held:    map[uuid.UUID]bool{},
-	}
-	for _, s := range senders {
-		if w.senders[s.Channel()] != nil {
-			return nil, fmt.Errorf("dispatch: two senders for %s", s.Channel())
-		}
-		w.senders[s.Channel()] = s
-	}
-	return w, nil
+	return &Worker{store: store, accounts: accounts, cfg: cfg, metrics: newMetrics(), held: map[int64]bool{}}, nil
 }
 
 // AddTo registers the worker with the River client that is to run it.
 func (w *Worker) AddTo(workers *river.Workers) { river.AddWorker(workers, w) }
 
-// Queues are the queues the River client must work, one for each sender's channel.
+// Queues are the queues the River client must work: for each channel one for
+// what is urgent and one for the rest.
 func (w *Worker) Queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{}
-	for ch := range w.senders {
-		queues[queueFor(ch)] = river.QueueConfig{MaxWorkers: w.cfg.Workers, FetchCooldown: wakeEvery}
+	for _, ch := range w.accounts.Channels() {
+		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
+			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: w.cfg.Workers, FetchCooldown: wakeEvery}
+		}
 	}
 	return queues
 }
 
-// longest is how long a hand-over can be in hand at most: after that it is lost.
-func (w *Worker) longest() time.Duration { return w.cfg.SendTimeout + w.cfg.RecordFor + 10*time.Second }
+// Drain makes the jobs in hand end after what they are handing over just now.
+// What is left of them is available to other nodes at once.
+func (w *Worker) Drain() { w.draining.Store(true) }
+
+// runFor is how long a job works on its chunk before others have a turn.
+const runFor = 30 * time.Second
+
+// acquireFor is how long a job waits for a session.
+const acquireFor = 10 * time.Second
+
+// longest is how long a job can be in hand at most: after that it is lost.
+func (w *Worker) longest() time.Duration {
+	return runFor + acquireFor + w.cfg.SendTimeout + w.cfg.RecordFor + 10*time.Second
+}
 
 // RescueAfter is what river.Config.RescueStuckJobsAfter should be: a job that
 // ran for longer was dropped by a River client that lives, but could not
 // write that its job had failed.
 func (w *Worker) RescueAfter() time.Duration { return 2 * w.longest() }
 
-// Timeout bounds a job; it leaves time to record what a slow Sender did.
+// Timeout bounds a job; it leaves time to record what a slow account did.
 func (w *Worker) Timeout(*river.Job[handOver]) time.Duration { return w.longest() }
 
 // retryCeiling is the longest wait between two tries of a job that failed
@@ -160,65 +175,31 @@ func (w *Worker) NextRetry(job *river.Job[handOver]) time.Time {
 	return time.Now().Add(min(soon<<min(len(job.Errors), 10), retryCeiling))
 }
 
-// Work makes one attempt at one delivery. An error means that nothing could
-// be decided or recorded, and River tries again soon.
+// Work hands a chunk over. An error means that something could not be decided
+// or recorded, and River tries again soon.
 func (w *Worker) Work(ctx context.Context, job *river.Job[handOver]) error {
-	id := job.Args.Delivery
-	if !w.cfg.Node.Alive() || !w.hold(id) {
+	if !w.cfg.Node.Alive() || !w.hold(job.ID) {
 		return river.JobSnooze(soon)
 	}
-	defer w.release(id)
+	defer w.release(job.ID)
 
-	t, err := w.store.load(ctx, id, w.cfg.Node.silent)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return river.JobCancel(fmt.Errorf("there is no delivery %s", id))
-	}
+	wait, err := w.settleLost(ctx, job)
 	if err != nil {
-		return fmt.Errorf("read delivery %s: %w", id, err)
+		return err
 	}
-	if t.State.Final() {
-		return nil
-	}
-	if wait := w.notYet(t); wait > 0 {
+	if wait > 0 {
 		return river.JobSnooze(wait)
 	}
-	v, message, err := w.prepare(ctx, &t)
+	tasks, err := w.store.load(ctx, job.Args)
 	if err != nil {
-		return fmt.Errorf("prepare delivery %s: %w", id, err)
+		return err
 	}
-	if v == nil || v.outcome != "" { // an attempt is made, or failed at its first step
-		claimed, err := w.store.claim(ctx, &t, w.cfg.Node.Name())
-		if err != nil {
-			return fmt.Errorf("claim delivery %s: %w", id, err)
-		}
-		if !claimed { // somebody else was quicker
-			return river.JobSnooze(soon)
-		}
-	}
-	if v == nil {
-		message.Attempt = t.Attempts
-		outcome := w.handOver(ctx, t, message)
-		v = &outcome
-	}
-	return w.record(ctx, job, t, *v)
+	r := &run{Worker: w, job: job, began: time.Now()}
+	return r.through(ctx, tasks)
 }
 
-// notYet is how long the job must wait: until the delivery is due, or until
-// whoever has it in hand is done or certainly lost.
-func (w *Worker) notYet(t task) time.Duration {
-	now := w.store.now()
-	if t.NextAttemptAt != nil && t.NextAttemptAt.After(now) {
-		return t.NextAttemptAt.Sub(now)
-	}
-	inHand := t.OpenNode != "" && t.OpenNode != w.cfg.Node.Name() && t.OpenNodeAlive
-	if inHand && now.Sub(t.OpenSince) < w.longest() {
-		return soon
-	}
-	return 0
-}
-
-// hold takes a delivery into this process's hands; false: it is there already.
-func (w *Worker) hold(id uuid.UUID) bool {
+// hold takes a job into this process's hands; false: it is there already.
+func (w *Worker) hold(id int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.held[id] {
@@ -228,8 +209,65 @@ func (w *Worker) hold(id uuid.UUID) bool {
 	return true
 }
 
-func (w *Worker) release(id uuid.UUID) {
+func (w *Worker) release(id int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.held, id)
+}
+
+// lostRow is a hand-over that a run of the job did not come back from.
+type lostRow struct {
+	ID         int64
+	Node       string
+	Account    string
+	Deliveries []uuid.UUID
+	StartedAt  time.Time
+	NodeAlive  bool
+}
+
+const lostSQL = `
+SELECT h.id, h.node, h.account, h.deliveries, h.started_at,
+       EXISTS (SELECT FROM nodes WHERE name = h.node AND beat_at > now() - $2::interval)
+FROM hand_overs h
+WHERE h.job_id = $1`
+
+// outcomeUnknown is the detail of an attempt whose worker never came back.
+const outcomeUnknown = "no outcome was recorded: the worker was lost after it may have handed over"
+
+// settleLost notes the doubt about what earlier runs of the job had in hand.
+// wait is how long to leave the job alone, because somebody who lives may
+// still be at it.
+func (w *Worker) settleLost(ctx context.Context, job *river.Job[handOver]) (wait time.Duration, err error) {
+	if job.Attempt <= 1 { // nobody had it before
+		return 0, nil
+	}
+	rows, err := w.store.pool.Query(ctx, lostSQL, job.ID, w.cfg.Node.silent)
+	if err != nil {
+		return 0, fmt.Errorf("look for lost hand-overs: %w", err)
+	}
+	lost, err := pgx.CollectRows(rows, pgx.RowToStructByPos[lostRow])
+	if err != nil {
+		return 0, fmt.Errorf("look for lost hand-overs: %w", err)
+	}
+	for _, h := range lost {
+		if h.NodeAlive && h.Node != w.cfg.Node.Name() && w.store.now().Sub(h.StartedAt) < w.longest() {
+			return soon, nil
+		}
+	}
+	for _, h := range lost {
+		tasks, err := w.store.load(ctx, handOver{Deliveries: h.Deliveries, Turn: job.Args.Turn})
+		if err != nil {
+			return 0, err
+		}
+		o := outcomes{job: job.Args, handOver: h.ID, node: h.Node, account: h.Account, began: h.StartedAt}
+		for i := range tasks {
+			v := verdict{outcome: string(Doubt), account: h.Account, detail: outcomeUnknown}
+			v.state, v.reason = w.cfg.Doubt.of(tasks[i].Channel, tasks[i].Purpose).rest()
+			o.results = append(o.results, result{&tasks[i], v})
+		}
+		if err := w.record(ctx, o); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
 }

@@ -170,19 +170,8 @@ func TestAskedAgainAtHandOver(t *testing.T) {
 		}, "suppressed_complained"},
 		"the address died":           {func(b *bench) { b.exec(`UPDATE contact_points SET standing = 'dead'`) }, "address_dead"},
 		"the member is gone":         {func(b *bench) { b.exec(`DELETE FROM members`) }, "no_address"},
-		"the subscription is paused": {func(b *bench) { b.subscriptions.set(subscriptions.Subscription{State: subscriptions.Paused}) }, "paused"},
-		"its owner unsubscribed": {func(b *bench) {
-			b.subscriptions.set(subscriptions.Subscription{State: subscriptions.Ended, EndedBy: "unsubscribed"})
-		}, "unsubscribed"},
-		"its owner cancelled it": {func(b *bench) {
-			b.subscriptions.set(subscriptions.Subscription{State: subscriptions.Ended, EndedBy: "cancelled"})
-		}, "cancelled"},
-		"the subscription expired": {func(b *bench) {
-			b.subscriptions.set(subscriptions.Subscription{State: subscriptions.Ended, EndedBy: "expired"})
-		}, ""},
-		"this was its last of three": {func(b *bench) {
-			b.subscriptions.set(subscriptions.Subscription{State: subscriptions.Ended, EndedBy: "exhausted"})
-		}, ""},
+		"the subscription is paused": {func(b *bench) { b.subscriptions.set("paused") }, "paused"},
+		"its owner unsubscribed":     {func(b *bench) { b.subscriptions.set("unsubscribed") }, "unsubscribed"},
 		"nothing happened meanwhile": {func(*bench) {}, ""},
 	}
 	for name, test := range tests {
@@ -298,8 +287,9 @@ func TestWorkerSaysWhatItLacks(t *testing.T) {
 		t.Error("a worker without anything was made")
 	}
 	cfg := b.worker.cfg
-	if _, err := NewWorker(b.store, []Sender{b.sender, b.sender}, cfg); err == nil {
-		t.Error("a worker with two senders for a channel was made")
+	two := []AccountConfig{{Sender: b.sender, MaxSessions: 1}, {Sender: b.sender, MaxSessions: 1}}
+	if _, err := NewAccounts(b.pool, b.node, two, cfg.Logger); err == nil {
+		t.Error("two accounts of one name were made")
 	}
 	cfg.RecordFor = -1
 	if _, err := NewWorker(b.store, nil, cfg); err == nil {

@@ -36,7 +36,6 @@ type Sender struct {
 	dying    context.Context
 }
 
-var _ dispatch.Sender = (*Sender)(nil)
 
 // New checks cfg (problem.Invalid names the mistakes) and starts to keep the
 // accounts' sessions. It does not wait for a server: mail that comes while

@@ -16,10 +16,18 @@ import (
 	"herald/templates"
 )
 
-// byAddress is a Sender for whom the receiver's account says what comes of it.
+// byAddress is a Sender, and its session, for whom the receiver's account says what comes of it.
 type byAddress struct{}
 
 func (byAddress) Channel() subscriptions.Channel { return subscriptions.Email }
+
+func (byAddress) Account() string { return "smtp-1" }
+
+func (byAddress) Open(context.Context) (dispatch.Session, error) { return byAddress{}, nil }
+
+func (byAddress) Broken() bool { return false }
+
+func (byAddress) Close(context.Context) error { return nil }
 
 func (byAddress) Send(_ context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	account, _, _ := strings.Cut(m.Address, "@")
@@ -52,9 +60,14 @@ func (s *stand) deliver(n int) {
 	log := slog.New(slog.DiscardHandler)
 	filled := templates.NewStore(s.pool, time.Now)
 	must(s.t, filled.LoadStarter(s.t.Context()))
-	worker, err := dispatch.NewWorker(s.store, []dispatch.Sender{byAddress{}}, dispatch.WorkerConfig{
+	node := s.node()
+	accounts, err := dispatch.NewAccounts(s.pool, node, []dispatch.AccountConfig{{Sender: byAddress{}, MaxSessions: 4}}, log)
+	must(s.t, err)
+	accounts.Start()
+	s.t.Cleanup(func() { must(s.t, accounts.Close(context.Background())) })
+	worker, err := dispatch.NewWorker(s.store, accounts, dispatch.WorkerConfig{
 		Templates: filled, Links: noLinks{}, Contacts: s.Contacts, Suppressions: s.Consents, Subscriptions: s.Subscriptions,
-		Node: s.node(), Logger: log,
+		Node: node, Logger: log,
 	})
 	must(s.t, err)
 	workers := river.NewWorkers()

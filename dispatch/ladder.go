@@ -1,0 +1,151 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"herald/subscriptions"
+)
+
+// climber is a delivery whose notification goes to the next rung.
+type climber struct {
+	task *task
+	why  string // failed, not_confirmed, suppressed
+	from place  // where the ledger counts it now
+}
+
+func (t *task) ledgerKey() ledgerKey {
+	return ledgerKey{hour: hourOf(t.Hour), trigger: t.Trigger, campaign: t.CampaignID, channel: t.Channel}
+}
+
+// lastReasons are those that end a notification on every channel: it is too
+// late, or nobody wants it any more.
+var lastReasons = []string{"expired", "cancelled", "paused", "unsubscribed", "campaign_stopped", "discarded", "frequency_cap"}
+
+// leadsOn reports whether a result sends its notification to the next rung.
+func (r result) leadsOn() bool {
+	if r.state != Failed && r.state != Suppressed || !r.task.Counts || slices.Contains(lastReasons, r.reason) {
+		return false
+	}
+	return r.task.Rung+1 < len(r.task.Ladder)
+}
+
+const (
+	passOnSQL = `UPDATE deliveries SET counts = false WHERE id = ANY($1)`
+
+	addStepsSQL = `
+UPDATE notifications n SET decision = n.decision || s.steps::jsonb
+FROM unnest($1::uuid[], $2::text[]) AS s (id, steps)
+WHERE n.id = s.id`
+)
+
+// climbTx gives each climber's notification a delivery on the next channel of
+// its ladder that the member can be reached by, which from then on is the one
+// it is counted by, and adds "ladder_climbed" {from, to, reason} to its
+// decision. Where there is none the delivery stays the last word, and the
+// decision says why.
+func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber) error {
+	if len(climbers) == 0 {
+		return nil
+	}
+	members := make([]int64, len(climbers))
+	for i, c := range climbers {
+		members[i] = c.task.MemberID
+	}
+	reach, err := s.consents.Reach(ctx, tx, members)
+	if err != nil {
+		return fmt.Errorf("ask how members can be reached: %w", err)
+	}
+	var (
+		rows   deliveryRows
+		passed []uuid.UUID
+		notes  []uuid.UUID
+		steps  []string
+		moved  moves
+		chunks = map[load][]uuid.UUID{}
+		order  []load
+	)
+	for _, c := range climbers {
+		t := c.task
+		n := Notification{
+			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger,
+			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Hour, Channels: t.Ladder,
+		}
+		next := s.chooseFrom(&n, t.Rung+1, reach[t.MemberID], at)
+		if next.refusal == "" {
+			n.Decision = append(n.Decision, Step{At: at, Code: "ladder_climbed", OK: true, Args: map[string]any{"from": t.Channel, "to": next.channel, "reason": c.why}})
+			id := newID(at)
+			rows.add(id, &n, next, Pending)
+			passed = append(passed, t.ID)
+			moved.add(c.from.ledgerKey, c.from.state, c.from.reason, -1)
+			to := c.from.ledgerKey
+			to.channel = next.channel
+			moved.add(to, Pending, "", 1)
+			l := load{channel: next.channel, priority: t.Priority, template: t.Template, campaign: t.CampaignID}
+			if chunks[l] == nil {
+				order = append(order, l)
+			}
+			chunks[l] = append(chunks[l], id)
+		}
+		raw, err := json.Marshal(n.Decision)
+		if err != nil {
+			return fmt.Errorf("write the decision: %w", err)
+		}
+		notes, steps = append(notes, t.NotificationID), append(steps, string(raw))
+	}
+	var batch pgx.Batch
+	batch.Queue(addStepsSQL, notes, steps)
+	if len(passed) > 0 {
+		batch.Queue(passOnSQL, passed)
+		rows.queue(&batch, at)
+		moved.queue(&batch)
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
+	}
+	for _, l := range order {
+		if err := s.insertJobs(ctx, tx, jobsFor(l, chunks[l])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chooseFrom climbs the ladder of n from a rung and adds its reasons to n's
+// decision. When no channel is left it is the choice of that rung, with its
+// refusal.
+func (s *Store) chooseFrom(n *Notification, from int, r subscriptions.Reach, at time.Time) choice {
+	n.Decision = slices.Clip(n.Decision)
+	var first choice
+	for rung := from; rung < len(n.Channels); rung++ {
+		ch := n.Channels[rung]
+		contact, refusal := contactFor(*n, ch, r)
+		if !slices.Contains(s.channels, ch) {
+			refusal = NoSender
+		}
+		if refusal == "" {
+			n.Decision = append(n.Decision, Step{At: at, Code: "channel_chosen", OK: true, Args: map[string]any{"channel": ch}})
+			return choice{rung, ch, contact, ""}
+		}
+		n.Decision = append(n.Decision, Step{At: at, Code: "channel_refused", Args: map[string]any{"channel": ch, "refusal": refusal}})
+		if rung == from {
+			first = choice{rung, ch, contact, refusal}
+		}
+	}
+	return first
+}
+
+// contactFor is where n may go on a channel; what has a contact point of its
+// own is a confirmation code.
+func contactFor(n Notification, ch subscriptions.Channel, r subscriptions.Reach) (subscriptions.ContactPoint, subscriptions.Refusal) {
+	if n.ContactPoint == 0 {
+		return r.Choose(ch, n.Purpose)
+	}
+	return r.ChooseToConfirm(ch, n.ContactPoint)
+}

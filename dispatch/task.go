@@ -1,0 +1,72 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"herald/subscriptions"
+)
+
+// task is a delivery with all that one attempt at it needs. It belongs to the
+// run that loaded it.
+type task struct {
+	ID             uuid.UUID
+	NotificationID uuid.UUID
+	MemberID       int64
+	SubscriptionID int64
+	CampaignID     int64
+	Trigger        string
+	Hour           time.Time
+	Counts         bool
+	Rung           int
+	Channel        subscriptions.Channel
+	ContactID      int64
+	Address        string
+	State          State
+	Reason         string
+	Attempts       int // so far
+	NextAttemptAt  *time.Time
+	Purpose        subscriptions.Purpose
+	Priority       int
+	Template       string
+	Data           map[string]any
+	Forced         int64 // the contact point it must go to, or 0
+	Private        bool
+	Ladder         []subscriptions.Channel
+	ExpiresAt      time.Time
+}
+
+// doubtful reports whether the message may have arrived already.
+func (t task) doubtful() bool { return t.State == InDoubt }
+
+// urgent reports whether it goes before campaigns, and at any hour.
+func (t task) urgent() bool { return t.Priority <= lastUrgent }
+
+const taskColumns = `
+       d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.hour, d.counts, d.rung,
+       d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
+       n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at`
+
+const loadSQL = `
+SELECT` + taskColumns + `
+FROM deliveries d
+JOIN notifications n ON n.id = d.notification_id
+WHERE d.id = ANY($1) AND d.turn = $2 AND d.state IN ('pending', 'deferred', 'in_doubt')
+ORDER BY d.id`
+
+// load reads those of a job's deliveries that are still its business.
+func (s *Store) load(ctx context.Context, job handOver) ([]task, error) {
+	rows, err := s.pool.Query(ctx, loadSQL, job.Deliveries, job.Turn)
+	if err != nil {
+		return nil, fmt.Errorf("read %d deliveries: %w", len(job.Deliveries), err)
+	}
+	tasks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[task])
+	if err != nil {
+		return nil, fmt.Errorf("read %d deliveries: %w", len(job.Deliveries), err)
+	}
+	return tasks, nil
+}
