@@ -61,10 +61,12 @@ const (
 	DeliveriesWrite Scope = "deliveries:write"
 	WebhooksRead    Scope = "webhooks:read"
 	WebhooksWrite   Scope = "webhooks:write"
+	CampaignsRead   Scope = "campaigns:read"
+	CampaignsWrite  Scope = "campaigns:write"
 )
 
 // Scopes are all of them.
-var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite, WebhooksRead, WebhooksWrite}
+var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite, WebhooksRead, WebhooksWrite, CampaignsRead, CampaignsWrite}
 
 // Key is an API key, without the key itself: that is shown once, when made.
 type Key struct {

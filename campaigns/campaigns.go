@@ -68,7 +68,7 @@ type Plan struct {
 	Channels []subscriptions.Channel `json:"channels"` // the ladder, first choice first
 	// Messages say it, at least one for each of the channels. The first of a
 	// channel is for all whose language has none of its own.
-	Messages []Message `json:"messages,omitempty"`
+	Messages []Wording `json:"messages,omitempty"`
 	When     When      `json:"when"`
 	Expiry   string    `json:"expiry"`         // how long a message is worth sending, as a Go duration; empty: "24h"
 	Rate     int       `json:"rate,omitempty"` // messages a second at most; 0: no limit of its own
@@ -82,8 +82,8 @@ type Segment struct {
 	Condition string `json:"condition,omitempty"` // package segment
 }
 
-// Message is what a campaign says on a channel in a language; see templates.
-type Message struct {
+// Wording is what a campaign says on a channel in a language; see templates.
+type Wording struct {
 	Channel subscriptions.Channel `json:"channel"`
 	Locale  string                `json:"locale"` // BCP 47
 	Subject string                `json:"subject,omitempty"`

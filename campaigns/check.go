@@ -89,7 +89,7 @@ func (p Plan) checkMessages(f *problem.Fields) {
 			f.AddArgs(path, "options", map[string]any{"options": subscriptions.Channels}, "must be email, sms, voice or fax")
 		case slices.Contains(p.Channels[:i], ch):
 			f.Add(path, "unique", "is named twice")
-		case !slices.ContainsFunc(p.Messages, func(m Message) bool { return m.Channel == ch }):
+		case !slices.ContainsFunc(p.Messages, func(m Wording) bool { return m.Channel == ch }):
 			f.Add("messages", "required", "write what is said by %s", ch)
 		}
 	}
@@ -101,7 +101,7 @@ func (p Plan) checkMessages(f *problem.Fields) {
 		if !slices.Contains(p.Channels, m.Channel) {
 			f.Add(path+".channel", "options", "is not one of the campaign's channels")
 		}
-		if slices.ContainsFunc(p.Messages[:i], func(o Message) bool { return o.Channel == m.Channel && o.Locale == m.Locale }) {
+		if slices.ContainsFunc(p.Messages[:i], func(o Wording) bool { return o.Channel == m.Channel && o.Locale == m.Locale }) {
 			f.Add(path+".locale", "unique", "there is another message by %s in this language", m.Channel)
 		}
 	}

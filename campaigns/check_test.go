@@ -91,7 +91,7 @@ func TestAPlanIsKeptAsItIs(t *testing.T) {
 func TestMessagesAreTheTemplatesOfTheirVersion(t *testing.T) {
 	d := newDesk(t)
 	both := func(p *Plan) {
-		p.Messages = []Message{{Channel: "email", Locale: "zh-CN", Subject: "茶", Body: "茶"}, {Channel: "email", Locale: "de", Subject: "Tee", Body: "Tee"}}
+		p.Messages = []Wording{{Channel: "email", Locale: "zh-CN", Subject: "茶", Body: "茶"}, {Channel: "email", Locale: "de", Subject: "Tee", Body: "Tee"}}
 	}
 	c := d.create(both)
 	locales := func(name string) string {
@@ -124,7 +124,7 @@ func TestMessagesAreTheTemplatesOfTheirVersion(t *testing.T) {
 }
 
 func TestEachChannelSpeaksForAll(t *testing.T) {
-	p := Plan{Messages: []Message{{Channel: "email", Locale: "zh"}, {Channel: "email", Locale: "en"}, {Channel: "sms", Locale: "de"}, {Channel: "sms", Locale: "fr"}}}
+	p := Plan{Messages: []Wording{{Channel: "email", Locale: "zh"}, {Channel: "email", Locale: "en"}, {Channel: "sms", Locale: "de"}, {Channel: "sms", Locale: "fr"}}}
 	var all []bool
 	for i := range p.Messages {
 		all = append(all, p.speaksForAll(i))

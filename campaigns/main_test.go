@@ -164,7 +164,7 @@ func (d *desk) toldOnce(want int) {
 func plan(change ...func(*Plan)) Plan {
 	p := Plan{
 		Name: "A week of tea", Segment: Segment{All: true}, Channels: []subscriptions.Channel{subscriptions.Email},
-		Messages: []Message{{Channel: subscriptions.Email, Locale: "en", Subject: "Tea for {{ member.name }}", Body: "20 % off, {{ member.name }}."}},
+		Messages: []Wording{{Channel: subscriptions.Email, Locale: "en", Subject: "Tea for {{ member.name }}", Body: "20 % off, {{ member.name }}."}},
 	}
 	for _, c := range change {
 		c(&p)

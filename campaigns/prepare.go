@@ -197,13 +197,13 @@ RETURNING member_id, to_char(date, 'YYYY-MM-DD')`, campaignID, ids, dates)
 // notifications are the decisions to tell members. Their CampaignID is the
 // run's id. The reasons:
 //
-//	campaign_fired  campaign, name, run
-//	segment_met     all, trigger, condition
-//	occasion_came   occasion, date
+//	campaign       campaign, name, run
+//	segment_met    all, trigger, condition
+//	occasion_came  occasion, date
 func (p part) notifications(found []meant) []dispatch.Notification {
 	data := map[string]any{"campaign": map[string]any{"id": p.campaignID, "name": p.plan.Name}}
 	reasons := dispatch.Decision{
-		{At: p.at, Code: "campaign_fired", OK: true, Args: map[string]any{"campaign": p.campaignID, "name": p.plan.Name, "run": p.runID}},
+		{At: p.at, Code: "campaign", OK: true, Args: map[string]any{"campaign": p.campaignID, "name": p.plan.Name, "run": p.runID}},
 		{At: p.at, Code: "segment_met", OK: true, Args: map[string]any{"all": p.plan.Segment.All, "trigger": p.plan.Segment.Trigger, "condition": p.plan.Segment.Condition}},
 	}
 	ns := make([]dispatch.Notification, len(found))

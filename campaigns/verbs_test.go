@@ -247,8 +247,8 @@ func TestAnOutlookCountsWithoutTelling(t *testing.T) {
 	d.exec(`UPDATE members SET locale = 'zh-CN' WHERE id % 2 = 0`)
 	c := d.create(func(p *Plan) {
 		p.Channels = []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}
-		p.Messages = append(p.Messages, Message{Channel: subscriptions.Email, Locale: "zh", Subject: "茶", Body: "八折，{{ member.name }}"},
-			Message{Channel: subscriptions.SMS, Locale: "zh-CN", Body: "茶 {{ campaign.name }}"})
+		p.Messages = append(p.Messages, Wording{Channel: subscriptions.Email, Locale: "zh", Subject: "茶", Body: "八折，{{ member.name }}"},
+			Wording{Channel: subscriptions.SMS, Locale: "zh-CN", Body: "茶 {{ campaign.name }}"})
 	})
 	if _, err := d.store.Outlook(t.Context(), c.ID); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("before it was asked: %v", err)
@@ -316,7 +316,7 @@ func TestAnOutlookDecidesAsDispatchDoes(t *testing.T) {
 	ladder := []subscriptions.Channel{subscriptions.Email, subscriptions.SMS, subscriptions.Fax}
 	c := d.create(func(p *Plan) {
 		p.Channels = ladder
-		p.Messages = append(p.Messages, Message{Channel: subscriptions.SMS, Locale: "en", Body: "x"}, Message{Channel: subscriptions.Fax, Locale: "en", Body: "x"})
+		p.Messages = append(p.Messages, Wording{Channel: subscriptions.SMS, Locale: "en", Body: "x"}, Wording{Channel: subscriptions.Fax, Locale: "en", Body: "x"})
 	})
 	if err := d.store.DryRun(t.Context(), c.ID, "operator:ann"); err != nil {
 		t.Fatal(err)

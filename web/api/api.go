@@ -35,7 +35,8 @@ type Config struct {
 	Templates     Templates
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
-	Webhooks      Webhooks // nil: their operations are not offered
+	Webhooks      Webhooks  // nil: their operations are not offered
+	Campaigns     Campaigns // nil: their operations are not offered
 
 	// Away reports whether an error only says that the database could not be
 	// reached: the request is then answered 503, to be sent again. Nil: never.
@@ -128,6 +129,9 @@ func New(cfg Config) (*API, error) {
 	a.addDeliveries()
 	if cfg.Webhooks != nil {
 		a.addWebhooks()
+	}
+	if cfg.Campaigns != nil {
+		a.addCampaigns()
 	}
 	a.addWhoami()
 	if err := a.describe(); err != nil {
