@@ -2,8 +2,8 @@
 // sent: bounces, delays and complaints.
 //
 // Every mail leaves with a return address of its own (VERP),
-// "bounce+{token}@bounces.shop.example", made by SignedTokens. A Listener is
-// the mail server for that domain. What comes there is read as a delivery
+// "bounce+{token}@bounces.shop.example", its token made by SignedTokens. A
+// Listener is the mail server for that domain. What comes there is read as a delivery
 // status notification (RFC 3464), a complaint (ARF, RFC 5965), or one of the
 // forms that servers use which follow neither (Exim, qmail, Exchange), and
 // goes out as dispatch.Report to the take given to Reports. The client hears
@@ -53,9 +53,14 @@ import (
 type Config struct {
 	// Addr is where to listen, as host:port; port 0 takes a free one.
 	Addr string
-	// Domain is the part behind the @ of return addresses; its MX is this
-	// listener, or a server that passes mail on to it.
-	Domain string
+	// ReturnPaths are the return addresses of the accounts whose bounces come
+	// here, with {token} where a delivery's token stands, such as
+	// "bounce+{token}@bounces.shop.example". At least one. The MX of their
+	// domains is this listener, or a server that passes mail on to it.
+	ReturnPaths []string
+	// Hello is the name it greets with. Empty: the domain of the first return
+	// path.
+	Hello string
 	// Complaints is the address given to feedback loops, such as
 	// "fbl@bounces.shop.example". Empty: there is none.
 	Complaints string
@@ -83,21 +88,33 @@ type Config struct {
 	Logger      *slog.Logger
 }
 
-// complete fills in the defaults; mistakes come back as problem.Invalid.
-func (c Config) complete() (Config, error) {
+// complete fills in the defaults and reads the return paths; mistakes come back
+// as problem.Invalid.
+func (c Config) complete() (Config, []returnPath, error) {
 	var mistakes problem.Fields
-	c.Domain, c.Complaints = strings.ToLower(c.Domain), strings.ToLower(c.Complaints)
 	if _, port, err := net.SplitHostPort(c.Addr); err != nil || port == "" {
 		mistakes.Add("listen", "address", "must be host:port, such as 0.0.0.0:25")
 	}
-	if c.Domain == "" || strings.ContainsAny(c.Domain, " \t\r\n@<>") {
-		mistakes.Add("domain", "format", "use a domain such as bounces.shop.example")
+	if len(c.ReturnPaths) == 0 {
+		mistakes.Add("return_paths", "required", "no account has a return path: nothing can come here")
 	}
-	if local, domain, found := strings.Cut(c.Complaints, "@"); c.Complaints != "" && (!found || local == "" || domain == "" || strings.HasPrefix(local, prefix)) {
+	var paths []returnPath
+	for i, pattern := range c.ReturnPaths {
+		path, err := newReturnPath(pattern)
+		if err != nil {
+			mistakes.Add(fmt.Sprintf("return_paths[%d]", i), "format", "%v", err)
+		}
+		paths = append(paths, path)
+	}
+	if c.Hello == "" && len(paths) > 0 {
+		c.Hello = paths[0].domain
+	}
+	c.Complaints = strings.ToLower(c.Complaints)
+	if local, domain, _ := strings.Cut(c.Complaints, "@"); c.Complaints != "" && (local == "" || domain == "") {
 		mistakes.Add("complaints", "email", "use an address such as fbl@bounces.shop.example")
 	}
 	if c.Now == nil || c.Logger == nil {
-		return c, errors.New("bounces: now and logger are required")
+		return c, nil, errors.New("bounces: now and logger are required")
 	}
 	c.MaxBytes = either(c.MaxBytes, 10<<20)
 	c.MaxRecipients = either(c.MaxRecipients, 10)
@@ -106,7 +123,7 @@ func (c Config) complete() (Config, error) {
 	c.Timeout = either(c.Timeout, time.Minute)
 	c.MaxSession = either(c.MaxSession, 10*time.Minute)
 	c.TakeTimeout = either(c.TakeTimeout, 30*time.Second)
-	return c, mistakes.Err("the listener for bounces is not set up completely")
+	return c, paths, mistakes.Err("the listener for bounces is not set up completely")
 }
 
 func either[T int | int64 | time.Duration](given, otherwise T) T {
@@ -119,6 +136,7 @@ func either[T int | int64 | time.Duration](given, otherwise T) T {
 // Listener is the mail server for return addresses.
 type Listener struct {
 	cfg     Config
+	paths   []returnPath
 	tokens  Tokens
 	door    *door
 	metrics metrics
@@ -127,7 +145,7 @@ type Listener struct {
 // Listen opens the socket, so that a port that cannot be had is known at the
 // start. Nobody is answered before Reports.
 func Listen(ctx context.Context, cfg Config, tokens Tokens) (*Listener, error) {
-	cfg, err := cfg.complete()
+	cfg, paths, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +153,7 @@ func Listen(ctx context.Context, cfg Config, tokens Tokens) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for bounces: %w", err)
 	}
-	l := &Listener{cfg: cfg, tokens: tokens, metrics: newMetrics()}
+	l := &Listener{cfg: cfg, paths: paths, tokens: tokens, metrics: newMetrics()}
 	l.door = newDoor(socket, cfg, func() { l.metrics.refused.WithLabelValues("connection").Inc() })
 	return l, nil
 }
@@ -160,7 +178,7 @@ func (l *Listener) Reports(ctx context.Context, take func(context.Context, []dis
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &session{listener: l, take: take, ctx: context.WithoutCancel(ctx), host: hostOf(c.Conn().RemoteAddr())}, nil
 	}))
-	server.Domain = l.cfg.Domain
+	server.Domain = l.cfg.Hello
 	server.TLSConfig = l.cfg.TLS
 	server.MaxMessageBytes = l.cfg.MaxBytes
 	server.MaxRecipients = l.cfg.MaxRecipients

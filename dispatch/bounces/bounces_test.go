@@ -26,7 +26,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const testDomain = "bounces.shop.example"
+const (
+	testDomain = "bounces.shop.example"
+	testPath   = "bounce+{token}@" + testDomain
+)
 
 var (
 	testNow      = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -48,7 +51,7 @@ type desk struct {
 func newDesk(t *testing.T, change func(*Config)) *desk {
 	t.Helper()
 	cfg := Config{
-		Addr: "127.0.0.1:0", Domain: testDomain, Complaints: "fbl@" + testDomain,
+		Addr: "127.0.0.1:0", ReturnPaths: []string{testPath}, Complaints: "fbl@" + testDomain,
 		Now: func() time.Time { return testNow }, Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -98,7 +101,11 @@ func (d *desk) all() []dispatch.Report {
 	return slices.Clone(d.reports)
 }
 
-func (d *desk) address() string { return d.tokens.Address(testDelivery, testDomain) }
+func (d *desk) address() string { return d.addressOf(testDelivery) }
+
+func (d *desk) addressOf(delivery uuid.UUID) string {
+	return strings.Replace(testPath, "{token}", d.tokens.Token(delivery), 1)
+}
 
 // send gives a message to the listener, from nobody as bounces are.
 func (d *desk) send(t *testing.T, to, raw string) error {
@@ -213,7 +220,7 @@ func TestAComplaintFindsItsDelivery(t *testing.T) {
 		rule, raw string
 		want      uuid.UUID
 	}{
-		{"by the token it gives back", strings.Replace(abuse, "{ADDRESS}", d.tokens.Address(another, testDomain), 1), another},
+		{"by the token it gives back", strings.Replace(abuse, "{ADDRESS}", d.addressOf(another), 1), another},
 		{"by our header", abuse, testDelivery},
 		{"by the Message-ID", strings.Replace(abuse, "X-Herald-Delivery", "X-Other", 1), testDelivery},
 	} {
@@ -242,7 +249,7 @@ func TestTheComplaintAddressTakesNoBounces(t *testing.T) {
 func TestReturnedHeadersDoNotChangeTheDelivery(t *testing.T) {
 	d := newDesk(t, nil)
 	mine := uuid.MustParse("0196a0b0-0000-7000-8000-00000000000f")
-	if err := d.send(t, d.tokens.Address(mine, testDomain), string(sample(t, "arf-abuse"))); err != nil {
+	if err := d.send(t, d.addressOf(mine), string(sample(t, "arf-abuse"))); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.all(); len(got) != 1 || got[0].DeliveryID != mine {
@@ -292,7 +299,7 @@ func TestTooManyRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		err := c.Rcpt(d.tokens.Address(uuid.New(), testDomain), nil)
+		err := c.Rcpt(d.addressOf(uuid.New()), nil)
 		if i < 2 && err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +363,7 @@ func TestASilentClientIsHungUpOn(t *testing.T) {
 func TestAnAnswerThatIsDueIsGivenAtTheEnd(t *testing.T) {
 	d := newDesk(t, nil)
 	taking, finish := make(chan struct{}), make(chan struct{})
-	l, err := Listen(t.Context(), Config{Addr: "127.0.0.1:0", Domain: testDomain, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, d.tokens)
+	l, err := Listen(t.Context(), Config{Addr: "127.0.0.1:0", ReturnPaths: []string{testPath}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, d.tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +408,7 @@ func TestTLSIsOffered(t *testing.T) {
 
 func TestMistakesInTheConfiguration(t *testing.T) {
 	_, err := Listen(t.Context(), Config{
-		Addr: "nowhere", Domain: "a@b", Complaints: "bounce+x@b", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Addr: "nowhere", ReturnPaths: []string{"bounce@b", testPath}, Complaints: "fbl", Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}, testTokens(t))
 	var p *problem.Error
 	if !errors.As(err, &p) || p.Code != problem.Invalid || len(p.Fields) != 3 {
@@ -410,13 +417,46 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 }
 
 func TestAListenerThatNeverServedCanBeClosed(t *testing.T) {
-	l, err := Listen(t.Context(), Config{Addr: "127.0.0.1:0", Domain: testDomain, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, testTokens(t))
+	l, err := Listen(t.Context(), Config{Addr: "127.0.0.1:0", ReturnPaths: []string{testPath}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, testTokens(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		if err := l.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestReturnPaths(t *testing.T) {
+	tokens := testTokens(t)
+	token := tokens.Token(testDelivery)
+	l := &Listener{tokens: tokens}
+	for _, pattern := range []string{testPath, "{token}@b.example", "B-{token}-x@B.example"} {
+		path, err := newReturnPath(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.paths = append(l.paths, path)
+	}
+	for address, ours := range map[string]bool{
+		"bounce+" + token + "@" + testDomain:                true,
+		"<Bounce+" + token + "@" + testDomain + ">":         true,
+		token + "@b.example":                                true,
+		"b-" + strings.ToUpper(token) + "-X@b.example":      true,
+		"b-" + token + "@b.example":                         false,
+		token + "@" + testDomain:                            false,
+		"bounce+" + token + "@" + testDomain + "@b.example": false,
+		"bounce+" + token:                                   false,
+		"":                                                  false,
+	} {
+		if delivery, got := l.deliveryOf(address); got != ours || ours && delivery != testDelivery {
+			t.Errorf("%q is %v, %v", address, delivery, got)
+		}
+	}
+	for _, bad := range []string{"", "bounce@b.example", "{token}", "{token}@", "{token}{token}@b", "b@{token}.example", "a {token}@b"} {
+		if _, err := newReturnPath(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }

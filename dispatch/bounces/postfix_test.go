@@ -55,7 +55,7 @@ func TestPostfixBounces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client.SendMail(desk.tokens.Address(id, testDomain), []string{c.recipient}, strings.NewReader(raw)); err != nil {
+		if err := client.SendMail(desk.addressOf(id), []string{c.recipient}, strings.NewReader(raw)); err != nil {
 			t.Fatal(err)
 		}
 		if err := client.Close(); err != nil {

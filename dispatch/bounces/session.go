@@ -73,16 +73,6 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 
 func (s *session) within(network netip.Prefix) bool { return network.Contains(s.host.Addr()) }
 
-// deliveryOf is the delivery that a return address was made for.
-func (l *Listener) deliveryOf(address string) (uuid.UUID, bool) {
-	local, domain, _ := strings.Cut(strings.Trim(strings.ToLower(address), "<> \t"), "@")
-	token, found := strings.CutPrefix(local, prefix)
-	if !found || domain != l.cfg.Domain {
-		return uuid.Nil, false
-	}
-	return l.tokens.Verify(token)
-}
-
 // readFor is how much of a message is read for its meaning. What a report says
 // stands before the mail that it returns.
 const readFor = 256 << 10

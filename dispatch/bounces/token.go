@@ -26,8 +26,8 @@ type Signer interface {
 //
 // A token is the 16 bytes of the delivery's id and the first 16 of its MAC, in
 // unpadded lower-case base32: 52 letters and digits, which survive a server
-// that folds the case of local parts, and leave room for the prefix within the
-// 64 octets of one (RFC 5321, section 4.5.3.1.1). RFC 2104, section 5, allows
+// that folds the case of local parts, and leave 12 of the 64 octets of one to
+// what stands around them (RFC 5321, section 4.5.3.1.1). RFC 2104, section 5, allows
 // a MAC to be cut to half its length.
 type SignedTokens struct{ signer Signer }
 
@@ -35,25 +35,19 @@ type SignedTokens struct{ signer Signer }
 func NewSignedTokens(signer Signer) SignedTokens { return SignedTokens{signer} }
 
 const (
-	prefix  = "bounce+"
 	purpose = "bounce"
 	macSize = 16
 )
 
 var tokenText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Address is the return address of a delivery: "bounce+{token}@domain", for
-// MAIL FROM of its every attempt.
-func (t SignedTokens) Address(delivery uuid.UUID, domain string) string {
-	return prefix + t.token(delivery) + "@" + domain
-}
-
-func (t SignedTokens) token(delivery uuid.UUID) string {
+// Token stands for a delivery in its return address.
+func (t SignedTokens) Token(delivery uuid.UUID) string {
 	mac := t.signer.MAC(purpose, delivery.String())
 	return tokenText.EncodeToString(slices.Concat(delivery[:], mac[:macSize]))
 }
 
-// Verify is the delivery of a token that Address made, whatever its case.
+// Verify is the delivery of a token that Token made, whatever its case.
 func (t SignedTokens) Verify(token string) (uuid.UUID, bool) {
 	token = strings.ToLower(token)
 	raw, err := tokenText.DecodeString(token)
@@ -63,7 +57,7 @@ func (t SignedTokens) Verify(token string) (uuid.UUID, bool) {
 	var delivery uuid.UUID
 	copy(delivery[:], raw)
 	// The whole text is compared: base32 has several texts for some values.
-	if subtle.ConstantTimeCompare([]byte(token), []byte(t.token(delivery))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(t.Token(delivery))) != 1 {
 		return uuid.Nil, false
 	}
 	return delivery, true
