@@ -267,7 +267,7 @@ type farEndPeer struct {
 func newFarEndPeer(t *testing.T, f *farEnd) *farEndPeer {
 	startFarEnd(t, f)
 	account := accountAt(t, "far", f.listener.Addr().String())
-	account.Timeout, account.Username, account.Password = time500, "herald", "secret"
+	account.Timeout, account.Username, account.Password = answerWithin, "herald", "secret"
 	m, err := NewMailer(account, "", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,8 @@ const (
 //	  whose words say that nobody is there
 //	any other 5xx (5.2.x full, disabled; 5.4.4 no      permanent
 //	  route; 5.7.x policy)
+//	lost before the answer to MAIL, on a session       session fatal
+//	  that had been used or had rested (session.go)
 //	no connection, time-out, or lost before the dot    transient
 //	certificate refused, no STARTTLS, no AUTH there    configuration
 //	time-out, lost, or nonsense after the dot          in doubt
