@@ -104,7 +104,7 @@ func (s *stand) start(w *Worker) *river.Client[pgx.Tx] {
 	queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 1}
 	client, err := river.NewClient(riverpgxv5.New(s.pool), &river.Config{
 		ID: uuid.NewString(), Workers: workers, Queues: queues, Logger: slog.New(slog.DiscardHandler),
-		FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 50 * time.Millisecond, TestOnly: true,
+		PeriodicJobs: []*river.PeriodicJob{w.PeriodicJob()}, FetchCooldown: 10 * time.Millisecond, FetchPollInterval: 50 * time.Millisecond, TestOnly: true,
 	})
 	must(s.t, err)
 	must(s.t, client.Start(context.Background()))

@@ -56,6 +56,32 @@ func TestRetryAfterIsReadInBothForms(t *testing.T) {
 	}
 }
 
+func TestAVerdictIsPendingOrFinalAndNothingElse(t *testing.T) {
+	now := time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
+	w := &Worker{store: &Store{now: func() time.Time { return now }}, cfg: WorkerConfig{DisableAfter: 5 * 24 * time.Hour}, chance: func() float64 { return 0.5 }}
+	classes := []Class{"", Forbidden, NoName, NoConnect, NoTLS, TimedOut, Broken, Redirected, Throttled, Refused, SaidGone, SwitchedOff, NoSecret}
+	rapid.Check(t, func(t *rapid.T) {
+		since := now.Add(-time.Duration(rapid.IntRange(0, 300).Draw(t, "hours failing")) * time.Hour)
+		tries := rapid.IntRange(0, 12).Draw(t, "tries")
+		job := task{name: rapid.SampledFrom([]string{"delivery.failed", Ping}).Draw(t, "type"), tries: tries}
+		job.endpoint.FailingSince = &since
+		o := outcome{class: rapid.SampledFrom(classes).Draw(t, "class"), status: rapid.SampledFrom([]int{0, 500, 503}).Draw(t, "status")}
+		v := w.judge(job, o)
+		switch {
+		case (v.state == Pending) != (v.wait > 0):
+			t.Fatalf("%+v waits without being tried again, or the other way round", v)
+		case (v.state == Delivered) != (o.class == "") || v.healthy != (o.class == ""):
+			t.Fatalf("%+v", v)
+		case v.state == Pending && (tries >= 9 || job.name == Ping):
+			t.Fatalf("%+v is tried again for ever", v)
+		case v.off == Failing && (v.state != Failed || now.Sub(since) < w.cfg.DisableAfter):
+			t.Fatalf("%+v is switched off too early", v)
+		case v.off == Gone && o.class != SaidGone, job.name == Ping && (v.ailing || v.off != ""):
+			t.Fatalf("%+v", v)
+		}
+	})
+}
+
 func FuzzRetryAfter(f *testing.F) {
 	for _, seed := range []string{"", "120", "Tue, 03 Mar 2026 09:00:00 GMT", "-1", "9223372036854775808"} {
 		f.Add(seed)

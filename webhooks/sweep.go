@@ -15,7 +15,7 @@ import (
 const (
 	keepDelivered = 7 * 24 * time.Hour
 	keepFailed    = 30 * 24 * time.Hour
-	sweepChunk    = 5_000
+	sweepChunk    = 1_000
 	sweepEvery    = 10 * time.Minute
 )
 

@@ -84,8 +84,11 @@ func (w *Worker) AddTo(workers *river.Workers) {
 
 // Queues are the queues that the River client must work, beside its default one.
 func (w *Worker) Queues() map[string]river.QueueConfig {
-	return map[string]river.QueueConfig{queue: {MaxWorkers: w.cfg.Workers}}
+	return map[string]river.QueueConfig{queue: {MaxWorkers: w.cfg.Workers, FetchCooldown: fetchEvery}}
 }
+
+// fetchEvery is how often at most free hands are given new messages.
+const fetchEvery = 20 * time.Millisecond
 
 // Close ends the connections that are kept open, when the River client has stopped.
 func (w *Worker) Close() { w.poster.close() }
