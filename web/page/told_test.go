@@ -217,7 +217,7 @@ func TestEveryCodeHasWords(t *testing.T) {
 		"paused", "unsubscribed", "refused", "template_failed", "expired", "held",
 		"quiet_hours", "digest", "frequency_cap", "next_channel", "delivered_otherwise", "campaign_stopped", "campaign_paused",
 		"assumed_sent", "waits_for_receipt", "discarded", "bounced", "complained", "rate_limit", "account_down",
-		"not_confirmed", "failed", "suppressed", "cancelled",
+		"not_confirmed", "failed", "suppressed", "cancelled", "resent",
 		string(dispatch.Permanent), string(dispatch.Transient), string(dispatch.Throttled), string(dispatch.Doubt), string(dispatch.SessionFatal), string(dispatch.Configuration),
 	} {
 		keys = append(keys, "reason.customer."+reason, "reason.operator."+reason)
