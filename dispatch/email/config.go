@@ -40,24 +40,11 @@ type Account struct {
 	ReturnPath string `yaml:"return_path" json:"return_path"`
 	// Hello is the name given in EHLO. Empty: this machine's host name.
 	Hello string `yaml:"hello" json:"hello"`
-	// MinSessions stay open when there is nothing to do. 0: none does.
-	MinSessions int `yaml:"min_sessions" json:"min_sessions"`
-	// MaxSessions is the most connections at a time, on this node. 0: 10.
-	MaxSessions int `yaml:"max_sessions" json:"max_sessions"`
-	// IdleTimeout closes a connection that was not used for so long, unless it
-	// is one of the MinSessions. 0: one minute.
-	IdleTimeout time.Duration `yaml:"idle_timeout" json:"idle_timeout"`
-	// CheckAfter is how long a connection may rest before it is asked (RSET)
-	// whether it is still there. 0: ten seconds.
-	CheckAfter time.Duration `yaml:"check_after" json:"check_after"`
 	// Timeout bounds connecting, encrypting and signing in together, and then
 	// the whole of each message. 0: 30 seconds. RFC 5321, section 4.5.3.2,
 	// grants a server up to ten minutes for its last answer; a shorter time
 	// leaves the message in doubt sooner.
 	Timeout time.Duration `yaml:"timeout" json:"timeout"`
-	// RetryAfter is how long an account that could not be reached is passed
-	// over while another one can. 0: five seconds.
-	RetryAfter time.Duration `yaml:"retry_after" json:"retry_after"`
 }
 
 // What Account.TLS may be.
@@ -67,12 +54,16 @@ const (
 	tlsFirst = "tls"
 )
 
-func (a Account) complete(at string, mistakes *problem.Fields) Account {
+// leastTimeout is less than any server needs, but a test.
+const leastTimeout = 10 * time.Millisecond
+
+// complete fills in the defaults and notes the mistakes.
+func (a Account) complete(mistakes *problem.Fields) Account {
 	if a.Name == "" {
-		mistakes.Add(at+"name", "required", "give it a name")
+		mistakes.Add("name", "required", "give it a name")
 	}
 	if a.Host == "" || strings.ContainsAny(a.Host, " \t\r\n/@") {
-		mistakes.Add(at+"host", "format", "use the server's name or address, without a port")
+		mistakes.Add("host", "format", "use the server's name or address, without a port")
 	}
 	if a.TLS == "" {
 		a.TLS = tlsStart
@@ -80,17 +71,17 @@ func (a Account) complete(at string, mistakes *problem.Fields) Account {
 	ports := map[string]int{tlsStart: 587, tlsFirst: 465, tlsNone: 25}
 	usual, known := ports[a.TLS]
 	if !known {
-		mistakes.Add(at+"tls", "one_of", `use "starttls", "tls" or "none"`)
+		mistakes.Add("tls", "one_of", `use "starttls", "tls" or "none"`)
 	}
 	if a.Port == 0 {
 		a.Port = usual
 	}
 	if a.Port < 0 || a.Port > 65535 {
-		mistakes.Add(at+"port", "range", "use 1 to 65535")
+		mistakes.Add("port", "range", "use 1 to 65535")
 	}
-	a.completeSignIn(at, mistakes)
+	a.checkSignIn(mistakes)
 	if from, err := mail.ParseAddress(a.From); err != nil || from.Address != a.From || from.Name != "" || !isASCII(a.From) {
-		mistakes.Add(at+"from", "format", "use an address such as alerts@shop.example")
+		mistakes.Add("from", "format", "use an address such as alerts@shop.example")
 	}
 	if a.Hello == "" {
 		a.Hello, _ = os.Hostname() // without a name we are localhost, which servers accept
@@ -99,55 +90,31 @@ func (a Account) complete(at string, mistakes *problem.Fields) Account {
 		a.Hello = "localhost"
 	}
 	if a.ReturnPath != "" && !newReturnPath(a.ReturnPath).fits("t") {
-		mistakes.Add(at+"return_path", "format", "use an address such as bounce+{token}@bounces.shop.example")
+		mistakes.Add("return_path", "format", "use an address such as bounce+{token}@bounces.shop.example")
 	}
-	a.completeLimits(at, mistakes)
+	if a.Timeout == 0 {
+		a.Timeout = 30 * time.Second
+	}
+	if a.Timeout < leastTimeout {
+		mistakes.Add("timeout", "min", "use at least %v", leastTimeout)
+	}
 	return a
 }
 
-func (a Account) completeSignIn(at string, mistakes *problem.Fields) {
+func (a Account) checkSignIn(mistakes *problem.Fields) {
 	if (a.Username == "") != (a.Password == "") {
-		mistakes.Add(at+"password", "required", "give username and password, or neither")
+		mistakes.Add("password", "required", "give username and password, or neither")
 	}
 	if a.Username != "" && a.TLS == tlsNone && !isLoopback(a.Host) {
-		mistakes.Add(at+"tls", "secure", "a password is not sent unencrypted: use starttls or tls")
+		mistakes.Add("tls", "secure", "a password is not sent unencrypted: use starttls or tls")
 	}
 	if a.RootCAs == "" {
 		return
 	}
 	if pem, err := os.ReadFile(a.RootCAs); err != nil {
-		mistakes.Add(at+"root_cas", "readable", "the file cannot be read")
+		mistakes.Add("root_cas", "readable", "the file cannot be read")
 	} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		mistakes.Add(at+"root_cas", "format", "there is no PEM certificate in the file")
-	}
-}
-
-func (a *Account) completeLimits(at string, mistakes *problem.Fields) {
-	if a.MaxSessions == 0 {
-		a.MaxSessions = 10
-	}
-	if a.MaxSessions < 1 || a.MaxSessions > 1000 {
-		mistakes.Add(at+"max_sessions", "range", "use 1 to 1000")
-	}
-	if a.MinSessions < 0 || a.MinSessions > a.MaxSessions {
-		mistakes.Add(at+"min_sessions", "range", "use 0 to max_sessions")
-	}
-	for _, limit := range []struct {
-		name         string
-		value        *time.Duration
-		usual, least time.Duration
-	}{
-		{"idle_timeout", &a.IdleTimeout, time.Minute, time.Second},
-		{"check_after", &a.CheckAfter, 10 * time.Second, time.Millisecond},
-		{"timeout", &a.Timeout, 30 * time.Second, 10 * time.Millisecond},
-		{"retry_after", &a.RetryAfter, 5 * time.Second, time.Millisecond},
-	} {
-		if *limit.value == 0 {
-			*limit.value = limit.usual
-		}
-		if *limit.value < limit.least {
-			mistakes.Add(at+""+limit.name, "min", "use at least %v", limit.least)
-		}
+		mistakes.Add("root_cas", "format", "there is no PEM certificate in the file")
 	}
 }
 

@@ -15,16 +15,15 @@ func goodAccount() Account {
 }
 
 func TestConfigurationHasDefaults(t *testing.T) {
-	cfg, err := Config{Accounts: []Account{goodAccount()}}.complete()
+	m, err := NewMailer(goodAccount(), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := cfg.Accounts[0]
-	if a.Port != 587 || a.TLS != "starttls" || a.MaxSessions != 10 || a.Timeout != 30*time.Second || a.Hello == "" {
+	if a := m.cfg; a.Port != 587 || a.TLS != "starttls" || a.Timeout != 30*time.Second || a.Hello == "" {
 		t.Errorf("the defaults are %+v", a)
 	}
-	if cfg.MessageIDDomain != "shop.example" {
-		t.Errorf("the domain of Message-IDs is %q", cfg.MessageIDDomain)
+	if m.composer.idDomain != "shop.example" {
+		t.Errorf("the domain of Message-IDs is %q", m.composer.idDomain)
 	}
 }
 
@@ -33,29 +32,30 @@ func TestConfigurationIsChecked(t *testing.T) {
 	if err := os.WriteFile(noCertificate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, change := range map[string]func(*Config){
-		"accounts":                 func(c *Config) { c.Accounts = nil },
-		"accounts[1].name":         func(c *Config) { c.Accounts = append(c.Accounts, goodAccount()) },
-		"accounts[0].name":         func(c *Config) { c.Accounts[0].Name = "" },
-		"accounts[0].host":         func(c *Config) { c.Accounts[0].Host = "" },
-		"accounts[0].port":         func(c *Config) { c.Accounts[0].Port = 70000 },
-		"accounts[0].tls":          func(c *Config) { c.Accounts[0].TLS = "yes" },
-		"accounts[0].password":     func(c *Config) { c.Accounts[0].Username = "herald" },
-		"accounts[0].from":         func(c *Config) { c.Accounts[0].From = "Herald <a@b.example>" },
-		"accounts[0].max_sessions": func(c *Config) { c.Accounts[0].MaxSessions = 2000 },
-		"accounts[0].min_sessions": func(c *Config) { c.Accounts[0].MinSessions = 11 },
-		"accounts[0].timeout":      func(c *Config) { c.Accounts[0].Timeout = -1 },
-		"accounts[0].idle_timeout": func(c *Config) { c.Accounts[0].IdleTimeout = time.Millisecond },
-		"accounts[0].root_cas":     func(c *Config) { c.Accounts[0].RootCAs = noCertificate },
-		"message_id_domain":        func(c *Config) { c.MessageIDDomain = "a b" },
+	for path, change := range map[string]func(*Account){
+		"name":     func(a *Account) { a.Name = "" },
+		"host":     func(a *Account) { a.Host = "" },
+		"port":     func(a *Account) { a.Port = 70000 },
+		"tls":      func(a *Account) { a.TLS = "yes" },
+		"password": func(a *Account) { a.Username = "herald" },
+		"from":     func(a *Account) { a.From = "Herald <a@b.example>" },
+		"timeout":  func(a *Account) { a.Timeout = -1 },
+		"root_cas": func(a *Account) { a.RootCAs = noCertificate },
 	} {
-		cfg := Config{Accounts: []Account{goodAccount()}}
-		change(&cfg)
-		_, err := New(cfg, nil)
-		var p *problem.Error
-		if !errors.As(err, &p) || p.Code != problem.Invalid || len(p.Fields) != 1 || p.Fields[0].Path != path {
-			t.Errorf("%s gives %v", path, err)
-		}
+		account := goodAccount()
+		change(&account)
+		_, err := NewMailer(account, "", nil)
+		isMistake(t, path, err)
+	}
+	_, err := NewMailer(goodAccount(), "a b", nil)
+	isMistake(t, "message_id_domain", err)
+}
+
+func isMistake(t *testing.T, path string, err error) {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Code != problem.Invalid || len(p.Fields) != 1 || p.Fields[0].Path != path {
+		t.Errorf("%s gives %v", path, err)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestAPasswordIsNotSentInTheClear(t *testing.T) {
 	for host, allowed := range map[string]bool{"mail.shop.example": false, "192.0.2.1": false, "127.0.0.1": true, "::1": true, "localhost": true} {
 		a := goodAccount()
 		a.Host, a.TLS, a.Username, a.Password = host, "none", "herald", "secret"
-		if _, err := (Config{Accounts: []Account{a}}).complete(); (err == nil) != allowed {
+		if _, err := NewMailer(a, "", nil); (err == nil) != allowed {
 			t.Errorf("to %s gives %v", host, err)
 		}
 	}

@@ -45,7 +45,7 @@ type Mailer struct {
 // not called and may be nil.
 func NewMailer(cfg Account, messageIDDomain string, returnToken func(delivery uuid.UUID) string) (*Mailer, error) {
 	var mistakes problem.Fields
-	cfg = cfg.complete("", &mistakes)
+	cfg = cfg.complete(&mistakes)
 	if messageIDDomain == "" {
 		_, messageIDDomain, _ = strings.Cut(cfg.From, "@")
 	}
@@ -53,24 +53,22 @@ func NewMailer(cfg Account, messageIDDomain string, returnToken func(delivery uu
 		mistakes.Add("message_id_domain", "format", "use a domain such as shop.example")
 	}
 	if len(mistakes) == 0 && cfg.ReturnPath != "" {
-		if returnToken == nil || !newReturnPath(cfg.ReturnPath).fits(returnToken(uuid.Max)) {
+		if returnToken == nil {
+			return nil, fmt.Errorf("account %s: a return path, but nothing that makes its tokens", cfg.Name)
+		}
+		if !newReturnPath(cfg.ReturnPath).fits(returnToken(uuid.Max)) {
 			mistakes.Add("return_path", "length", "leave more room for {token}: what stands before the @ has at most %d characters", maxLocal)
 		}
 	}
 	if err := mistakes.Err("the mail account is not complete"); err != nil {
 		return nil, err
 	}
-	return newMailer(cfg, messageIDDomain, returnToken)
-}
-
-// newMailer makes a mailer of a configuration that is complete.
-func newMailer(cfg Account, idDomain string, returnToken func(uuid.UUID) string) (*Mailer, error) {
 	m := &Mailer{
 		cfg: cfg,
 		// A message is one write; cutting its beginning into small records, for
 		// readers who could show a part of it, would only make it several.
 		tls:         &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true},
-		composer:    newComposer(netmail.Address{Name: cfg.FromName, Address: cfg.From}, idDomain, time.Now),
+		composer:    newComposer(netmail.Address{Name: cfg.FromName, Address: cfg.From}, messageIDDomain, time.Now),
 		returns:     newReturnPath(cfg.ReturnPath),
 		returnToken: returnToken,
 	}

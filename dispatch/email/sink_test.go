@@ -89,10 +89,10 @@ func openDir(t *testing.T) string {
 // TestPostfixTakesOurMail: another program reads what we wrote.
 func TestPostfixTakesOurMail(t *testing.T) {
 	dir := openDir(t)
-	s := newSender(t, accountAt(t, "sink", smtpSink(t, "-d", filepath.Join(dir, "mail."))))
+	account := accountAt(t, "sink", smtpSink(t, "-d", filepath.Join(dir, "mail.")))
 	m := message()
 	m.Content.Text = "one\n.\n..two\n" // dots that must not end the message
-	r := mustSend(t, s, m)
+	r := mustSend(t, account, m)
 	if r.Code != "250 2.0.0" {
 		t.Errorf("the receipt is %+v", r)
 	}
@@ -129,8 +129,7 @@ func TestPostfixRefuses(t *testing.T) {
 		"421 at RCPT":          {[]string{"-Q", "rcpt"}, dispatch.SessionFatal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSender(t, accountAt(t, "sink", smtpSink(t, c.args...)))
-			_, err := s.Send(t.Context(), message())
+			_, err := send(t, accountAt(t, "sink", smtpSink(t, c.args...)), message())
 			if failure := failureOf(t, err); failure.Class != c.class {
 				t.Errorf("gives %v, want %s", err, c.class)
 			}

@@ -65,7 +65,7 @@ func TestEncryptionAndSigningIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			account := good
 			c.change(&account)
-			r, err := newSender(t, account).Send(t.Context(), message())
+			r, err := send(t, account, message())
 			if c.class == "" {
 				if err != nil || r.Code != "250 2.0.0" {
 					t.Errorf("gives %+v and %v", r, err)
@@ -98,9 +98,7 @@ func TestEncryptedFromTheFirstByte(t *testing.T) {
 	go func() { served <- forwardOne(front, behind.Addr()) }()
 	account := accountAt(t, "main", front.Addr().String())
 	account.TLS, account.RootCAs = "tls", authority
-	s := newSender(t, account)
-	mustSend(t, s, message())
-	s.accounts[0].pool.Reset() // says goodbye, which ends the forwarding
+	mustSend(t, account, message()) // it ends with QUIT, which ends the forwarding
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
