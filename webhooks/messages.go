@@ -87,7 +87,7 @@ LIMIT $3`
 	failedMessagesSQL = `
 SELECT ` + messageColumns + `
 FROM webhook_messages
-WHERE endpoint_id = $1 AND id < $2 AND state = 'failed'
+WHERE endpoint_id = $1 AND id < $2 AND error <> '' AND state = 'failed'
 ORDER BY id DESC
 LIMIT $3`
 

@@ -47,22 +47,23 @@ func (s *Store) Ping(ctx context.Context, endpoint int64) (Message, error) {
 
 const replayOneSQL = `
 UPDATE webhook_messages
-SET state = 'pending', tries = 0, next_attempt_at = NULL, changed_at = $3
-WHERE endpoint_id = $1 AND id = $2 AND state <> 'pending'
+SET state = 'pending', tries = 0, next_attempt_at = NULL, error = '', changed_at = $3
+WHERE endpoint_id = $1 AND id = $2
 RETURNING attempts`
 
-// Replay posts a message once more, on a schedule that begins anew, under the
-// same webhook-id. The error is NotFound, or Conflict while it still waits or
-// the endpoint is off.
+// Replay posts a message once more, at once and on a schedule that begins
+// anew, under the same webhook-id. One that waits for its next attempt has it
+// now: of its two jobs the second finds it made. The error is NotFound, or
+// Conflict when the endpoint is off.
 func (s *Store) Replay(ctx context.Context, endpoint int64, message uuid.UUID) error {
-	if err := s.mayReplay(ctx, endpoint); err != nil {
+	if err := s.beginReplay(ctx, endpoint); err != nil {
 		return err
 	}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var attempts int
 		err := tx.QueryRow(ctx, replayOneSQL, endpoint, message, s.now()).Scan(&attempts)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return s.whyNot(ctx, tx, endpoint, message)
+			return problem.New(problem.NotFound, "there is no such message")
 		}
 		if err != nil {
 			return err
@@ -75,48 +76,46 @@ func (s *Store) Replay(ctx context.Context, endpoint int64, message uuid.UUID) e
 	return nil
 }
 
-// whyNot says why a message was not replayed.
-func (*Store) whyNot(ctx context.Context, tx pgx.Tx, endpoint int64, message uuid.UUID) error {
-	var there bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM webhook_messages WHERE endpoint_id = $1 AND id = $2)`, endpoint, message).Scan(&there)
-	switch {
-	case err != nil:
-		return err
-	case there:
-		return problem.New(problem.Conflict, "the message still waits for its next attempt")
-	}
-	return problem.New(problem.NotFound, "there is no such message")
-}
-
-// mayReplay refuses an endpoint that is off: its messages would fail at once.
-func (s *Store) mayReplay(ctx context.Context, endpoint int64) error {
+// beginReplay refuses an endpoint that is off, whose messages would fail at
+// once, and ends its hold: who asks for a replay wants it now.
+func (s *Store) beginReplay(ctx context.Context, endpoint int64) error {
 	e, err := s.Get(ctx, endpoint)
-	if err == nil && !e.Enabled {
+	if err != nil {
+		return err
+	}
+	if !e.Enabled {
 		return problem.New(problem.Conflict, "the endpoint is off: enable it first")
 	}
-	return err
+	if e.HoldUntil == nil {
+		return nil
+	}
+	if _, err := s.pool.Exec(ctx, `UPDATE webhook_endpoints SET hold_until = NULL WHERE id = $1`, endpoint); err != nil {
+		return fmt.Errorf("end the hold of webhook endpoint %d: %w", endpoint, err)
+	}
+	return nil
 }
 
 const (
 	replayFailedSQL = `
 UPDATE webhook_messages
-SET state = 'pending', tries = 0, next_attempt_at = NULL, changed_at = $4
+SET state = 'pending', tries = 0, next_attempt_at = NULL, error = '', changed_at = $4
 WHERE endpoint_id = $1 AND id IN (
     SELECT id
     FROM webhook_messages
-    WHERE endpoint_id = $1 AND id >= $2 AND id < $3 AND state = 'failed'
+    WHERE endpoint_id = $1 AND id >= $2 AND id < $3 AND error <> ''
     ORDER BY id
     LIMIT $5
     FOR UPDATE)
 RETURNING id, attempts`
 
+	// What waits for its first attempt is on its way.
 	replayAllSQL = `
 UPDATE webhook_messages
-SET state = 'pending', tries = 0, next_attempt_at = NULL, changed_at = $4
+SET state = 'pending', tries = 0, next_attempt_at = NULL, error = '', changed_at = $4
 WHERE endpoint_id = $1 AND id IN (
     SELECT id
     FROM webhook_messages
-    WHERE endpoint_id = $1 AND id >= $2 AND id < $3 AND state <> 'pending'
+    WHERE endpoint_id = $1 AND id >= $2 AND id < $3 AND (state = 'delivered' OR error <> '')
     ORDER BY id
     LIMIT $5
     FOR UPDATE)
@@ -127,11 +126,12 @@ RETURNING id, attempts`
 )
 
 // ReplayAll is Replay for the messages that an endpoint was to get since a
-// moment (zero: of all that are kept): those that failed, or with delivered all
-// of them, for a receiver that lost what it had. It returns how many there
-// were. When it fails half way, what it had done stays, and it may be called again.
+// moment (zero: of all that are kept): those whose last attempt failed, or with
+// delivered all of them, for a receiver that lost what it had. It returns how
+// many there were. When it fails half way, what it had done stays, and it may
+// be called again.
 func (s *Store) ReplayAll(ctx context.Context, endpoint int64, since time.Time, delivered bool) (int, error) {
-	if err := s.mayReplay(ctx, endpoint); err != nil {
+	if err := s.beginReplay(ctx, endpoint); err != nil {
 		return 0, err
 	}
 	sql := replayFailedSQL

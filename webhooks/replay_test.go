@@ -40,7 +40,7 @@ func TestReplaysBringBackWhatFailedOrWasLost(t *testing.T) {
 	r.says(http.StatusOK)
 
 	must(t, s.Replay(t.Context(), e.ID, failed[0].ID))
-	is(t, s.Replay(t.Context(), e.ID, failed[0].ID), problem.Conflict) // it waits
+	must(t, s.Replay(t.Context(), e.ID, failed[0].ID)) // it waits by now, and has a second job that does nothing
 	is(t, s.Replay(t.Context(), e.ID, newID(s.now())), problem.NotFound)
 	s.step(w)
 	if m := s.messages(e.ID)[0]; m.State != Delivered || m.Attempts != 11 || r.got()[m.ID.String()] != 11 {
@@ -79,7 +79,7 @@ func TestAReplayOfManyGoesByChunks(t *testing.T) {
 		events[i] = delivered(i)
 	}
 	s.announce(events...)
-	_, err := s.pool.Exec(t.Context(), `UPDATE webhook_messages SET state = 'failed', attempts = 1; DELETE FROM river_job`)
+	_, err := s.pool.Exec(t.Context(), `UPDATE webhook_messages SET state = 'failed', attempts = 1, error = 'status'; DELETE FROM river_job`)
 	must(t, err)
 	n, err := s.ReplayAll(t.Context(), e.ID, time.Time{}, false)
 	must(t, err)
@@ -203,5 +203,30 @@ func TestOldMessagesAreSwept(t *testing.T) {
 	must(t, sweeps.Work(t.Context(), nil))
 	if n := count(); n != 0 {
 		t.Errorf("%d messages are left", n)
+	}
+}
+
+func TestAReplayDoesNotWaitForTheSchedule(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7200")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	e := s.listen(r, "*")
+	w := s.worker()
+	s.announce(delivered(1))
+	s.step(w)
+	r.says(http.StatusOK) // it is mended
+	n, err := s.ReplayAll(t.Context(), e.ID, time.Time{}, false)
+	must(t, err)
+	s.step(w)
+	if m := s.only(e.ID); n != 1 || m.State != Delivered || m.Attempts != 2 {
+		t.Errorf("%d replayed, message %+v", n, m)
+	}
+	s.pass(3 * time.Hour)
+	if worked := s.step(w); worked != 1 || r.got()[s.only(e.ID).ID.String()] != 2 {
+		t.Errorf("%d jobs worked, came %v: the job of the old schedule must do nothing", worked, r.got())
 	}
 }

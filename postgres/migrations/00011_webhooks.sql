@@ -40,7 +40,7 @@ CREATE TABLE webhook_messages (
     changed_at      timestamptz NOT NULL,
     PRIMARY KEY (endpoint_id, id)
 );
-CREATE INDEX webhook_messages_failed ON webhook_messages (endpoint_id, id) WHERE state = 'failed';
+CREATE INDEX webhook_messages_failed ON webhook_messages (endpoint_id, id) WHERE error <> '';
 CREATE INDEX webhook_messages_done ON webhook_messages (changed_at) WHERE state <> 'pending';
 
 CREATE TABLE webhook_attempts (

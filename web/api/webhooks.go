@@ -116,11 +116,11 @@ func (a *API) addWebhookHistory(path string) {
 	add(a, operation{
 		id: "replay-webhook-message", method: http.MethodPost, path: path + "/messages/{message}/replay", tag: tag, scope: access.WebhooksWrite,
 		summary: "Post a message again", status: http.StatusAccepted, errors: []int{http.StatusConflict},
-		description: "Under the same webhook-id, on a schedule that begins anew.",
+		description: "At once, under the same webhook-id, on a schedule that begins anew.",
 	}, a.replayWebhookMessage)
 	add(a, operation{
 		id: "replay-webhook", method: http.MethodPost, path: path + "/replay", tag: tag, scope: access.WebhooksWrite,
-		summary: "Post an endpoint's failed messages again", status: http.StatusAccepted, errors: []int{http.StatusConflict},
+		summary: "Post again what an endpoint did not take", status: http.StatusAccepted, errors: []int{http.StatusConflict},
 	}, a.replayWebhook)
 }
 

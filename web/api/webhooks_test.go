@@ -95,7 +95,7 @@ func TestAWebhooksHistoryIsReadAndReplayed(t *testing.T) {
 	}
 	one := fmt.Sprintf("%s/messages/%s/replay", at, first.Items[0].ID)
 	h.post(one, "").is(http.StatusAccepted)
-	h.post(one, "").problem(http.StatusConflict, "conflict")
+	h.post(one, "").is(http.StatusAccepted) // it waits: it has its next attempt now
 	if n := as[api.WebhookReplayed](h.post(at+"/replay", `{}`).is(http.StatusAccepted)); n.Replayed != 4 {
 		t.Errorf("%d replayed, want 4", n.Replayed)
 	}

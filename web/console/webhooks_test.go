@@ -106,7 +106,7 @@ func TestAnEndpointsMessagesAreReadAndReplayed(t *testing.T) {
 	v.get(second.link("next")).is(http.StatusOK)
 	one := regexp.MustCompile(`/console/webhooks/\d+/messages/[0-9a-f-]+/replay`).FindString(first.body)
 	v.post(one, nil).at(at).has("1 message is posted again")
-	v.post(one, nil).at(at).has("Nothing was replayed")
+	v.post(one, nil).at(at).has("1 message is posted again")
 	v.post(at+"/replay", url.Values{"period": {"24"}, "delivered": {"false"}}).at(at).has("44 messages are posted again")
 	v.get(at + "?failed=1").has("No message failed.")
 	v.get(at + "?before=x&attempts=y").is(http.StatusOK)
