@@ -83,6 +83,8 @@ func NewMailer(cfg Account, messageIDDomain string, returnToken func(delivery uu
 	return m, nil
 }
 
+var _ dispatch.Sender = (*Mailer)(nil)
+
 // Channel is e-mail.
 func (m *Mailer) Channel() subscriptions.Channel { return subscriptions.Email }
 
