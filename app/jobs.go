@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"runtime"
 	"strings"
 	"time"
 
@@ -80,7 +82,7 @@ func (a *App) addWorkers(settings *river.Config) error {
 	}
 	worker, err := dispatch.NewWorker(a.Deliveries, accounts, dispatch.WorkerConfig{
 		Templates: a.Templates, Links: links, Contacts: a.Contacts, Suppressions: a.Consents,
-		Subscriptions: a.Subscriptions, Node: a.node, Logger: a.log,
+		Subscriptions: a.Subscriptions, Campaigns: a.Campaigns, Node: a.node, Logger: a.log,
 		Workers: a.cfg.Dispatch.Workers, FirstRetry: a.cfg.Dispatch.FirstRetry, SendTimeout: a.cfg.Dispatch.SendTimeout,
 	})
 	if err != nil {
@@ -97,9 +99,11 @@ func (a *App) addWorkers(settings *river.Config) error {
 	settings.Workers = river.NewWorkers()
 	worker.AddTo(settings.Workers)
 	river.AddWorker(settings.Workers, subscriptions.NewExpiryWorker(a.Subscriptions, a.log))
+	a.Campaigns.AddTo(settings.Workers)
 	settings.Queues = worker.Queues()
+	maps.Copy(settings.Queues, a.Campaigns.Queues(runtime.NumCPU()))
 	settings.Queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 2}
-	settings.PeriodicJobs = []*river.PeriodicJob{expiry}
+	settings.PeriodicJobs = []*river.PeriodicJob{expiry, a.Campaigns.PeriodicJob()}
 	settings.RescueStuckJobsAfter = worker.RescueAfter()
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"herald/access"
 	"herald/app/config"
+	"herald/campaigns"
 	"herald/dispatch"
 	"herald/matcher"
 	"herald/postgres"
@@ -36,6 +37,7 @@ type Stores struct {
 	Templates  *templates.Store
 	Deliveries *dispatch.Store
 	Events     *matcher.Events
+	Campaigns  *campaigns.Store
 }
 
 // OpenStores opens the database, migrates it, and loads the starter triggers
@@ -45,7 +47,7 @@ func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stor
 	if err != nil {
 		return nil, err
 	}
-	s, err := buildStores(ctx, db, channels(cfg))
+	s, err := buildStores(ctx, db, channels(cfg), log)
 	if err != nil {
 		if closing := db.Close(context.WithoutCancel(ctx)); closing != nil {
 			log.Error("database did not close", "error", closing)
@@ -72,7 +74,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*po
 	})
 }
 
-func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.Channel) (*Stores, error) {
+func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.Channel, log *slog.Logger) (*Stores, error) {
 	pool, now := db.Pool(), time.Now
 	if err := postgres.Migrate(ctx, pool); err != nil {
 		return nil, fmt.Errorf("cannot migrate the database: %w", err)
@@ -99,6 +101,14 @@ func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
 	}
+	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
+		Templates: s.Templates, Triggers: s.Triggers, Consents: s.Consents, Enqueuer: s.Deliveries,
+		Ledgers:  campaigns.LedgerFunc(s.runLedger),
+		Channels: channels, Now: now, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	if err := s.Triggers.LoadStarter(ctx); err != nil {
 		return nil, fmt.Errorf("cannot load the starter triggers: %w", err)
 	}
@@ -106,6 +116,11 @@ func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.
 		return nil, fmt.Errorf("cannot load the starter templates: %w", err)
 	}
 	return s, nil
+}
+
+// runLedger is what became of a campaign's run.
+func (s *Stores) runLedger(ctx context.Context, runID int64) (dispatch.Ledger, error) {
+	return s.Deliveries.Ledger(ctx, dispatch.Filter{Campaign: runID})
 }
 
 // channels are those that the configuration gives an account for.

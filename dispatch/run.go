@@ -208,14 +208,14 @@ func (r *run) pace(ctx context.Context, t *task) (limits.Limit, error) {
 	if t.CampaignID == 0 || r.cfg.Campaigns == nil {
 		return limits.Limit{}, nil
 	}
-	perSecond, err := r.cfg.Campaigns.Pace(ctx, t.CampaignID)
+	perSecond, err := r.cfg.Campaigns.Rate(ctx, t.CampaignID)
 	if err != nil {
 		return limits.Limit{}, fmt.Errorf("ask for the pace of campaign %d: %w", t.CampaignID, err)
 	}
 	if perSecond <= 0 {
 		return limits.Limit{}, nil
 	}
-	return limits.Limit{PerSecond: perSecond, Burst: 1}, nil
+	return limits.Limit{PerSecond: float64(perSecond), Burst: 1}, nil
 }
 
 // intendSQL notes that the deliveries are about to be in an account's hands.

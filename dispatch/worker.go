@@ -57,7 +57,7 @@ type Subscriptions interface {
 // "paused" or "stopped"), and how many a second (0: as many as can).
 type Campaigns interface {
 	Hold(ctx context.Context, campaignID int64) (string, error)
-	Pace(ctx context.Context, campaignID int64) (float64, error)
+	Rate(ctx context.Context, campaignID int64) (int, error)
 }
 
 // WorkerConfig is what a Worker needs beside its store. The first block must
