@@ -119,7 +119,7 @@ func (s Segment) check(f *problem.Fields) {
 		}
 		// The question that is asked has more around it.
 		if _, err := s.withBirthday().compile(); err != nil {
-			f.Add("segment.condition", "max", "1:1: is too long or nests too deep")
+			f.Add("segment.condition", "condition_max", "1:1: is too long or nests too deep")
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (s *Store) checkTriggers(ctx context.Context, seg Segment, f *problem.Field
 		if ok, err := known(m.Trigger); err != nil {
 			return err
 		} else if !ok {
-			f.Add("segment.condition", "name", "%s: there is no trigger %q", m.Position, m.Trigger)
+			f.Add("segment.condition", "condition_name", "%s: there is no trigger %q", m.Position, m.Trigger)
 		}
 	}
 	return nil

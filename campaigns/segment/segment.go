@@ -80,16 +80,16 @@ func constant(v any) argument { return func(asked) any { return v } }
 
 // Compile checks a condition. What is wrong with it is told by a
 // *problem.Error of code Invalid, each Field with the path "condition", the
-// rule broken (required, max, syntax, name, type, function) and a message that
-// begins with line:column, both counted from 1.
+// rule broken (required, or condition_ and one of max, syntax, name, type and
+// function) and a message that begins with line:column, both counted from 1.
 func Compile(condition string) (*Segment, error) {
 	switch {
 	case condition == "":
 		return nil, refuse("required", "say which members are meant")
 	case len(condition) > MaxLength:
-		return nil, refuse("max", fmt.Sprintf("at most %d bytes, this has %d", MaxLength, len(condition)))
+		return nil, refuse("condition_max", fmt.Sprintf("at most %d bytes, this has %d", MaxLength, len(condition)))
 	case !utf8.ValidString(condition):
-		return nil, refuse("syntax", "1:1: not valid UTF-8")
+		return nil, refuse("condition_syntax", "1:1: not valid UTF-8")
 	}
 	env, err := cel.NewEnv(cel.ClearMacros(), cel.Macros(cel.HasMacro),
 		cel.ParserRecursionLimit(maxDepth), cel.ParserErrorRecoveryLimit(4))
@@ -100,7 +100,7 @@ func Compile(condition string) (*Segment, error) {
 	if issues.Err() != nil {
 		var fields problem.Fields
 		for _, e := range issues.Errors() {
-			fields.Add("condition", "syntax", "%s: %s", position(e.Location), e.Message)
+			fields.Add("condition", "condition_syntax", "%s: %s", position(e.Location), e.Message)
 		}
 		return nil, fields.Err(refusal)
 	}

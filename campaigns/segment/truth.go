@@ -24,7 +24,7 @@ type compiler struct {
 func (c *compiler) at(e ast.Expr) string { return position(c.source.GetStartLocation(e.ID())) }
 
 func (c *compiler) refuse(e ast.Expr, rule, format string, args ...any) {
-	c.mistakes.Add("condition", rule, "%s: %s", c.at(e), fmt.Sprintf(format, args...))
+	c.mistakes.Add("condition", "condition_"+rule, "%s: %s", c.at(e), fmt.Sprintf(format, args...))
 }
 
 // arg adds a parameter and gives its place, such as "$3".

@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
 	"herald/access"
+	"herald/campaigns"
 	"herald/dispatch"
 	"herald/problem"
 	"herald/subscriptions"
@@ -47,7 +49,8 @@ type Config struct {
 	Templates     *templates.Store
 	Subscriptions *subscriptions.Store
 	Deliveries    *dispatch.Store
-	Webhooks      *webhooks.Store // nil: there are no pages of webhooks
+	Webhooks      *webhooks.Store  // nil: there are no pages of webhooks
+	Campaigns     *campaigns.Store // nil: there are no pages of campaigns
 }
 
 // Base is where the console lives.
@@ -79,9 +82,12 @@ func (c console) routes() []page.Route {
 	admin := func(pattern string, handle func(*page.Visit, access.Operator) error) page.Route {
 		return page.Route{Pattern: pattern, Handle: c.signedIn(access.AdminRole, handle)}
 	}
+	marketer := func(pattern string, handle func(*page.Visit, access.Operator) error) page.Route {
+		return page.Route{Pattern: pattern, Handle: c.signedIn(access.MarketerRole, handle)}
+	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return append(c.webhookRoutes(operator, admin), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
@@ -101,7 +107,7 @@ func (c console) routes() []page.Route {
 		operator("GET /console/triggers/{name}", c.trigger),
 		admin("POST /console/triggers/{name}", c.saveTrigger),
 		admin("POST /console/triggers/{name}/enabled", c.enableTrigger),
-	}...)
+	})
 }
 
 // signedIn lets an operator through whose role includes the one needed, and

@@ -10,7 +10,13 @@ import (
 // stream is an open stream of the overview's figures.
 func (v *visitor) stream() *bufio.Reader {
 	v.t.Helper()
-	r, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, v.url+"/console/live", nil)
+	return v.streamOf("/console/live")
+}
+
+// streamOf is an open stream of a page.
+func (v *visitor) streamOf(path string) *bufio.Reader {
+	v.t.Helper()
+	r, err := http.NewRequestWithContext(v.t.Context(), http.MethodGet, v.url+path, nil)
 	must(v.t, err)
 	res, err := v.client.Do(r)
 	must(v.t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/access"
+	"herald/campaigns"
 	"herald/dispatch"
 	"herald/matcher"
 	"herald/postgres/pgtest"
@@ -57,6 +58,13 @@ func newStand(t testing.TB) *stand {
 	s.store = store
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
 	must(t, err)
+	plans, err := campaigns.NewStore(s.pool, campaigns.Config{
+		Templates: messages, Triggers: triggers, Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email}, Now: now, Logger: log,
+		Ledgers: campaigns.LedgerFunc(func(ctx context.Context, run int64) (dispatch.Ledger, error) {
+			return store.Ledger(ctx, dispatch.Filter{Campaign: run})
+		}),
+	})
+	must(t, err)
 	s.intake = matcher.NewIntake(s.pool, triggers, store, matcher.IntakeConfig{Logger: log})
 	t.Cleanup(func() { must(t, s.intake.Close(context.Background())) })
 
@@ -70,7 +78,7 @@ func newStand(t testing.TB) *stand {
 		Operators: access.NewOperators(s.pool, passwords, throttle, now),
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
-		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks,
+		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
 	}
 	handler, err = console.New(s.Config)
 	must(t, err)
