@@ -51,11 +51,13 @@ const taskColumns = `
        d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
        n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at`
 
+// Each is looked up by its id, whatever the planner thinks of the tables.
 const loadSQL = `
 SELECT` + taskColumns + `
-FROM deliveries d
-JOIN notifications n ON n.id = d.notification_id
-WHERE d.id = ANY($1) AND d.turn = $2 AND d.state IN ('pending', 'deferred', 'in_doubt')
+FROM unnest($1::uuid[]) AS given (id)
+CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE id = given.id OFFSET 0) AS d
+CROSS JOIN LATERAL (SELECT * FROM notifications WHERE id = d.notification_id OFFSET 0) AS n
+WHERE d.turn = $2 AND d.state IN ('pending', 'deferred', 'in_doubt')
 ORDER BY d.id`
 
 // load reads those of a job's deliveries that are still its business.

@@ -61,14 +61,16 @@ FROM (
     SELECT q.n, q.member_id,
            c.id IS NOT NULL
                AND coalesce(k.granted, q.purpose = 'transactional')
-               AND NOT EXISTS (
-                   SELECT FROM suppressions s
-                   WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default") AS ok,
+               AND (SELECT true FROM suppressions s
+                    WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default" LIMIT 1) IS NULL AS ok,
            coalesce(c.address, '') AS address
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS q (member_id, contact_id, channel, purpose, n)
-    LEFT JOIN contact_points c ON c.id = q.contact_id AND c.member_id = q.member_id AND c.channel = q.channel
-        AND c.verified_at IS NOT NULL AND c.standing <> 'dead'
-    LEFT JOIN consents k ON k.member_id = q.member_id AND k.channel = q.channel AND k.purpose = q.purpose
+    LEFT JOIN LATERAL (
+        SELECT * FROM contact_points
+        WHERE id = q.contact_id AND member_id = q.member_id AND channel = q.channel AND verified_at IS NOT NULL AND standing <> 'dead'
+        OFFSET 0) c ON true
+    LEFT JOIN LATERAL (
+        SELECT granted FROM consents WHERE member_id = q.member_id AND channel = q.channel AND purpose = q.purpose OFFSET 0) k ON true
 ) u
 CROSS JOIN LATERAL (SELECT ` + memberColumns + ` FROM members WHERE id = u.member_id) m`
 
