@@ -83,7 +83,7 @@ func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.
 	throttle := access.NewThrottle(pool, now)
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
-	deliveries, err := dispatch.NewStore(pool, consents, now, channels...)
+	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: channels})
 	if err != nil {
 		return nil, err
 	}

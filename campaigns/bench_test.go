@@ -32,7 +32,7 @@ func BenchmarkPrepare(b *testing.B) {
 	d.exec(`INSERT INTO contact_points (member_id, channel, address, verified_at) SELECT id, 'email', account || '@example.com', now() FROM members`)
 	d.exec(`INSERT INTO consents (member_id, channel, purpose, granted) SELECT id, 'email', 'marketing', true FROM members`)
 	d.exec(`ANALYZE`)
-	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, subscriptions.Email)
+	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	if err != nil {
 		b.Fatal(err)
 	}

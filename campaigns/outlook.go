@@ -242,12 +242,15 @@ func (s *Store) samples(ctx context.Context, c Campaign, ids []int64) ([]Sample,
 	return list, nil
 }
 
-// sampleData is what a campaign's messages are filled from.
+// sampleData is what a campaign's messages are filled from; the dispatcher
+// adds the member when they are handed over.
 func sampleData(c Campaign, m subscriptions.Member) map[string]any {
 	return map[string]any{
 		"campaign": map[string]any{"id": c.ID, "name": c.Name},
-		"member":   map[string]any{"account": m.Account, "name": m.DisplayName, "locale": m.Locale},
-		"links":    templates.Sample()["links"],
+		"member": map[string]any{
+			"account": m.Account, "name": m.DisplayName, "locale": m.Locale, "birthday": m.Birthday, "attributes": m.Attributes,
+		},
+		"links": templates.Sample()["links"],
 	}
 }
 

@@ -20,15 +20,23 @@ func TestScheduleFollowsTheWallClock(t *testing.T) {
 		want              []string
 	}{
 		"a day is a day of the zone": {"0 9 * * *", "Asia/Shanghai", "2026-03-02T00:59:59Z", []string{"2026-03-02T01:00:00Z", "2026-03-03T01:00:00Z"}},
-		"an hour that is left out is told later": {"30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z",
-			[]string{"2026-03-08T07:30:00Z", "2026-03-09T06:30:00Z"}}, // 03:30, then 02:30 in summer time
-		"an hour that comes twice is told once": {"30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z",
-			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"}},
+		"an hour that is left out is told later": {
+			"30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z",
+			[]string{"2026-03-08T07:30:00Z", "2026-03-09T06:30:00Z"},
+		}, // 03:30, then 02:30 in summer time
+		"an hour that comes twice is told once": {
+			"30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z",
+			[]string{"2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"},
+		},
 		"the second time of an hour is not told": {"30 1 * * *", "America/New_York", "2026-11-01T05:30:00Z", []string{"2026-11-02T06:30:00Z"}},
-		"where two walls are one instant, it fires once": {"0 2,3 * * *", "America/New_York", "2026-03-08T05:00:00Z",
-			[]string{"2026-03-08T07:00:00Z", "2026-03-09T06:00:00Z"}},
-		"the earlier instant comes first, though its wall is later": {"45 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z",
-			[]string{"2026-10-03T15:45:00Z", "2026-10-04T15:45:00Z"}},
+		"where two walls are one instant, it fires once": {
+			"0 2,3 * * *", "America/New_York", "2026-03-08T05:00:00Z",
+			[]string{"2026-03-08T07:00:00Z", "2026-03-09T06:00:00Z"},
+		},
+		"the earlier instant comes first, though its wall is later": {
+			"45 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z",
+			[]string{"2026-10-03T15:45:00Z", "2026-10-04T15:45:00Z"},
+		},
 		"a date that never comes": {"0 0 30 2 *", "UTC", "2026-03-02T00:00:00Z", nil},
 		"weekdays":                {"0 9 * * MON", "UTC", "2026-03-02T09:00:00Z", []string{"2026-03-09T09:00:00Z"}},
 	}

@@ -335,7 +335,7 @@ func TestAnOutlookDecidesAsDispatchDoes(t *testing.T) {
 	for _, r := range o.Refused {
 		foretold[string(r.Refusal)] += r.Count
 	}
-	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, subscriptions.Email, subscriptions.SMS)
+	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func runDoomedNode(url string) {
 	pool, err := pgxpool.New(ctx, url)
 	must(err)
 	consents := subscriptions.NewConsents(pool, time.Now)
-	store, err := NewStore(pool, consents, time.Now, subscriptions.Email)
+	store, err := NewStore(pool, consents, time.Now, StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	must(err)
 	node := NewNode(pool, "doomed", time.Now, slog.New(slog.DiscardHandler))
 	node.every = 50 * time.Millisecond

@@ -30,6 +30,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"herald/dispatch/timing"
 	"herald/subscriptions"
 	"herald/templates"
 )
@@ -76,6 +77,9 @@ type Notification struct {
 	// no page and erased as soon as the delivery is final.
 	Private  bool
 	Decision Decision
+	// Digest says that the member wants it together with others; it is not
+	// gathered when it is urgent.
+	Digest timing.Digest
 	// Patience is how long a rung of the ladder has to be confirmed before the
 	// next one is tried; 0: only a failure leads on.
 	Patience  time.Duration

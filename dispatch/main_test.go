@@ -210,7 +210,7 @@ func newIdleBench(t testing.TB, change ...func(*WorkerConfig)) *bench {
 	}
 	b.consents = subscriptions.NewConsents(b.pool, b.clock.now)
 	var err error
-	if b.store, err = NewStore(b.pool, b.consents, b.clock.now, subscriptions.Email); err != nil {
+	if b.store, err = NewStore(b.pool, b.consents, b.clock.now, StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}}); err != nil {
 		t.Fatal(err)
 	}
 	b.node, b.worker = b.newWorker("node-1", b.sender, change...)

@@ -16,6 +16,8 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"herald/dispatch/caps"
+	"herald/dispatch/timing"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -34,13 +36,34 @@ type Store struct {
 	consents Consents
 	now      func() time.Time
 	channels []subscriptions.Channel
+	quiet    timing.Quiet
+	zones    *timing.Zones
+	caps     *caps.Caps
 	river    *river.Client[pgx.Tx] // inserts only
 }
 
-// NewStore makes a store. The channels are those that somebody can send on,
-// here or on another node; every other one is refused with "no_sender". With
-// none at all every notification ends suppressed.
-func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, channels ...subscriptions.Channel) (*Store, error) {
+// StoreConfig is what a Store decides by.
+type StoreConfig struct {
+	// Channels are those that somebody can send on, here or on another node;
+	// every other one is refused with "no_sender". With none at all every
+	// notification ends suppressed.
+	Channels []subscriptions.Channel
+	// Quiet are the quiet hours of members who chose none of their own.
+	Quiet timing.Quiet
+	// Caps are how often a member may be written to.
+	Caps caps.Rules
+}
+
+// NewStore makes a store. It fails with problem.Invalid when the quiet hours
+// or caps cannot be meant.
+func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg StoreConfig) (*Store, error) {
+	if err := cfg.Quiet.Check(); err != nil {
+		return nil, err
+	}
+	limits, err := caps.New(cfg.Caps)
+	if err != nil {
+		return nil, err
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		// Also how often at most workers are woken by an insert: an alert
 		// must not wait behind the one before it.
@@ -51,7 +74,10 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, chann
 	if err != nil {
 		return nil, fmt.Errorf("make the inserting River client: %w", err)
 	}
-	return &Store{pool: pool, consents: consents, now: now, channels: slices.Clone(channels), river: client}, nil
+	return &Store{
+		pool: pool, consents: consents, now: now, channels: slices.Clone(cfg.Channels),
+		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, river: client,
+	}, nil
 }
 
 // wakeEvery is the least time between two wake-ups of a queue's workers.
@@ -73,7 +99,7 @@ func (s *Store) Notification(ctx context.Context, id uuid.UUID) (Notification, e
 const notificationSQL = `
 SELECT id, member_id, trigger, coalesce(subscription_id, 0), event_id, coalesce(campaign_id, 0), purpose, priority, template,
        CASE WHEN private THEN '{}' ELSE data END, ladder, coalesce(contact_point_id, 0), private,
-       decision, coalesce(patience, '0'), expires_at, created_at
+       decision, coalesce(patience, '0'), digest, expires_at, created_at
 FROM notifications
 WHERE id = $1`
 
@@ -83,7 +109,7 @@ func scanNotification(row pgx.Row) (Notification, error) {
 		eventID *uuid.UUID
 	)
 	err := row.Scan(&n.ID, &n.MemberID, &n.Trigger, &n.SubscriptionID, &eventID, &n.CampaignID, &n.Purpose, &n.Priority, &n.Template,
-		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.Patience, &n.ExpiresAt, &n.CreatedAt)
+		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.Patience, &n.Digest, &n.ExpiresAt, &n.CreatedAt)
 	if eventID != nil {
 		n.EventID = *eventID
 	}

@@ -59,7 +59,7 @@ func openShop(t testing.TB) *shop {
 	s.triggers = subscriptions.NewTriggers(s.pool, s.clock.now)
 	s.subscriptions = subscriptions.NewStore(s.pool, s.triggers, consents, s.clock.now)
 	s.events = matcher.NewEvents(s.pool)
-	deliveries, err := dispatch.NewStore(s.pool, consents, s.clock.now, subscriptions.Email)
+	deliveries, err := dispatch.NewStore(s.pool, consents, s.clock.now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,11 +77,15 @@ func TestNamedConditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	people := []person{
-		{account: "wei", kind: "person", locale: "zh-CN", zone: "Asia/Shanghai", birthday: "1990-03-01", created: at.Add(-time.Hour),
+		{
+			account: "wei", kind: "person", locale: "zh-CN", zone: "Asia/Shanghai", birthday: "1990-03-01", created: at.Add(-time.Hour),
 			attributes: map[string]any{"grade": "gold", "points": 120.0, "vip": true, "tags": []any{"tea", 7.0}, "address": map[string]any{"city": "Hangzhou"}},
-			subscribed: []order{{"price_drop", map[string]any{"product": "kettle", "target": 49.0}, true}}},
-		{account: "leap", kind: "person", locale: "en", birthday: "2004-02-29", created: at.AddDate(-1, 0, 0),
-			attributes: map[string]any{"grade": nil, "points": "many"}, subscribed: []order{{"price_drop", map[string]any{"product": "kettle"}, false}}},
+			subscribed: []order{{"price_drop", map[string]any{"product": "kettle", "target": 49.0}, true}},
+		},
+		{
+			account: "leap", kind: "person", locale: "en", birthday: "2004-02-29", created: at.AddDate(-1, 0, 0),
+			attributes: map[string]any{"grade": nil, "points": "many"}, subscribed: []order{{"price_drop", map[string]any{"product": "kettle"}, false}},
+		},
 		{account: "firm", kind: "company", name: "Firm 水壶", locale: "en-GB", created: at.AddDate(0, -3, 0), attributes: map[string]any{}},
 	}
 	store(t, pool, people)

@@ -47,7 +47,7 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	must(t, triggers.LoadStarter(t.Context()))
 	messages := templates.NewStore(pool, now)
 	must(t, messages.LoadStarter(t.Context()))
-	deliveries, err := dispatch.NewStore(pool, consents, now, subscriptions.Email, subscriptions.SMS)
+	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}})
 	must(t, err)
 	intake := matcher.NewIntake(pool, triggers, deliveries, matcher.IntakeConfig{Logger: log})
 	t.Cleanup(func() { must(t, intake.Close(context.Background())) })

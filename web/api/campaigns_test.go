@@ -24,7 +24,7 @@ func newPlanned(t *testing.T) *server {
 	t.Helper()
 	pool, now := pgtest.New(t), time.Now
 	consents := subscriptions.NewConsents(pool, now)
-	deliveries, err := dispatch.NewStore(pool, consents, now, subscriptions.Email)
+	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	must(t, err)
 	store, err := campaigns.NewStore(pool, campaigns.Config{
 		Templates: templates.NewStore(pool, now), Triggers: subscriptions.NewTriggers(pool, now), Consents: consents, Enqueuer: deliveries,

@@ -53,7 +53,7 @@ func newStand(t testing.TB) *stand {
 	must(t, triggers.LoadStarter(t.Context()))
 	messages := templates.NewStore(s.pool, now)
 	must(t, messages.LoadStarter(t.Context()))
-	store, err := dispatch.NewStore(s.pool, consents, now, subscriptions.Email)
+	store, err := dispatch.NewStore(s.pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	must(t, err)
 	s.store = store
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})

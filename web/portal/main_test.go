@@ -75,7 +75,7 @@ func newShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	channels := []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}
-	deliveries, err := dispatch.NewStore(pool, consents, now, channels...)
+	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: channels})
 	if err != nil {
 		t.Fatal(err)
 	}
