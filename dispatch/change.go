@@ -102,7 +102,7 @@ WITH gone AS (
     WHERE d.id = r.id AND d.turn = $1 AND d.state = r.was AND d.counts = r.counts
       AND d.state IN ('pending', 'deferred', 'in_doubt')
       AND ($16 = 0 OR EXISTS (SELECT FROM gone))
-    RETURNING d.id, r.was, d.state, d.reason, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
+    RETURNING d.id, r.was, d.state, d.reason, d.account, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
 ), counted AS (
     INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)
     SELECT hour, trigger, coalesce(campaign_id, 0), channel, place.state, place.reason, sum(place.n)
@@ -115,9 +115,9 @@ WITH gone AS (
     GROUP BY 1, 2, 3, 4, 5, 6
     HAVING sum(place.n) <> 0
 ), troubled AS (
-    INSERT INTO troubles (delivery_id, state, reason)
-    SELECT id, state, reason FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
+    INSERT INTO troubles (delivery_id, state, reason, account)
+    SELECT id, state, reason, account FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
+    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
 ), relieved AS (
     DELETE FROM troubles t USING moved
     WHERE t.delivery_id = moved.id AND moved.was <> 'pending' AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')
