@@ -33,6 +33,9 @@ type AccountConfig struct {
 	// of one cost share the messages by weight. 0: a weight of one.
 	Weight int
 	Cost   float64
+	// Receipts says that the provider reports what arrived, so that what it
+	// only took is not confirmed. A Sender that is a Reporter says so itself.
+	Receipts bool
 	// Rules are the account's rates; the zero Rules limit nothing.
 	Rules limits.Rules
 

@@ -23,6 +23,7 @@ type changes struct {
 		attempts, repeated, turns        []int32
 		next                             []*time.Time
 	}
+	tasks []*task
 	moved map[uuid.UUID]bool
 	// accepted are those that a provider took, which counts even when another
 	// has the delivery by now.
@@ -63,6 +64,7 @@ func (c *changes) add(r result) {
 			repeat = 1
 		}
 	}
+	c.tasks = append(c.tasks, t)
 	row := &c.rows
 	row.id = append(row.id, t.ID)
 	row.was = append(row.was, string(t.State))
@@ -105,7 +107,7 @@ WITH gone AS (
         next_attempt_at = r.next_attempt_at, changed_at = $2
     FROM here r
     WHERE d.id = r.id AND d.turn = $1 AND d.state = r.was AND d.counts = r.counts
-    RETURNING d.id, r.was, d.state, d.reason, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
+    RETURNING d.id, r.was, d.state, d.reason, d.account, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
 ), counted AS (
     INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)
     SELECT hour, trigger, coalesce(campaign_id, 0), channel, place.state, place.reason, sum(place.n)
@@ -118,9 +120,9 @@ WITH gone AS (
     GROUP BY 1, 2, 3, 4, 5, 6
     HAVING sum(place.n) <> 0
 ), troubled AS (
-    INSERT INTO troubles (delivery_id, state, reason)
-    SELECT id, state, reason FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
+    INSERT INTO troubles (delivery_id, state, reason, account)
+    SELECT id, state, reason, account FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
+    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
 ), relieved AS (
     DELETE FROM troubles t USING moved
     WHERE t.delivery_id = moved.id AND moved.was <> 'pending' AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')
@@ -146,9 +148,14 @@ func (c *changes) queue(batch *pgx.Batch) {
 	})
 }
 
+const lookAgainSQL = `
+SELECT d.turn, d.state, d.counts, EXISTS (SELECT FROM deliveries o WHERE o.notification_id = d.notification_id AND o.state = 'delivered')
+FROM deliveries d WHERE d.id = $1 FOR NO KEY UPDATE OF d`
+
 // late looks at the deliveries that did not move: one that a provider took,
-// and that is not final, is accepted wherever it stands now; and what is only
-// counted elsewhere by now follows its verdict.
+// and that is not final, is accepted wherever it stands now; what is only
+// counted elsewhere by now follows its verdict, but is not tried again; and
+// one that a receipt has made final only gets its attempt.
 func (c *changes) late(ctx context.Context, tx pgx.Tx) error {
 	superseded := c.handOver != 0 && !c.ours
 	for i, id := range c.rows.id {
@@ -157,15 +164,26 @@ func (c *changes) late(ctx context.Context, tx pgx.Tx) error {
 		}
 		var turn int
 		var state State
-		var counts bool
-		err := tx.QueryRow(ctx, `SELECT turn, state, counts FROM deliveries WHERE id = $1 FOR UPDATE`, id).Scan(&turn, &state, &counts)
+		var counts, arrived bool
+		err := tx.QueryRow(ctx, lookAgainSQL, id).Scan(&turn, &state, &counts, &arrived)
 		if err != nil {
 			return fmt.Errorf("look at delivery %s again: %w", id, err)
+		}
+		if c.tasks[i].Counts = counts; state.Final() && c.rows.attempts[i] > 0 {
+			if _, err := tx.Exec(ctx, lateAttemptSQL, id, c.rows.account[i], c.rows.pid[i]); err != nil {
+				return fmt.Errorf("count the attempts at delivery %s: %w", id, err)
+			}
 		}
 		if state.Final() || (superseded || turn != c.turn) && !c.accepted[id] {
 			continue
 		}
 		again := c.only(i)
+		if !counts && again.rows.state[0] == string(Deferred) {
+			again.rows.state[0], again.rows.reason[0], again.rows.next[0] = string(Suppressed), reasonNextChannel, nil
+			if arrived {
+				again.rows.reason[0] = reasonDeliveredOtherwise
+			}
+		}
 		again.turn, again.rows.was[0], again.rows.counts[0] = turn, string(state), counts
 		var batch pgx.Batch
 		again.queue(&batch)
@@ -175,6 +193,18 @@ func (c *changes) late(ctx context.Context, tx pgx.Tx) error {
 	}
 	return nil
 }
+
+// The reasons of a rung that is not tried any more.
+const (
+	reasonNextChannel        = "next_channel"
+	reasonDeliveredOtherwise = "delivered_otherwise"
+)
+
+const lateAttemptSQL = `
+UPDATE deliveries d
+SET attempts = a.n, repeated = a.repeated, account = coalesce(nullif($2, ''), d.account), provider_id = coalesce(nullif($3, ''), d.provider_id)
+FROM (SELECT count(*) AS n, count(*) FILTER (WHERE repeats) AS repeated FROM attempts WHERE delivery_id = $1) a
+WHERE d.id = $1`
 
 // only is the change of one delivery, with the same memory of what moved.
 func (c *changes) only(i int) *changes {

@@ -249,7 +249,7 @@ UPDATE river_job SET state = 'running', attempt = attempt + 1 RETURNING id, atte
 		b.t.Fatalf("loaded %d: %v", len(tasks), err)
 	}
 	r := &run{Worker: w, job: job}
-	intent, err := r.intend(b.t.Context(), "main", []*parcel{{tasks: []*task{&tasks[0]}}})
+	intent, _, err := r.intend(b.t.Context(), "main", []*parcel{{tasks: []*task{&tasks[0]}}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -89,6 +89,8 @@ type enqueueBatch struct {
 	// the loads as they came.
 	chunks map[load][]uuid.UUID
 	order  []load
+	// checks are those that must be confirmed within their patience.
+	checks patiences
 	moves  moves
 	at     time.Time
 }
@@ -142,6 +144,7 @@ func (b *enqueueBatch) add(n *Notification, c choice) error {
 			b.order = append(b.order, l)
 		}
 		b.chunks[l] = append(b.chunks[l], id)
+		b.checks.add(n, c.rung, id)
 	}
 	return nil
 }
@@ -213,7 +216,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, b *enqueueBatch) error {
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("write %d notifications: %w", len(b.n.id), err)
 	}
-	var jobs []river.InsertManyParams
+	jobs := b.checks.jobs(b.at)
 	for _, l := range b.order {
 		jobs = append(jobs, jobsFor(l, b.chunks[l])...)
 	}

@@ -16,7 +16,7 @@ import (
 // climber is a delivery whose notification goes to the next rung.
 type climber struct {
 	task *task
-	why  string // failed, not_confirmed, suppressed
+	why  string // failed, bounced, not_confirmed, suppressed
 	from place  // where the ledger counts it now
 }
 
@@ -49,10 +49,10 @@ WHERE n.id = s.id`
 // its ladder that the member can be reached by, which from then on is the one
 // it is counted by, and adds "ladder_climbed" {from, to, reason} to its
 // decision. Where there is none the delivery stays the last word, and the
-// decision says why.
-func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber) error {
+// decision says why. passed are the deliveries that are left behind.
+func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber) (passed []uuid.UUID, err error) {
 	if len(climbers) == 0 {
-		return nil
+		return nil, nil
 	}
 	members := make([]int64, len(climbers))
 	for i, c := range climbers {
@@ -60,16 +60,16 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 	}
 	reach, err := s.consents.Reach(ctx, tx, members)
 	if err != nil {
-		return fmt.Errorf("ask how members can be reached: %w", err)
+		return nil, fmt.Errorf("ask how members can be reached: %w", err)
 	}
 	var (
 		rows   deliveryRows
-		passed []uuid.UUID
 		notes  []uuid.UUID
 		steps  []string
 		moved  moves
 		chunks = map[load][]uuid.UUID{}
 		order  []load
+		checks patiences
 	)
 	for _, c := range climbers {
 		t := c.task
@@ -92,10 +92,12 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 				order = append(order, l)
 			}
 			chunks[l] = append(chunks[l], id)
+			n.Patience = t.Patience
+			checks.add(&n, next.rung, id)
 		}
 		raw, err := json.Marshal(n.Decision)
 		if err != nil {
-			return fmt.Errorf("write the decision: %w", err)
+			return nil, fmt.Errorf("write the decision: %w", err)
 		}
 		notes, steps = append(notes, t.NotificationID), append(steps, string(raw))
 	}
@@ -107,14 +109,13 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		moved.queue(&batch)
 	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
+		return nil, fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
 	}
+	jobs := checks.jobs(at)
 	for _, l := range order {
-		if err := s.insertJobs(ctx, tx, jobsFor(l, chunks[l])); err != nil {
-			return err
-		}
+		jobs = append(jobs, jobsFor(l, chunks[l])...)
 	}
-	return nil
+	return passed, s.insertJobs(ctx, tx, jobs)
 }
 
 // chooseFrom climbs the ladder of n from a rung and adds its reasons to n's

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,32 @@ func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) error {
 	if err := changes.late(ctx, tx); err != nil {
 		return err
 	}
-	return w.followTx(ctx, tx, at, o, changes.moved)
+	if err := w.followTx(ctx, tx, at, o, changes.moved); err != nil {
+		return err
+	}
+	return w.tellTx(ctx, tx, at, o, changes.moved)
+}
+
+// tellTx announces what became of the deliveries that moved.
+func (w *Worker) tellTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcomes, moved map[uuid.UUID]bool) error {
+	if w.cfg.Announcer == nil {
+		return nil
+	}
+	news := news{to: w.cfg.Announcer, at: at}
+	for _, r := range o.results {
+		if !moved[r.task.ID] {
+			continue
+		}
+		told := *r.task
+		if r.outcome != "" {
+			told.Attempts++
+		}
+		news.delivery(saysOf(r.state), &told, cmp.Or(r.account, o.account), r.state, r.reason)
+		if r.addressDead && r.task.ContactID != 0 {
+			news.contact(r.task, subscriptions.Bounced)
+		}
+	}
+	return news.tellTx(ctx, tx)
 }
 
 // queueAttempts adds the attempts that were made. What is learnt late is
@@ -181,15 +207,18 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		jobs = append(jobs, jobFor(next, first.task.Channel, first.task.Priority, at.Add(first.wait)))
 	}
 	if len(erase) > 0 {
-		if _, err := tx.Exec(ctx, `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`, erase); err != nil {
+		if _, err := tx.Exec(ctx, eraseSQL, erase); err != nil {
 			return fmt.Errorf("erase private data: %w", err)
 		}
 	}
-	if err := w.store.climbTx(ctx, tx, at, failed); err != nil {
+	if _, err := w.store.climbTx(ctx, tx, at, failed); err != nil {
 		return err
 	}
 	return w.store.insertJobs(ctx, tx, jobs)
 }
+
+// eraseSQL takes private data away that has served.
+const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`
 
 // buryTx notes that the provider knows no such address.
 func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, r result) error {

@@ -122,9 +122,13 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 	}
 	began := time.Now()
 	o := outcomes{job: r.job.Args, node: r.cfg.Node.Name(), account: account.name, began: r.store.now()}
-	if o.handOver, err = r.intend(ctx, account.name, taken); err != nil {
+	if o.handOver, taken, err = r.intend(ctx, account.name, taken); err != nil {
 		lease.Release(false)
 		return nil, err
+	}
+	if len(taken) == 0 { // every ladder was stopped
+		lease.Release(false)
+		return left, r.record(ctx, o)
 	}
 	results, unheard := r.speak(ctx, lease, account, taken)
 	account.took(len(taken)-len(unheard), time.Since(began))
@@ -218,32 +222,74 @@ func (r *run) pace(ctx context.Context, t *task) (limits.Limit, error) {
 	return limits.Limit{PerSecond: float64(perSecond), Burst: 1}, nil
 }
 
-// intendSQL notes that the deliveries are about to be in an account's hands.
-// It does so only for the run of the job that River knows of, and holds that
-// still meanwhile: a run that was given up for dead can begin nothing.
-const intendSQL = `
+const (
+	// intendSQL notes that the deliveries are about to be in an account's
+	// hands. It does so only for the run of the job that River knows of, and
+	// holds that still meanwhile: a run that was given up for dead can begin
+	// nothing.
+	intendSQL = `
 INSERT INTO hand_overs (job_id, node, account, deliveries, started_at)
 SELECT id, $3, $4, $5, $6 FROM river_job
 WHERE id = $1 AND attempt = $2 AND state = 'running'
 FOR SHARE
-RETURNING id`
+RETURNING id, deliveries`
 
-func (r *run) intend(ctx context.Context, account string, parcels []*parcel) (int64, error) {
-	var ids []uuid.UUID
+	// intendRungsSQL is intendSQL for deliveries of which some ($7) are rungs
+	// of ladders: those whose ladder was stopped or went on since they were
+	// loaded are left out, and nobody stops the others from now on.
+	intendRungsSQL = `
+WITH still AS MATERIALIZED (
+    SELECT id FROM deliveries
+    WHERE id = ANY($7) AND turn = $8 AND state IN ('pending', 'deferred', 'in_doubt')
+    ORDER BY id
+    FOR SHARE
+)
+INSERT INTO hand_overs (job_id, node, account, deliveries, started_at)
+SELECT id, $3, $4, $5::uuid[] || ARRAY(SELECT id FROM still), $6 FROM river_job
+WHERE id = $1 AND attempt = $2 AND state = 'running'
+FOR SHARE
+RETURNING id, deliveries`
+)
+
+// intend notes that the parcels are about to be handed over, and gives those
+// that still may be; the others are left to the job's next run.
+func (r *run) intend(ctx context.Context, account string, parcels []*parcel) (id int64, still []*parcel, err error) {
+	var alone, rungs, noted []uuid.UUID
 	for _, p := range parcels {
 		for _, t := range p.tasks {
-			ids = append(ids, t.ID)
+			if len(t.Ladder) > 1 {
+				rungs = append(rungs, t.ID)
+			} else {
+				alone = append(alone, t.ID)
+			}
 		}
 	}
-	var id int64
-	err := r.store.pool.QueryRow(ctx, intendSQL, r.job.ID, r.job.Attempt, r.cfg.Node.Name(), account, ids, r.store.now()).Scan(&id)
+	if alone == nil {
+		alone = []uuid.UUID{}
+	}
+	query := intendSQL
+	args := []any{r.job.ID, r.job.Attempt, r.cfg.Node.Name(), account, alone, r.store.now()}
+	if rungs != nil {
+		query, args = intendRungsSQL, append(args, rungs, r.job.Args.Turn)
+	}
+	err = r.store.pool.QueryRow(ctx, query, args...).Scan(&id, &noted)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, errSuperseded
+		return 0, nil, errSuperseded
 	}
 	if err != nil {
-		return 0, fmt.Errorf("note the intent: %w", err)
+		return 0, nil, fmt.Errorf("note the intent: %w", err)
 	}
-	return id, nil
+	if len(noted) == len(alone)+len(rungs) {
+		return id, parcels, nil
+	}
+	for _, p := range parcels {
+		if slices.ContainsFunc(p.tasks, func(t *task) bool { return !slices.Contains(noted, t.ID) }) {
+			r.later(soon)
+			continue
+		}
+		still = append(still, p)
+	}
+	return id, still, nil
 }
 
 // speak hands the parcels over on a session, gives it back, and says what came

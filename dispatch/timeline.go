@@ -29,6 +29,7 @@ type Timeline struct {
 //	attempt_started   Args {number, channel, repeats}       Detail {node}
 //	attempt_ended     Args {number, channel, outcome}       Detail {account, code, detail, seconds}
 //	attempt_open      Args {number, channel}: it was handed over, and nothing more is known yet
+//	receipt           Args {event, channel, code}           Detail {account, detail, happened_at}
 //	state             Args {state, reason, channel, next_attempt_at}: where the delivery stands now
 //
 // outcome is "accepted", "template_failed" or a Class.
@@ -63,8 +64,55 @@ func (s *Store) Timeline(ctx context.Context, deliveryID uuid.UUID) (Timeline, e
 	if err != nil {
 		return Timeline{}, err
 	}
-	t.Entries = entries(n, t.Deliveries, attempts)
+	receipts, err := s.receipts(ctx, n.ID)
+	if err != nil {
+		return Timeline{}, err
+	}
+	t.Entries = entries(n, t.Deliveries, attempts, receipts)
 	return t, nil
+}
+
+// receipts are what providers said of a notification's deliveries, as entries.
+func (s *Store) receipts(ctx context.Context, notificationID uuid.UUID) ([]Entry, error) {
+	rows, err := s.pool.Query(ctx, `
+SELECT r.delivery_id, d.channel, r.event, r.account, r.code, r.detail, r.happened_at, r.taken_at
+FROM deliveries d
+JOIN receipts r ON r.delivery_id = d.id
+WHERE d.notification_id = $1
+ORDER BY r.taken_at`, notificationID)
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
+	var (
+		told             []Entry
+		id               uuid.UUID
+		channel, account string
+		event            ReportEvent
+		code, detail     string
+		happened, taken  time.Time
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &channel, &event, &account, &code, &detail, &happened, &taken}, func() error {
+		one := Entry{
+			At: taken, Code: "receipt", OK: event == ReportDelivered || event == ReportRead, DeliveryID: id,
+			Args:   map[string]any{"event": event, "channel": channel},
+			Detail: map[string]any{"happened_at": happened.UTC()},
+		}
+		if code != "" {
+			one.Args["code"] = code
+		}
+		if account != "" {
+			one.Detail["account"] = account
+		}
+		if detail != "" {
+			one.Detail["detail"] = detail
+		}
+		told = append(told, one)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read receipts: %w", err)
+	}
+	return told, nil
 }
 
 // attempt is one row of the table, or what is in hand just now, as it is shown.
@@ -105,7 +153,7 @@ ORDER BY 1, 2`, notificationID)
 
 // entries tells the story in order of time; what happened at the same instant
 // stays in the order decision, attempts, state.
-func entries(n Notification, ladder []Delivery, attempts []attempt) []Entry {
+func entries(n Notification, ladder []Delivery, attempts []attempt, receipts []Entry) []Entry {
 	var told []Entry
 	for _, step := range n.Decision {
 		told = append(told, Entry{At: step.At, Code: step.Code, OK: step.OK, Args: step.Args})
@@ -117,6 +165,7 @@ func entries(n Notification, ladder []Delivery, attempts []attempt) []Entry {
 	for _, a := range attempts {
 		told = append(told, a.entries(channel[a.DeliveryID])...)
 	}
+	told = append(told, receipts...)
 	for _, d := range ladder {
 		args := map[string]any{"state": d.State, "channel": d.Channel}
 		if d.Reason != "" {

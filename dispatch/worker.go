@@ -69,6 +69,7 @@ type WorkerConfig struct {
 	Suppressions  Suppressions
 	Subscriptions Subscriptions // nil: a subscription that was ended or paused is not noticed
 	Campaigns     Campaigns     // nil: no campaign is ever paused
+	Announcer     Announcer     // nil: nobody is told what became of messages
 	Node          *Node
 	Logger        *slog.Logger
 
@@ -125,12 +126,15 @@ func NewWorker(store *Store, accounts *Accounts, cfg WorkerConfig) (*Worker, err
 }
 
 // AddTo registers the worker with the River client that is to run it.
-func (w *Worker) AddTo(workers *river.Workers) { river.AddWorker(workers, w) }
+func (w *Worker) AddTo(workers *river.Workers) {
+	river.AddWorker(workers, w)
+	river.AddWorker(workers, &confirmer{worker: w})
+}
 
 // Queues are the queues the River client must work: for each channel one for
-// what is urgent and one for the rest.
+// what is urgent and one for the rest, and one for confirmations.
 func (w *Worker) Queues() map[string]river.QueueConfig {
-	queues := map[string]river.QueueConfig{}
+	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}}
 	for _, ch := range w.accounts.Channels() {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
 			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: w.cfg.Workers, FetchCooldown: wakeEvery}

@@ -1,0 +1,421 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// ReceiptsConfig is what Receipts needs beside its store.
+type ReceiptsConfig struct {
+	Contacts     Contacts
+	Suppressions Suppressions
+	Announcer    Announcer // nil: nobody is told
+	Logger       *slog.Logger
+}
+
+// Receipts takes what providers say of messages after they took them, and
+// moves the deliveries:
+//
+//	delivered                  accepted, in_doubt, or handed over at all → delivered;
+//	                           the other rungs of its ladder come to rest
+//	bounced, expired           the same → failed "bounced"; the next rung is tried
+//	complained, unsubscribed   the address is suppressed; the state stays
+//	delayed, read              noted only
+//
+// Nothing else leaves a final state: what comes after delivered, failed or
+// suppressed is noted. Every report is kept with its delivery and shown in its
+// timeline; the same one given again, by its Key or by what it says, changes
+// nothing. It is safe for many goroutines, and a prometheus.Collector.
+type Receipts struct {
+	store *Store
+	cfg   ReceiptsConfig
+	taken *prometheus.CounterVec
+}
+
+// NewReceipts makes it; all but the announcer are required.
+func NewReceipts(store *Store, cfg ReceiptsConfig) (*Receipts, error) {
+	if cfg.Contacts == nil || cfg.Suppressions == nil || cfg.Logger == nil {
+		return nil, errors.New("dispatch: receipts need contacts, suppressions and a logger")
+	}
+	return &Receipts{store: store, cfg: cfg, taken: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "herald_dispatch_reports_total",
+		Help: "What providers reported of messages, by event and outcome: taken, known, early (no attempt has the id yet) or unknown.",
+	}, []string{"event", "outcome"})}, nil
+}
+
+// Describe implements prometheus.Collector.
+func (r *Receipts) Describe(ch chan<- *prometheus.Desc) { r.taken.Describe(ch) }
+
+// Collect implements prometheus.Collector.
+func (r *Receipts) Collect(ch chan<- prometheus.Metric) { r.taken.Collect(ch) }
+
+// reportTries is how often a batch is tried that met others' locks.
+const reportTries = 5
+
+// Report takes reports, all or none of them; nil means that they are durable.
+//
+// A report that names a provider's id which no attempt has yet is kept for a
+// quarter of an hour, and taken by Run once there is one: a provider can be
+// faster than the record of the hand-over. One that names a delivery which
+// there is not, or another channel than the delivery's, is counted and
+// dropped.
+func (r *Receipts) Report(ctx context.Context, reports []Report) error {
+	if len(reports) == 0 {
+		return nil
+	}
+	for try := 1; ; try++ {
+		var seen tally
+		err := pgx.BeginFunc(ctx, r.store.pool, func(tx pgx.Tx) (err error) {
+			seen, err = r.takeTx(ctx, tx, reports)
+			return err
+		})
+		if err == nil {
+			r.count(seen)
+			return nil
+		}
+		if try == reportTries || !isCollision(err) {
+			return fmt.Errorf("take %d reports: %w", len(reports), err)
+		}
+	}
+}
+
+// isCollision reports whether a transaction was ended for another's sake.
+func isCollision(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && (failure.Code == "40P01" || failure.Code == "40001")
+}
+
+// tally is how many reports of an event had an outcome.
+type tally map[[2]string]int
+
+func (t tally) add(e ReportEvent, outcome string) { t[[2]string{string(e), outcome}]++ }
+
+func (r *Receipts) count(t tally) {
+	for key, n := range t {
+		r.taken.WithLabelValues(key[0], key[1]).Add(float64(n))
+	}
+}
+
+// reported is a report of one delivery.
+type reported struct {
+	Report
+	delivery, notification uuid.UUID
+	key                    string
+}
+
+// takeTx takes reports in one transaction.
+func (r *Receipts) takeTx(ctx context.Context, tx pgx.Tx, reports []Report) (tally, error) {
+	seen := tally{}
+	known, early, err := r.find(ctx, tx, reports, seen)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.keepEarly(ctx, tx, early, seen); err != nil {
+		return nil, err
+	}
+	if len(known) == 0 {
+		return seen, nil
+	}
+	notifications := make([]uuid.UUID, len(known))
+	for i, k := range known {
+		notifications[i] = k.notification
+	}
+	st, err := r.store.lockLadders(ctx, tx, notifications, r.cfg.Announcer)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := r.keep(ctx, tx, known, st.at, seen)
+	if err != nil {
+		return nil, err
+	}
+	return seen, r.settleTx(ctx, tx, st, fresh)
+}
+
+const findReportedSQL = `
+SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
+FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
+JOIN deliveries d ON d.id = r.delivery_id
+UNION
+SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
+FROM unnest($3::int[], $4::text[], $5::text[]) AS r (i, account, provider_id)
+JOIN attempts a ON a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> ''
+JOIN deliveries d ON d.id = a.delivery_id
+ORDER BY 1, 2`
+
+// find says which deliveries the reports are about, and which are of ids that
+// nobody knows yet. One message can be several deliveries: a digest.
+func (r *Receipts) find(ctx context.Context, tx pgx.Tx, reports []Report, seen tally) (known []reported, early []Report, err error) {
+	var (
+		byID, byProvider    []int32
+		ids                 []uuid.UUID
+		accounts, providers []string
+		found               = make([]bool, len(reports))
+	)
+	for i, p := range reports {
+		switch {
+		case p.DeliveryID != uuid.Nil:
+			byID, ids = append(byID, int32(i)), append(ids, p.DeliveryID) //nolint:gosec // a batch is never so long
+		case p.ProviderID != "":
+			byProvider = append(byProvider, int32(i)) //nolint:gosec // likewise
+			accounts, providers = append(accounts, storable(p.Account)), append(providers, storable(p.ProviderID))
+		}
+	}
+	rows, err := tx.Query(ctx, findReportedSQL, byID, ids, byProvider, accounts, providers)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find what is reported: %w", err)
+	}
+	var (
+		i       int32
+		one     reported
+		channel subscriptions.Channel
+	)
+	_, err = pgx.ForEachRow(rows, []any{&i, &one.delivery, &one.notification, &channel}, func() error {
+		one.Report = reports[i]
+		if one.Channel != "" && one.Channel != channel {
+			return nil // an account speaks of its own channel only
+		}
+		one.key = keyOf(one.Report)
+		known, found[i] = append(known, one), true
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("find what is reported: %w", err)
+	}
+	for i, p := range reports {
+		switch {
+		case found[i]:
+		case p.DeliveryID == uuid.Nil && p.ProviderID != "":
+			early = append(early, p)
+		default:
+			seen.add(p.Event, "unknown")
+		}
+	}
+	return known, early, nil
+}
+
+// keyOf tells a report that is given twice.
+func keyOf(p Report) string {
+	sum := sha256.Sum256([]byte(p.said()))
+	return hex.EncodeToString(sum[:16])
+}
+
+// said is the report's Key, or else what it says.
+func (p Report) said() string {
+	if p.Key != "" {
+		return storable(p.Key)
+	}
+	at := ""
+	if !p.At.IsZero() {
+		at = p.At.UTC().Format(time.RFC3339Nano)
+	}
+	return storable(string(p.Event) + " " + p.Code + " " + at)
+}
+
+const keepReceiptsSQL = `
+INSERT INTO receipts (delivery_id, key, event, account, code, detail, happened_at, taken_at)
+SELECT delivery_id, key, event, account, code, detail, happened_at, $1
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+  AS r (delivery_id, key, event, account, code, detail, happened_at)
+ON CONFLICT (delivery_id, key) DO NOTHING
+RETURNING delivery_id, key`
+
+// keep writes the reports down, and gives those that were not there yet.
+func (r *Receipts) keep(ctx context.Context, tx pgx.Tx, known []reported, at time.Time, seen tally) ([]reported, error) {
+	var (
+		ids                                    []uuid.UUID
+		keys, events, accounts, codes, details []string
+		times                                  []time.Time
+	)
+	for _, k := range known {
+		ids, keys, events = append(ids, k.delivery), append(keys, k.key), append(events, string(k.Event))
+		accounts, codes, details = append(accounts, storable(k.Account)), append(codes, storable(k.Code)), append(details, storable(k.Detail))
+		happened := k.At
+		if happened.IsZero() {
+			happened = at
+		}
+		times = append(times, happened)
+	}
+	rows, err := tx.Query(ctx, keepReceiptsSQL, at, ids, keys, events, accounts, codes, details, times)
+	if err != nil {
+		return nil, fmt.Errorf("keep receipts: %w", err)
+	}
+	type name struct {
+		delivery uuid.UUID
+		key      string
+	}
+	var one name
+	written := map[name]bool{}
+	_, err = pgx.ForEachRow(rows, []any{&one.delivery, &one.key}, func() error {
+		written[one] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keep receipts: %w", err)
+	}
+	var fresh []reported
+	for _, k := range known {
+		at := name{k.delivery, k.key}
+		if !written[at] {
+			seen.add(k.Event, "known")
+			continue
+		}
+		delete(written, at) // the second of the same batch is known
+		seen.add(k.Event, "taken")
+		fresh = append(fresh, k)
+	}
+	return fresh, nil
+}
+
+// settleTx does what the reports say, in their order.
+func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fresh []reported) error {
+	var climbers []*rung
+	var dead, unwelcome []shunned
+	for _, k := range fresh {
+		one := st.rungs[k.delivery]
+		switch k.Event {
+		case ReportDelivered:
+			if err := st.delivered(one); err != nil {
+				return err
+			}
+		case ReportBounced, ReportExpired:
+			if st.bounced(one) {
+				climbers = append(climbers, one)
+			}
+		case ReportComplained:
+			unwelcome = append(unwelcome, shunned{one, subscriptions.Complained, k.Code})
+			st.news.delivery(saysComplained, &one.task, one.Account, one.State, one.Reason)
+		case ReportUnsubscribed:
+			unwelcome = append(unwelcome, shunned{one, subscriptions.Unsubscribed, k.Code})
+		case ReportDelayed, ReportRead:
+		}
+		if k.AddressDead {
+			dead = append(dead, shunned{one, subscriptions.Bounced, k.Code})
+		}
+	}
+	if err := st.write(ctx, tx); err != nil {
+		return err
+	}
+	if err := r.shun(ctx, tx, st, dead, unwelcome); err != nil {
+		return err
+	}
+	var leave []climber
+	for _, one := range climbers {
+		if one.Counts { // no lower rung has arrived meanwhile
+			leave = append(leave, climber{task: &one.task, why: "bounced", from: place{one.ledgerKey(), one.State, one.Reason}})
+		}
+	}
+	if _, err := r.store.climbTx(ctx, tx, st.at, leave); err != nil {
+		return err
+	}
+	return st.news.tellTx(ctx, tx)
+}
+
+// mayHaveGone reports whether a provider may have had the message, so that
+// what is said of it can be true, and nothing final is known yet.
+func (r *rung) mayHaveGone() bool {
+	switch r.State {
+	case Accepted, InDoubt:
+		return true
+	case Pending, Deferred:
+		return r.InHand || r.Attempts > 0
+	case Delivered, Suppressed, Failed:
+	}
+	return false
+}
+
+// delivered notes that a message arrived. Its notification is counted by it
+// from now on, unless by another that arrived, and its other rungs rest.
+func (st *settlement) delivered(r *rung) error {
+	if !r.mayHaveGone() {
+		return nil
+	}
+	st.move(r, Delivered, "")
+	stopped := false
+	for _, other := range st.ladders[r.NotificationID] {
+		if other == r || other.State == Delivered {
+			continue
+		}
+		if other.Counts {
+			st.count(other, r)
+			stopped = true
+		}
+		st.rest(other, reasonDeliveredOtherwise)
+	}
+	if !stopped {
+		return nil
+	}
+	return st.note(r.NotificationID, Step{At: st.at, Code: "ladder_stopped", OK: true, Args: map[string]any{"channel": r.Channel}})
+}
+
+// bounced notes that a message will never arrive, and says whether its
+// notification goes to the next rung.
+func (st *settlement) bounced(r *rung) (climbs bool) {
+	if !r.mayHaveGone() {
+		return false
+	}
+	st.move(r, Failed, reasonBounced)
+	st.news.delivery(saysBounced, &r.task, r.Account, r.State, r.Reason)
+	return r.Counts && r.mayClimb(st.at)
+}
+
+// reasonBounced is why a delivery failed that a provider had taken.
+const reasonBounced = "bounced"
+
+// mayClimb reports whether there is another rung, and still time for it. What
+// was private is erased by then.
+func (t *task) mayClimb(at time.Time) bool {
+	return t.Rung+1 < len(t.Ladder) && at.Before(t.ExpiresAt) && !t.Private
+}
+
+// shunned is an address that must not be contacted any more.
+type shunned struct {
+	*rung
+	reason, code string
+}
+
+// shun suppresses addresses. Contact points are always locked before
+// suppressions, and each in the same order.
+func (r *Receipts) shun(ctx context.Context, tx pgx.Tx, st *settlement, dead, unwelcome []shunned) error {
+	slices.SortStableFunc(dead, func(a, b shunned) int { return cmp.Compare(a.ContactID, b.ContactID) })
+	for _, d := range dead {
+		if d.ContactID == 0 {
+			continue
+		}
+		if err := r.cfg.Contacts.SetStandingTx(ctx, tx, d.ContactID, subscriptions.Dead, d.code); err != nil {
+			return fmt.Errorf("mark the address dead: %w", err)
+		}
+	}
+	all := slices.Concat(dead, unwelcome)
+	slices.SortStableFunc(all, func(a, b shunned) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Address, b.Address))
+	})
+	for _, d := range all {
+		err := r.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
+			Channel: d.Channel, Address: d.Address, Reason: d.reason, Detail: d.code,
+		})
+		if problem.CodeOf(err) == problem.Invalid { // the report must not be lost for an address that is none
+			r.cfg.Logger.ErrorContext(ctx, "a reported address could not be suppressed", "delivery", d.ID, "contact_point", d.ContactID)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("suppress the address: %w", err)
+		}
+		st.news.contact(&d.task, d.reason)
+	}
+	return nil
+}

@@ -1,0 +1,375 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"mime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/postgres/pgtest"
+)
+
+var (
+	siegeFor  = flag.Duration("siege", 0, "how long TestSiege goes on at least; 0: each kind of strike once")
+	siegeSeed = flag.Uint64("siege-seed", 0, "the chance of an earlier TestSiege, which printed it; 0: another each time")
+)
+
+// siege strikes at a cluster under load and keeps book of what it did.
+type siege struct {
+	*cluster
+	chance   *rand.Rand
+	database *pgtest.Server
+	pool     *pgxpool.Pool
+	sink     *sink
+
+	// flying is how often each delivery was in flight when something was
+	// struck down: so often may it come again.
+	flying  map[string]int
+	buried  map[int64]bool // hand-overs that were counted with their dead node
+	strikes map[string]int
+	told    atomic.Int64 // events that were accepted
+}
+
+const (
+	siegeMembers  = 200
+	siegeSessions = 6
+	// siegeBacklog is how many messages the load lets wait.
+	siegeBacklog = 4_000
+)
+
+// TestSiege kills nodes, the database and the connections to the mail server
+// at random moments under load. At the end every message that was owed has
+// come, and none came again but what was in flight at a strike, marked.
+func TestSiege(t *testing.T) {
+	seed := *siegeSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	for i, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d nodes", nodes), func(t *testing.T) {
+			t.Parallel()
+			t.Logf("again with -siege-seed=%d", seed)
+			s := besiege(t, nodes, rand.New(rand.NewPCG(seed, uint64(i))))
+			stop := s.load()
+			s.strike()
+			prices := stop()
+			began := time.Now()
+			l := s.rest(2 * time.Minute)
+			t.Logf("it came to rest in %v", time.Since(began))
+			s.judge(l, prices)
+		})
+	}
+}
+
+func besiege(t *testing.T, nodes int, chance *rand.Rand) *siege {
+	s := &siege{
+		chance: chance, sink: newSink(t), database: pgtest.NewServer(t, pgtest.DataDir(t)),
+		flying: map[string]int{}, buried: map[int64]bool{}, strikes: map[string]int{},
+	}
+	s.pool = connectTo(t, s.database.URL())
+	account := mailAccount("sink", s.sink, fmt.Sprintf("timeout: 10s, max_sessions: %d", siegeSessions))
+	s.cluster = newCluster(t, s.database.URL(), nodes, siegeMembers, account)
+	return s
+}
+
+// load tells events, a few at a time and bad ones among them, until it is
+// stopped; then it gives the prices of those that were accepted.
+func (s *siege) load() (stop func() []int) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	var prices []int
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for next := 1; ; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			if int(s.told.Load())*s.members-s.sink.arrived() > siegeBacklog {
+				continue
+			}
+			batch := []int{next, next + 1, next + 2}
+			giveUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			err := s.tell(giveUp, batch...)
+			cancel()
+			if err != nil {
+				s.t.Error(err)
+				return
+			}
+			prices = append(prices, batch...)
+			s.told.Add(int64(len(batch)))
+			next += len(batch)
+		}
+	}()
+	return func() []int {
+		cancel()
+		<-ended
+		return prices
+	}
+}
+
+// strike strikes with everything there is, in an order by chance, and goes on
+// doing so for as long as the flag says.
+func (s *siege) strike() {
+	blows := []struct {
+		name string
+		fall func()
+	}{
+		{"node killed", s.killNode},
+		{"database stopped at once", func() { s.crashDatabase(func() {}) }},
+		{"node and database together", s.killBoth},
+		{"connections cut", s.cutConnections},
+		{"mail server away", s.shutSink},
+		{"mail server refuses", s.refuse},
+		{"mail server pauses", s.holdAnswers},
+	}
+	for began := time.Now(); ; {
+		for _, i := range s.chance.Perm(len(blows)) {
+			s.awaitMail(1 + s.chance.IntN(1_000))
+			blows[i].fall()
+			s.strikes[blows[i].name]++
+			if s.t.Failed() {
+				return
+			}
+		}
+		if time.Since(began) >= *siegeFor {
+			return
+		}
+	}
+}
+
+// awaitMail waits until so many more messages came. In a short siege it does
+// not wait until work of a dead node is taken up.
+func (s *siege) awaitMail(n int) {
+	limit := 2 * time.Second
+	if *siegeFor > 0 {
+		limit = 40 * time.Second
+	}
+	until := s.sink.arrived() + n
+	over := time.After(limit)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.sink.arrived() < until {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+// goOn lets a fault last for a time by chance, up to a second.
+func (s *siege) goOn() {
+	<-time.After(time.Duration(s.chance.Int64N(int64(time.Second))))
+}
+
+func (s *siege) killNode() {
+	i := s.chance.IntN(len(s.nodes))
+	s.nodes[i].kill()
+	s.bury(i)
+	s.boot(i)
+}
+
+// bury counts what a dead node had in flight: the rows can change no more
+// until others hold it for dead.
+func (s *siege) bury(i int) {
+	for _, id := range s.count(`WHERE node LIKE $1`, nodeName(i)+"%") {
+		s.buried[id] = true
+	}
+}
+
+// count notes the deliveries of hand-overs under way, but of those that were
+// counted with their dead node, and gives the hand-overs' ids.
+func (s *siege) count(where string, args ...any) []int64 {
+	s.t.Helper()
+	type handOver struct {
+		ID         int64
+		Deliveries []string
+	}
+	rows, err := s.pool.Query(s.t.Context(), `SELECT id, deliveries::text[] FROM hand_overs `+where, args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[handOver])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var ids []int64
+	for _, h := range list {
+		if s.buried[h.ID] {
+			continue
+		}
+		ids = append(ids, h.ID)
+		for _, d := range h.Deliveries {
+			s.flying[d]++
+		}
+	}
+	return ids
+}
+
+// crashDatabase stops the database at once and starts it again. meanwhile
+// happens while it is away.
+func (s *siege) crashDatabase(meanwhile func()) {
+	s.database.Crash()
+	meanwhile()
+	s.goOn()
+	thaw := s.freeze()
+	s.database.Start()
+	s.pool.Reset()
+	s.count(``)
+	thaw()
+}
+
+func (s *siege) killBoth() {
+	i := s.chance.IntN(len(s.nodes))
+	s.database.Crash()
+	s.nodes[i].proc.signal(s.t, syscall.SIGKILL)
+	<-s.nodes[i].proc.ended
+	var others []*herald
+	for j, node := range s.nodes {
+		if j != i {
+			others = append(others, node)
+		}
+	}
+	thaw := (&cluster{t: s.t, nodes: others}).freeze()
+	s.database.Start()
+	s.pool.Reset()
+	s.bury(i)
+	s.count(``)
+	thaw()
+	s.boot(i)
+}
+
+func (s *siege) cutConnections() {
+	thaw := s.freeze()
+	s.sink.cut()
+	s.count(``)
+	thaw()
+}
+
+func (s *siege) shutSink() {
+	thaw := s.freeze()
+	s.sink.shut()
+	s.count(``)
+	thaw()
+	s.goOn()
+	s.sink.open()
+}
+
+func (s *siege) refuse() {
+	s.sink.behave(manners{refusal: func(verb, _ string) string {
+		switch {
+		case verb == "MAIL" && rand.IntN(50) == 0:
+			return "421 4.3.2 going down"
+		case verb == "RCPT" && rand.IntN(5) == 0:
+			return "450 4.2.0 busy"
+		case verb == "." && rand.IntN(20) == 0:
+			return "451 4.3.0 not now"
+		}
+		return ""
+	}})
+	s.goOn()
+	s.sink.behave(manners{})
+}
+
+func (s *siege) holdAnswers() {
+	resume := s.sink.pause()
+	s.goOn()
+	resume()
+}
+
+// judge holds what came against what was owed.
+func (s *siege) judge(l ledger, prices []int) {
+	owed := map[string]bool{}
+	for _, p := range prices {
+		for i := range s.members {
+			owed[mailKey(fmt.Sprintf("waiter%05d@example.com", i), subjectOf(p))] = true
+		}
+	}
+	if int(l.Accepted) != len(owed) || l.Targeted != l.Accepted || !l.Balanced {
+		s.t.Errorf("ledger = %+v, want %d targeted and accepted", l, len(owed))
+	}
+	marked := map[string]int{}
+	for _, d := range storedDeliveries(s.t, s.pool) {
+		marked[d.ID] = d.Repeated
+		if d.State != "accepted" {
+			s.t.Errorf("delivery %s is %s", d.ID, d.State)
+		}
+	}
+	repeats, wrong := 0, 0
+	blame := func(format string, args ...any) {
+		if wrong++; wrong <= 10 {
+			s.t.Errorf(format, args...)
+		}
+	}
+	arrivals, words := s.sink.arrivals(), mime.WordDecoder{}
+	for id, a := range arrivals {
+		subject, err := words.DecodeHeader(a.subject)
+		if err != nil {
+			blame("delivery %s: %v", id, err)
+		}
+		key := mailKey(a.to, subject)
+		if !owed[key] {
+			blame("delivery %s, %s: nobody is owed it, or it came as two deliveries", id, key)
+		}
+		delete(owed, key)
+		again := len(a.messageIDs) - 1
+		repeats += again
+		if again > s.flying[id] {
+			blame("delivery %s came %d times, and was in flight at %d strikes", id, again+1, s.flying[id])
+		}
+		if again > 0 && marked[id] == 0 {
+			blame("delivery %s came %d times and is not marked", id, again+1)
+		}
+		if strings.Count(strings.Join(a.messageIDs, ""), a.messageIDs[0]) != len(a.messageIDs) {
+			blame("delivery %s has several Message-IDs: %v", id, a.messageIDs)
+		}
+	}
+	for key := range owed {
+		blame("never came: %s", key)
+	}
+	if most := s.sink.sessions(); most > siegeSessions {
+		s.t.Errorf("%d sessions at a time, %d are allowed", most, siegeSessions)
+	}
+	s.leavesNothing()
+	if wrong > 0 {
+		s.t.Errorf("%d wrong", wrong)
+	}
+	inFlight := 0
+	for _, n := range s.flying {
+		inFlight += n
+	}
+	s.t.Logf("%d deliveries of %d events, %d in flight at the strikes, %d of them came again; sessions at most %d; strikes: %v",
+		len(arrivals), len(prices), inFlight, repeats, s.sink.sessions(), s.strikes)
+}
+
+// leavesNothing holds that no work and no doubt is left over.
+func (s *siege) leavesNothing() {
+	s.t.Helper()
+	for what, query := range map[string]string{
+		"hand-overs":                  `SELECT count(*) FROM hand_overs`,
+		"troubles":                    `SELECT count(*) FROM troubles`,
+		"jobs":                        `SELECT count(*) FROM river_job WHERE args ? 'deliveries' AND finalized_at IS NULL`,
+		"jobs that were given up":     `SELECT count(*) FROM river_job WHERE state = 'discarded'`,
+		"attempts without an outcome": `SELECT count(*) FROM attempts WHERE outcome = ''`,
+	} {
+		eventuallyNone(s.t, s.pool, what, query)
+	}
+}
+
+func eventuallyNone(t *testing.T, pool *pgxpool.Pool, what, query string) {
+	t.Helper()
+	eventually(t, patience, "no "+what+" to be left", func() bool { return count(t, pool, query) == 0 })
+}
