@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,6 +68,9 @@ func (c console) delivery(v *page.Visit, _ access.Operator) error {
 func (c console) describe(v *page.Visit, data *deliveryData) (subscriptions.Trigger, error) {
 	name := data.Delivery.Trigger
 	if name == "" {
+		if campaign, ok := data.Notification.Data["campaign"].(map[string]any); ok {
+			data.Title = fmt.Sprint(campaign["name"])
+		}
 		return subscriptions.Trigger{}, nil
 	}
 	trigger, err := c.Triggers.Get(v.Context(), name)
