@@ -89,6 +89,15 @@ func (c *changes) add(r result) {
 const moveSQL = `
 WITH gone AS (
     DELETE FROM hand_overs WHERE id = $16 RETURNING id
+), here AS (
+    -- One by one by their ids, whatever the planner thinks of the table.
+    SELECT r.*
+    FROM unnest($3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
+                $12::int[], $13::int[], $14::int[], $15::timestamptz[])
+      AS r (id, was, counts, state, reason, account, provider_id, contact_id, address, attempts, repeated, turns, next_attempt_at)
+    CROSS JOIN LATERAL (SELECT d.turn, d.state, d.counts FROM deliveries d WHERE d.id = r.id OFFSET 0) AS d
+    WHERE d.turn = $1 AND d.state = r.was AND d.counts = r.counts AND r.was IN ('pending', 'deferred', 'in_doubt')
+      AND ($16 = 0 OR EXISTS (SELECT FROM gone))
 ), moved AS (
     UPDATE deliveries d
     SET state = r.state, reason = r.reason, account = coalesce(nullif(r.account, ''), d.account),
@@ -96,12 +105,8 @@ WITH gone AS (
         contact_point_id = nullif(r.contact_id, 0), address = r.address,
         attempts = d.attempts + r.attempts, repeated = d.repeated + r.repeated, turn = d.turn + r.turns,
         next_attempt_at = r.next_attempt_at, changed_at = $2
-    FROM unnest($3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
-                $12::int[], $13::int[], $14::int[], $15::timestamptz[])
-      AS r (id, was, counts, state, reason, account, provider_id, contact_id, address, attempts, repeated, turns, next_attempt_at)
+    FROM here r
     WHERE d.id = r.id AND d.turn = $1 AND d.state = r.was AND d.counts = r.counts
-      AND d.state IN ('pending', 'deferred', 'in_doubt')
-      AND ($16 = 0 OR EXISTS (SELECT FROM gone))
     RETURNING d.id, r.was, d.state, d.reason, d.account, d.counts, d.hour, d.trigger, d.campaign_id, d.channel
 ), counted AS (
     INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)

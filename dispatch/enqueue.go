@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,7 +32,7 @@ func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) err
 	if len(ns) == 0 {
 		return nil
 	}
-	reach, err := s.consents.Reach(ctx, tx, membersOf(ns))
+	reach, err := s.reach(ctx, tx, ns)
 	if err != nil {
 		return fmt.Errorf("ask how members can be reached: %w", err)
 	}
@@ -48,15 +47,6 @@ func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) err
 		}
 	}
 	return s.insert(ctx, tx, &b)
-}
-
-func membersOf(ns []Notification) []int64 {
-	ids := make([]int64, len(ns))
-	for i, n := range ns {
-		ids[i] = n.MemberID
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }
 
 // check finds what only a mistake in the calling code can cause.

@@ -107,17 +107,17 @@ func (r *run) mayGo(ctx context.Context, due []*task) (members map[*task]subscri
 	for i, t := range due {
 		asked[i] = subscriptions.Usage{MemberID: t.MemberID, ContactID: t.ContactID, Channel: t.Channel, Purpose: t.Purpose}
 	}
-	usable, err := r.store.consents.StillUsable(ctx, r.store.pool, asked)
+	usable, err := r.store.consents.Usable(ctx, r.store.pool, asked)
 	if err != nil {
 		return nil, nil, err
 	}
 	var unsure []*task
 	for i, t := range due {
 		members[t] = usable[i].Member
-		if !usable[i].OK || t.Forced != 0 {
+		if !usable[i].OK || t.Forced != 0 || t.ContactID == 0 {
 			unsure = append(unsure, t)
 		} else {
-			t.Address = usable[i].Address
+			t.Address = usable[i].Contact.Address
 		}
 	}
 	if err := r.chooseAgain(ctx, unsure, members, refused); err != nil {

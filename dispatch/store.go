@@ -26,7 +26,7 @@ import (
 // *subscriptions.Consents does.
 type Consents interface {
 	Reach(ctx context.Context, q subscriptions.Querier, memberIDs []int64) (map[int64]subscriptions.Reach, error)
-	StillUsable(ctx context.Context, q subscriptions.Querier, asked []subscriptions.Usage) ([]subscriptions.Usable, error)
+	Usable(ctx context.Context, q subscriptions.Querier, asked []subscriptions.Usage) ([]subscriptions.Usable, error)
 }
 
 // Store keeps notifications, their deliveries and attempts. It is safe for

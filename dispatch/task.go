@@ -54,11 +54,13 @@ const taskColumns = `
        n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at,
        coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000')`
 
+// Each is looked up by its id, whatever the planner thinks of the tables.
 const loadSQL = `
 SELECT` + taskColumns + `
-FROM deliveries d
-JOIN notifications n ON n.id = d.notification_id
-WHERE d.id = ANY($1) AND d.turn = $2 AND d.state IN ('pending', 'deferred', 'in_doubt')
+FROM unnest($1::uuid[]) AS given (id)
+CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE id = given.id OFFSET 0) AS d
+CROSS JOIN LATERAL (SELECT * FROM notifications WHERE id = d.notification_id OFFSET 0) AS n
+WHERE d.turn = $2 AND d.state IN ('pending', 'deferred', 'in_doubt')
 ORDER BY d.id`
 
 // load reads those of a job's deliveries that are still its business.

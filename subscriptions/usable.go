@@ -9,7 +9,8 @@ import (
 	"herald/problem"
 )
 
-// Usage is a contact point that was chosen for a member, a channel and a purpose.
+// Usage asks for a contact point of a member for a channel and a purpose: the
+// one with ContactID or, where that is 0, the first that was added.
 type Usage struct {
 	MemberID  int64
 	ContactID int64
@@ -17,36 +18,46 @@ type Usage struct {
 	Purpose   Purpose
 }
 
-// Usable answers a Usage: the member, whether the contact point may be used as
-// it was chosen, and its address. Where it may not, Reach and Choose say why,
-// or name another. Member is zero when there is no such member any more.
+// Usable answers a Usage. Where OK, Contact may be used, and it is what Choose
+// would choose if ContactID was 0; where not, Reach and Choose say why, or
+// name another. Member is zero when there is no such member any more.
 type Usable struct {
 	Member  Member
-	Address string // empty unless OK
+	Contact ContactPoint
 	OK      bool
 }
 
-// StillUsable answers every question in order, in one round trip whatever
-// their number. It is the quick half of Reach: it says yes only where Choose
-// would still accept the contact point.
-func (c *Consents) StillUsable(ctx context.Context, q Querier, asked []Usage) ([]Usable, error) {
+// Reach is as much of how the member can be reached as the answer tells.
+func (u Usable) Reach(p Purpose) Reach {
+	return Reach{
+		Member: u.Member, Contacts: []ContactPoint{u.Contact},
+		Consents: []Consent{{Channel: u.Contact.Channel, Purpose: p, Granted: true}},
+	}
+}
+
+// Usable answers every question in order, in one round trip whatever their
+// number. It is the quick half of Reach.
+func (c *Consents) Usable(ctx context.Context, q Querier, asked []Usage) ([]Usable, error) {
 	members, contacts := make([]int64, len(asked)), make([]int64, len(asked))
 	channels, purposes := make([]string, len(asked)), make([]string, len(asked))
 	for i, u := range asked {
 		members[i], contacts[i], channels[i], purposes[i] = u.MemberID, u.ContactID, string(u.Channel), string(u.Purpose)
 	}
-	rows, err := q.Query(ctx, stillUsableSQL, members, contacts, channels, purposes)
+	rows, err := q.Query(ctx, usableSQL, members, contacts, channels, purposes)
 	if err != nil {
 		return nil, fmt.Errorf("ask whether %d contact points may be used: %w", len(asked), err)
 	}
 	defer rows.Close()
 	answers := make([]Usable, len(asked))
+	var n int
 	for rows.Next() {
-		var n int
 		var a Usable
-		if err := rows.Scan(append([]any{&n, &a.OK, &a.Address}, a.Member.destinations()...)...); err != nil {
+		a.Contact.Standing = Good
+		into := append([]any{&n, &a.OK, &a.Contact.ID, &a.Contact.Address, &a.Contact.VerifiedAt}, a.Member.destinations()...)
+		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("ask whether contact points may be used: %w", err)
 		}
+		a.Contact.MemberID, a.Contact.Channel = a.Member.ID, asked[n-1].Channel
 		answers[n-1] = a
 	}
 	if err := rows.Err(); err != nil {
@@ -55,22 +66,24 @@ func (c *Consents) StillUsable(ctx context.Context, q Querier, asked []Usage) ([
 	return answers, nil
 }
 
-const stillUsableSQL = `
-SELECT u.n, u.ok, CASE WHEN u.ok THEN u.address ELSE '' END, m.*
-FROM (
-    SELECT q.n, q.member_id,
-           c.id IS NOT NULL
-               AND coalesce(k.granted, q.purpose = 'transactional')
-               AND NOT EXISTS (
-                   SELECT FROM suppressions s
-                   WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default") AS ok,
-           coalesce(c.address, '') AS address
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS q (member_id, contact_id, channel, purpose, n)
-    LEFT JOIN contact_points c ON c.id = q.contact_id AND c.member_id = q.member_id AND c.channel = q.channel
-        AND c.verified_at IS NOT NULL AND c.standing <> 'dead'
-    LEFT JOIN consents k ON k.member_id = q.member_id AND k.channel = q.channel AND k.purpose = q.purpose
-) u
-CROSS JOIN LATERAL (SELECT ` + memberColumns + ` FROM members WHERE id = u.member_id) m`
+// Everything is looked up one by one by its key, whatever the planner thinks
+// of the tables: that is what OFFSET 0 is for.
+const usableSQL = `
+SELECT q.n,
+       c.verified_at IS NOT NULL AND c.standing <> 'dead'
+           AND coalesce(k.granted, q.purpose = 'transactional')
+           AND (SELECT true FROM suppressions s
+                WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default" LIMIT 1) IS NULL,
+       coalesce(c.id, 0), coalesce(c.address, ''), c.verified_at, m.*
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS q (member_id, contact_id, channel, purpose, n)
+CROSS JOIN LATERAL (SELECT ` + memberColumns + ` FROM members WHERE id = q.member_id OFFSET 0) m
+LEFT JOIN LATERAL (
+    SELECT * FROM contact_points
+    WHERE member_id = q.member_id AND channel = q.channel AND (q.contact_id = 0 OR id = q.contact_id)
+    ORDER BY id
+    LIMIT 1) c ON true
+LEFT JOIN LATERAL (
+    SELECT granted FROM consents WHERE member_id = q.member_id AND channel = q.channel AND purpose = q.purpose OFFSET 0) k ON true`
 
 // Silenced says of each subscription that no longer wants its message why:
 // "paused", or how it, or what followed it, was ended by its owner

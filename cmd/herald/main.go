@@ -43,6 +43,7 @@ type cli struct {
 	Import  importCmd  `cmd:"" help:"Take in data from files."`
 	Admin   adminCmd   `cmd:"" help:"Make and manage operators and API keys."`
 	Doctor  doctorCmd  `cmd:"" help:"Check the configuration and everything it names, and say what to mend."`
+	Bench   benchCmd   `cmd:"" help:"Measure Herald on this machine, with baselines from the same run."`
 	Sim     simCmd     `cmd:"" help:"Run the simulator of a far end."`
 	Conf    configCmd  `cmd:"" name:"config" help:"Show or make a configuration."`
 	Version versionCmd `cmd:"" help:"Say which version this is."`

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/pprof"
+
+	"herald/bench"
+)
+
+type benchCmd struct {
+	Email benchEmailCmd `cmd:"" help:"Send a whole campaign to a mail server, and hold it against a bare sender."`
+}
+
+// benchWhere is what the measurements share.
+type benchWhere struct {
+	SMTP     string `help:"host:port of the mail server, such as Postfix's smtp-sink." required:""`
+	Sessions int    `help:"Connections to it at most." default:"10"`
+	Database string `help:"A database to use; everything in it may be changed. Empty: a private one." env:"HERALD_BENCH_DATABASE"`
+	JSON     bool   `help:"Print the figures on one line."`
+	Profile  string `help:"Write a profile of the processor's time to this file, for go tool pprof." type:"path"`
+}
+
+// measured runs a measurement, with a profile where one is wanted, and prints
+// its figures.
+func (w benchWhere) measured(run func() (any, error)) (err error) {
+	if w.Profile != "" {
+		file, err := os.Create(w.Profile)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return fmt.Errorf("profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	figures, err := run()
+	if err != nil {
+		return err
+	}
+	return w.print(figures)
+}
+
+func (w benchWhere) where() bench.Where {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return bench.Where{SMTP: w.SMTP, Sessions: w.Sessions, DatabaseURL: w.Database, Log: log}
+}
+
+// print writes figures as JSON.
+func (w benchWhere) print(figures any) error {
+	encoder := json.NewEncoder(os.Stdout)
+	if !w.JSON {
+		encoder.SetIndent("", "  ")
+	}
+	if err := encoder.Encode(figures); err != nil {
+		return fmt.Errorf("print the figures: %w", err)
+	}
+	return nil
+}
+
+type benchEmailCmd struct {
+	benchWhere
+	Recipients int `help:"Members whom the campaign is meant for." default:"50000"`
+}
+
+func (c benchEmailCmd) Run(ctx context.Context) error {
+	return c.measured(func() (any, error) {
+		return bench.Email(ctx, bench.EmailOptions{Where: c.where(), Recipients: c.Recipients})
+	})
+}
