@@ -30,7 +30,7 @@ ALTER TABLE attempts DROP CONSTRAINT attempts_delivery_id_fkey;
 DROP INDEX deliveries_state;
 DROP INDEX deliveries_channel;
 DROP INDEX deliveries_trigger;
-ALTER TABLE deliveries SET (fillfactor = 75);
+ALTER TABLE deliveries SET (fillfactor = 50);
 CREATE INDEX deliveries_trigger ON deliveries (trigger, id DESC) WHERE trigger <> '';
 CREATE INDEX deliveries_campaign ON deliveries (campaign_id, id DESC) WHERE campaign_id IS NOT NULL;
 -- How a receipt that knows only the provider's id finds its delivery: by the attempt.
