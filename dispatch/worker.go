@@ -129,12 +129,14 @@ func NewWorker(store *Store, accounts *Accounts, cfg WorkerConfig) (*Worker, err
 func (w *Worker) AddTo(workers *river.Workers) {
 	river.AddWorker(workers, w)
 	river.AddWorker(workers, &confirmer{worker: w})
+	river.AddWorker(workers, &bulkWorker{worker: w})
 }
 
 // Queues are the queues the River client must work: for each channel one for
-// what is urgent and one for the rest, and one for confirmations.
+// what is urgent and one for the rest, one for confirmations and one for what
+// operators want done.
 func (w *Worker) Queues() map[string]river.QueueConfig {
-	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}}
+	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}, bulkQueue: {MaxWorkers: 1}}
 	for _, ch := range w.accounts.Channels() {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
 			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: w.cfg.Workers, FetchCooldown: wakeEvery}
