@@ -24,6 +24,7 @@ import (
 	"herald/access"
 	"herald/app/config"
 	"herald/dispatch"
+	"herald/dispatch/bounces"
 	"herald/matcher"
 )
 
@@ -35,13 +36,15 @@ type App struct {
 	log      *slog.Logger
 	cleanups *cleanups
 
-	node    *dispatch.Node
-	jobs    *river.Client[pgx.Tx]
-	sending *dispatch.Accounts
-	worker  *dispatch.Worker
-	intake  *matcher.Intake
-	server  *http.Server
-	listen  net.Listener
+	node     *dispatch.Node
+	jobs     *river.Client[pgx.Tx]
+	sending  *dispatch.Accounts
+	worker   *dispatch.Worker
+	receipts *dispatch.Receipts
+	bounces  *bounces.Listener // nil: none on this node
+	intake   *matcher.Intake
+	server   *http.Server
+	listen   net.Listener
 
 	metrics  *prometheus.Registry
 	stopping chan struct{} // closed when the HTTP server stops: live pages end
@@ -79,6 +82,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildJobs(); err != nil {
 		return err
 	}
+	if err := a.buildReceipts(ctx); err != nil {
+		return err
+	}
 	return a.buildWeb()
 }
 
@@ -91,6 +97,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startJobs(ctx); err != nil {
 		return err
 	}
+	a.startReceipts()
 	go func() {
 		if err := a.server.Serve(a.listen); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("http server: %w", err))

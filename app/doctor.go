@@ -49,7 +49,8 @@ func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding
 	list = append(list, examineAddress(ctx, cfg), examineURL(cfg))
 	list = append(list, examineDatabase(ctx, cfg, log)...)
 	list = append(list, examineSecret(cfg), examineDisk(cfg))
-	return append(list, examineMail(ctx, cfg)...)
+	list = append(list, examineMail(ctx, cfg)...)
+	return append(list, examineBounces(ctx, cfg, log)...)
 }
 
 // examineAddress takes the address for a moment, or finds Herald there already.
@@ -175,7 +176,7 @@ func examineMail(ctx context.Context, cfg config.Config) []Finding {
 	var list []Finding
 	for _, account := range cfg.Email.Accounts {
 		part := "email " + account.Name
-		mailer, err := email.NewMailer(mailAccount(account), messageIDDomain(cfg.Email), nil)
+		mailer, err := email.NewMailer(mailAccount(account), messageIDDomain(cfg.Email), returnTokenLike)
 		if err != nil {
 			list = append(list, Finding{part, Broken, err.Error(), "mend the named fields"})
 			continue

@@ -6,13 +6,13 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
-	"herald/access"
 	"herald/app/config"
 	"herald/dispatch"
 	"herald/dispatch/email"
@@ -119,13 +119,23 @@ func (a *App) accounts() (*dispatch.Accounts, error) {
 
 // accountList is the accounts that the configuration names.
 func accountList(cfg config.Config) ([]dispatch.AccountConfig, error) {
+	if len(cfg.Email.Accounts) == 0 {
+		return nil, nil
+	}
+	tokens, err := returnTokens(cfg)
+	if err != nil {
+		return nil, err
+	}
 	var list []dispatch.AccountConfig
 	for _, one := range cfg.Email.Accounts {
-		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), nil)
+		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), tokens.Token)
 		if err != nil {
 			return nil, fmt.Errorf("email account %s: %w", one.Name, err)
 		}
-		list = append(list, dispatch.AccountConfig{Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions})
+		reports := slices.ContainsFunc(cfg.Receipts, func(r config.Receipt) bool { return r.Name == one.Name })
+		list = append(list, dispatch.AccountConfig{
+			Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions, Receipts: reports,
+		})
 	}
 	return list, nil
 }
@@ -133,7 +143,7 @@ func accountList(cfg config.Config) ([]dispatch.AccountConfig, error) {
 func mailAccount(a config.EmailAccount) email.Account {
 	return email.Account{
 		Name: a.Name, Host: a.Host, Port: a.Port, TLS: a.TLS, RootCAs: a.RootCAs, Username: a.Username, Password: a.Password,
-		From: a.From, FromName: a.FromName, Hello: a.Hello, Timeout: a.Timeout,
+		From: a.From, FromName: a.FromName, ReturnPath: a.ReturnPath, Hello: a.Hello, Timeout: a.Timeout,
 	}
 }
 
@@ -146,11 +156,7 @@ func messageIDDomain(cfg config.Email) string {
 
 // links makes the addresses in messages, signed with the secret key.
 func (a *App) links() (*portal.Links, error) {
-	secret, err := secretKey(a.cfg)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := access.NewSigner(secret)
+	signer, err := signer(a.cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,12 @@ func (a *App) faces() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var reported http.Handler
+	if len(a.cfg.Receipts) > 0 {
+		if reported, err = a.receiptsFace(); err != nil {
+			return nil, err
+		}
+	}
 	return web.New(web.Config{
 		Portal: portal.Config{
 			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
@@ -71,11 +77,12 @@ func (a *App) faces() (http.Handler, error) {
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns,
 		},
-		API:     a.apiConfig(),
-		Proxies: proxies(a.cfg.HTTP.TrustedProxies),
-		Ready:   a.ready,
-		Metrics: a.metrics,
-		Logger:  a.log,
+		API:      a.apiConfig(),
+		Receipts: reported,
+		Proxies:  proxies(a.cfg.HTTP.TrustedProxies),
+		Ready:    a.ready,
+		Metrics:  a.metrics,
+		Logger:   a.log,
 	})
 }
 

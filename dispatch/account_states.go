@@ -107,8 +107,10 @@ func (s *Store) Accounts(ctx context.Context) ([]AccountState, error) {
 		on   AccountState
 		node NodeShare
 	)
-	_, err = pgx.ForEachRow(rows, []any{&on.Name, &on.Channel, &node.Node, &node.Sessions, &on.InUse, &node.Share, &on.Maximum, &on.Waiting,
-		&on.Circuit, &on.NextTry, &on.PausedUntil, &on.Failure, &on.SentLastMinute}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{
+		&on.Name, &on.Channel, &node.Node, &node.Sessions, &on.InUse, &node.Share, &on.Maximum, &on.Waiting,
+		&on.Circuit, &on.NextTry, &on.PausedUntil, &on.Failure, &on.SentLastMinute,
+	}, func() error {
 		if len(list) == 0 || list[len(list)-1].Name != on.Name {
 			list = append(list, AccountState{Name: on.Name, Channel: on.Channel, Circuit: "closed", SentLastMinute: on.SentLastMinute})
 		}

@@ -26,8 +26,17 @@ const NoSender subscriptions.Refusal = "no_sender"
 // "channel_refused" {channel, refusal} for each one passed over, and a
 // "channel_chosen" {channel}. When none is left the delivery is suppressed for
 // the first refusal, so that every notification has a delivery and the ledger
-// balances. It fills in ID, CreatedAt and Decision of the notifications it is
-// given; none at all is no work and no error.
+// balances.
+//
+// Then it asks the frequency caps, once for all ("frequency_cap_passed" or
+// "frequency_cap" {max, within, sent}), and when the member wants to hear: what
+// comes in quiet hours is deferred to their end ("quiet_hours" {until,
+// from_local, until_local}, and "expired" when that is too late), and what is
+// wanted together with others is deferred to its digest ("digest" {kind, due};
+// "digest_too_late" when it would expire before).
+//
+// It fills in ID, CreatedAt and Decision of the notifications it is given;
+// none at all is no work and no error.
 func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) error {
 	if len(ns) == 0 {
 		return nil
@@ -37,12 +46,24 @@ func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) err
 		return fmt.Errorf("ask how members can be reached: %w", err)
 	}
 	at := s.now()
+	plans := make([]plan, len(ns))
+	for i := range ns {
+		n := &ns[i]
+		if err := n.check(); err != nil {
+			return fmt.Errorf("notification for member %d: %w", n.MemberID, err)
+		}
+		if n.ID == uuid.Nil {
+			n.ID = newID(at)
+		}
+		n.CreatedAt = at
+		plans[i] = s.plan(n, 0, reach[n.MemberID], at)
+	}
+	if err := s.capTx(ctx, tx, at, ns, plans); err != nil {
+		return err
+	}
 	b := enqueueBatch{chunks: map[load][]uuid.UUID{}, at: at}
 	for i := range ns {
-		if err := ns[i].check(); err != nil {
-			return fmt.Errorf("notification for member %d: %w", ns[i].MemberID, err)
-		}
-		if err := b.add(&ns[i], s.chooseFrom(&ns[i], 0, reach[ns[i].MemberID], at)); err != nil {
+		if err := b.add(&ns[i], plans[i]); err != nil {
 			return err
 		}
 	}
@@ -77,7 +98,7 @@ type enqueueBatch struct {
 	n struct {
 		id, event                               []uuid.UUID
 		member, subscription, contact, campaign []int64
-		trigger, purpose, template              []string
+		trigger, purpose, template, digest      []string
 		data, decision, ladder                  []string // JSON
 		priority                                []int16
 		private                                 []bool
@@ -91,6 +112,7 @@ type enqueueBatch struct {
 	order  []load
 	// checks are those that must be confirmed within their patience.
 	checks patiences
+	items  []digestItem // those that wait for a digest
 	moves  moves
 	at     time.Time
 }
@@ -103,48 +125,57 @@ type deliveryRows struct {
 	state, reason             []string
 	rung                      []int16
 	hour                      []time.Time
+	next                      []*time.Time
+	// Those that wait for their member's hour.
+	waiting []uuid.UUID
+	why     []string
 }
 
-func (r *deliveryRows) add(id uuid.UUID, n *Notification, c choice, state State) {
+func (r *deliveryRows) add(id uuid.UUID, n *Notification, p plan) {
 	r.id = append(r.id, id)
 	r.notification = append(r.notification, n.ID)
 	r.member = append(r.member, n.MemberID)
-	r.contact = append(r.contact, c.contact.ID)
+	r.contact = append(r.contact, p.contact.ID)
 	r.campaign = append(r.campaign, n.CampaignID)
 	r.trigger = append(r.trigger, n.Trigger)
-	r.channel = append(r.channel, string(c.channel))
-	r.address = append(r.address, c.contact.Address)
-	r.state = append(r.state, string(state))
-	r.reason = append(r.reason, string(c.refusal))
-	r.rung = append(r.rung, int16(c.rung))
+	r.channel = append(r.channel, string(p.channel))
+	r.address = append(r.address, p.contact.Address)
+	r.state = append(r.state, string(p.state))
+	r.reason = append(r.reason, p.reason)
+	r.rung = append(r.rung, int16(p.rung))
 	r.hour = append(r.hour, hourOf(n.CreatedAt))
+	var next *time.Time
+	if p.state == Deferred {
+		next = &p.due
+		r.waiting = append(r.waiting, id)
+		r.why = append(r.why, p.reason)
+	}
+	r.next = append(r.next, next)
 }
 
-func (b *enqueueBatch) add(n *Notification, c choice) error {
-	if n.ID == uuid.Nil {
-		n.ID = newID(b.at)
-	}
-	n.CreatedAt = b.at
-	state := Pending
-	if c.refusal != "" {
-		state = Suppressed
-	}
-	if err := b.addNotification(n, state); err != nil {
+func (b *enqueueBatch) add(n *Notification, p plan) error {
+	n.Decision = append(n.Decision, p.steps...)
+	if err := b.addNotification(n, p.state); err != nil {
 		return fmt.Errorf("notification for member %d: %w", n.MemberID, err)
 	}
 	id := newID(b.at)
-	b.d.add(id, n, c, state)
+	b.d.add(id, n, p)
 	key := ledgerKey{hour: hourOf(b.at), trigger: n.Trigger, campaign: n.CampaignID}
 	b.moves.add(key, targeted, "", 1)
-	key.channel = c.channel
-	b.moves.add(key, state, string(c.refusal), 1)
-	if state == Pending {
-		l := load{channel: c.channel, priority: n.Priority, template: n.Template, campaign: n.CampaignID}
+	key.channel = p.channel
+	b.moves.add(key, p.state, p.reason, 1)
+	if p.state == Suppressed {
+		return nil
+	}
+	b.checks.add(n, p.rung, id)
+	if p.gather {
+		b.items = append(b.items, newDigestItem(n, p, id))
+	} else {
+		l := load{channel: p.channel, priority: n.Priority, template: n.Template, campaign: n.CampaignID, due: microseconds(p.due)}
 		if b.chunks[l] == nil {
 			b.order = append(b.order, l)
 		}
 		b.chunks[l] = append(b.chunks[l], id)
-		b.checks.add(n, c.rung, id)
 	}
 	return nil
 }
@@ -173,6 +204,7 @@ func (b *enqueueBatch) addNotification(n *Notification, state State) error {
 	b.n.trigger = append(b.n.trigger, n.Trigger)
 	b.n.purpose = append(b.n.purpose, string(n.Purpose))
 	b.n.template = append(b.n.template, n.Template)
+	b.n.digest = append(b.n.digest, string(n.Digest))
 	b.n.priority = append(b.n.priority, int16(n.Priority))
 	b.n.private = append(b.n.private, n.Private)
 	b.n.patience = append(b.n.patience, n.Patience)
@@ -184,39 +216,54 @@ const (
 	insertNotificationsSQL = `
 INSERT INTO notifications
        (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, expires_at, created_at)
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, created_at)
 SELECT id, member_id, trigger, nullif(subscription_id, 0), nullif(event_id, '00000000-0000-0000-0000-000000000000'),
        nullif(campaign_id, 0), purpose, priority, template, data::jsonb, decision::jsonb,
-       ARRAY(SELECT jsonb_array_elements_text(ladder::jsonb)), nullif(contact_point_id, 0), private, nullif(patience, '0'), expires_at, $1
+       ARRAY(SELECT jsonb_array_elements_text(ladder::jsonb)), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, $1
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], $7::bigint[], $8::text[], $9::smallint[], $10::text[],
-            $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::timestamptz[])
+            $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::text[], $18::timestamptz[])
   AS n (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, expires_at)`
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at)`
 
 	insertDeliveriesSQL = `
 INSERT INTO deliveries
-       (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason, created_at, changed_at)
-SELECT id, notification_id, member_id, trigger, nullif(campaign_id, 0), hour, rung, channel, nullif(contact_point_id, 0), address, state, reason, $1, $1
+       (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason,
+        next_attempt_at, created_at, changed_at)
+SELECT id, notification_id, member_id, trigger, nullif(campaign_id, 0), hour, rung, channel, nullif(contact_point_id, 0), address, state, reason,
+       next_attempt_at, $1, $1
 FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::timestamptz[], $8::smallint[], $9::text[], $10::bigint[],
-            $11::text[], $12::text[], $13::text[])
-  AS d (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason)`
+            $11::text[], $12::text[], $13::text[], $14::timestamptz[])
+  AS d (id, notification_id, member_id, trigger, campaign_id, hour, rung, channel, contact_point_id, address, state, reason, next_attempt_at)`
+
+	// What waits by its member's wish is no trouble of an operator's; it is
+	// among them, with its reason, because all that is deferred is found there.
+	insertWaitingSQL = `
+INSERT INTO troubles (delivery_id, state, reason)
+SELECT id, 'deferred', reason FROM unnest($1::uuid[], $2::text[]) AS w (id, reason)`
 )
 
 func (r *deliveryRows) queue(batch *pgx.Batch, at time.Time) {
 	batch.Queue(insertDeliveriesSQL, at, r.id, r.notification, r.member, r.trigger, r.campaign, r.hour, r.rung, r.channel,
-		r.contact, r.address, r.state, r.reason)
+		r.contact, r.address, r.state, r.reason, r.next)
+	if len(r.waiting) > 0 {
+		batch.Queue(insertWaitingSQL, r.waiting, r.why)
+	}
 }
 
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, b *enqueueBatch) error {
 	var batch pgx.Batch
 	batch.Queue(insertNotificationsSQL, b.at, b.n.id, b.n.member, b.n.trigger, b.n.subscription, b.n.event, b.n.campaign, b.n.purpose,
-		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.n.patience, b.n.expires)
+		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.n.patience, b.n.digest, b.n.expires)
 	b.d.queue(&batch, b.at)
 	b.moves.queue(&batch)
+	begun := map[uuid.UUID]bool{}
+	if len(b.items) > 0 {
+		queueDigests(&batch, b.items, begun)
+	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return fmt.Errorf("write %d notifications: %w", len(b.n.id), err)
 	}
-	jobs := b.checks.jobs(b.at)
+	jobs := append(digestJobs(b.items, begun), b.checks.jobs(b.at)...)
 	for _, l := range b.order {
 		jobs = append(jobs, jobsFor(l, b.chunks[l])...)
 	}

@@ -194,7 +194,7 @@ func TestCodeGoesToTheAddressItConfirms(t *testing.T) {
 	if data := scalar[string](b, `SELECT data::text FROM notifications`); data != "{}" {
 		t.Errorf("the code is kept: %s", data)
 	}
-	if err := b.store.Resend(t.Context(), d.ID, "operator:ann"); problem.CodeOf(err) != problem.Conflict {
+	if err := b.store.Rule(t.Context(), RulingRetry, d.ID, "operator:ann"); problem.CodeOf(err) != problem.Conflict {
 		t.Errorf("sent again without its code: %v", err)
 	}
 

@@ -19,8 +19,10 @@ import (
 type handOver struct {
 	Deliveries []uuid.UUID `json:"deliveries"`
 	Turn       int         `json:"turn"`
-	// Together says that they are the items of one message.
-	Together bool `json:"together,omitempty"`
+	// Together says that they are the items of one message, whose wire id is
+	// made from Wire.
+	Together bool      `json:"together,omitempty"`
+	Wire     uuid.UUID `json:"wire,omitzero"`
 }
 
 // Kind is the job's name in River.
@@ -50,8 +52,8 @@ func queueFor(ch subscriptions.Channel, priority int) string {
 	return "dispatch_" + string(ch)
 }
 
-// jobFor is the job of some deliveries, due at an instant; the zero one is now.
-func jobFor(args handOver, ch subscriptions.Channel, priority int, due time.Time) river.InsertManyParams {
+// jobFor is a job for a channel's workers, due at an instant; the zero one is now.
+func jobFor(args river.JobArgs, ch subscriptions.Channel, priority int, due time.Time) river.InsertManyParams {
 	return river.InsertManyParams{
 		Args:       args,
 		InsertOpts: &river.InsertOpts{Queue: queueFor(ch, priority), Priority: priority, MaxAttempts: jobTries, ScheduledAt: due},
@@ -65,6 +67,14 @@ type load struct {
 	template string
 	campaign int64
 	due      int64 // Unix microseconds; 0: now
+}
+
+// microseconds is an instant as a load has it.
+func microseconds(due time.Time) int64 {
+	if due.IsZero() {
+		return 0
+	}
+	return due.UnixMicro()
 }
 
 // jobsFor spreads deliveries with the same load over jobs of their first turn.

@@ -18,6 +18,9 @@ type climber struct {
 	task *task
 	why  string // failed, bounced, not_confirmed, suppressed
 	from place  // where the ledger counts it now
+	// spare says that nothing was handed over by the attempt that ended it,
+	// if there was one.
+	spare bool
 }
 
 func (t *task) ledgerKey() ledgerKey {
@@ -64,6 +67,9 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 	}
 	var (
 		rows   deliveryRows
+		ended  []*task
+		items  []digestItem
+		begun  = map[uuid.UUID]bool{}
 		notes  []uuid.UUID
 		steps  []string
 		moved  moves
@@ -75,23 +81,36 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		t := c.task
 		n := Notification{
 			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger,
-			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Hour, Channels: t.Ladder,
+			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Hour, Channels: t.Ladder, ExpiresAt: t.ExpiresAt,
 		}
-		next := s.chooseFrom(&n, t.Rung+1, reach[t.MemberID], at)
-		if next.refusal == "" {
+		next := s.plan(&n, t.Rung+1, reach[t.MemberID], at)
+		if t.Digest != "" {
+			next.gatherAgain(at, t.ExpiresAt)
+		}
+		if next.state == Suppressed {
+			n.Decision = append(n.Decision, next.steps...)
+			if c.spare {
+				ended = append(ended, t)
+			}
+		} else {
 			n.Decision = append(n.Decision, Step{At: at, Code: "ladder_climbed", OK: true, Args: map[string]any{"from": t.Channel, "to": next.channel, "reason": c.why}})
+			n.Decision = append(n.Decision, next.steps...)
 			id := newID(at)
-			rows.add(id, &n, next, Pending)
+			rows.add(id, &n, next)
 			passed = append(passed, t.ID)
 			moved.add(c.from.ledgerKey, c.from.state, c.from.reason, -1)
 			to := c.from.ledgerKey
 			to.channel = next.channel
-			moved.add(to, Pending, "", 1)
-			l := load{channel: next.channel, priority: t.Priority, template: t.Template, campaign: t.CampaignID}
-			if chunks[l] == nil {
-				order = append(order, l)
+			moved.add(to, next.state, next.reason, 1)
+			if next.gather {
+				items = append(items, newDigestItem(&n, next, id))
+			} else {
+				l := load{channel: next.channel, priority: t.Priority, template: t.Template, campaign: t.CampaignID, due: microseconds(next.due)}
+				if chunks[l] == nil {
+					order = append(order, l)
+				}
+				chunks[l] = append(chunks[l], id)
 			}
-			chunks[l] = append(chunks[l], id)
 			n.Patience = t.Patience
 			checks.add(&n, next.rung, id)
 		}
@@ -107,15 +126,21 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		batch.Queue(passOnSQL, passed)
 		rows.queue(&batch, at)
 		moved.queue(&batch)
+		if len(items) > 0 {
+			queueDigests(&batch, items, begun)
+		}
 	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
 	}
-	jobs := checks.jobs(at)
+	jobs := append(digestJobs(items, begun), checks.jobs(at)...)
 	for _, l := range order {
 		jobs = append(jobs, jobsFor(l, chunks[l])...)
 	}
-	return passed, s.insertJobs(ctx, tx, jobs)
+	if err := s.insertJobs(ctx, tx, jobs); err != nil {
+		return nil, err
+	}
+	return passed, s.giveBackTx(ctx, tx, ended)
 }
 
 // chooseFrom climbs the ladder of n from a rung and adds its reasons to n's

@@ -29,9 +29,10 @@ func (r *run) prepare(ctx context.Context, tasks []task) (parcels []*parcel, dec
 			decided = append(decided, result{t, stop(t, Suppressed, reason)})
 			continue
 		}
-		if until, quiet := r.store.quietUntil(members[t], t); quiet {
-			r.later(until.Sub(r.store.now()))
-			decided = append(decided, result{t, verdict{state: Deferred, reason: "quiet_hours", wait: until.Sub(r.store.now()), stays: true}})
+		if v, quiet := r.hushed(t, members[t]); quiet {
+			if v.state != "" {
+				decided = append(decided, result{t, v})
+			}
 			continue
 		}
 		p := &parcel{tasks: []*task{t}}
@@ -46,9 +47,10 @@ func (r *run) prepare(ctx context.Context, tasks []task) (parcels []*parcel, dec
 			parcels = append(parcels, p)
 		}
 	}
-	if r.job.Args.Together && len(parcels) > 1 {
-		one, err := r.together(ctx, parcels)
-		return one, decided, err
+	if r.job.Args.Together {
+		if parcels, err = r.together(ctx, parcels, members); err != nil {
+			return nil, nil, err
+		}
 	}
 	return parcels, decided, nil
 }
@@ -225,24 +227,78 @@ func (r *run) templateFailed(ctx context.Context, t *task, err error) result {
 	return result{t, v}
 }
 
-// together makes one message of the items of a digest. Its wire id is that of
-// the first item, so that a repetition has the same.
-func (r *run) together(ctx context.Context, parcels []*parcel) ([]*parcel, error) {
-	head := parcels[0]
-	one := &parcel{message: head.message}
-	items := make([]any, len(parcels))
-	for i, p := range parcels {
-		one.tasks = append(one.tasks, p.tasks...)
-		items[i] = map[string]any{"subject": p.message.Content.Subject, "text": p.message.Content.Text, "html": p.message.Content.HTML}
+// together makes one message of the items of a digest, or one for each address
+// when the member has changed that meanwhile. An item that is alone goes as
+// itself, but by the wire id of its digest, so that a repetition has the same.
+// When the digest's template is to blame they all go alone: better many
+// messages than none.
+func (r *run) together(ctx context.Context, parcels []*parcel, members map[*task]subscriptions.Member) ([]*parcel, error) {
+	var made []*parcel
+	for len(parcels) > 0 {
+		contact := parcels[0].first().ContactID
+		var items, others []*parcel
+		for _, p := range parcels {
+			if p.first().ContactID == contact {
+				items = append(items, p)
+			} else {
+				others = append(others, p)
+			}
+		}
+		one, err := r.oneOf(ctx, items, members[items[0].first()])
+		failed, broken := templateFault(err)
+		switch {
+		case broken:
+			r.cfg.Logger.ErrorContext(ctx, "the template of digests failed: their items go one by one",
+				"channel", items[0].first().Channel, "error", failed)
+			made = append(made, items...)
+		case err != nil:
+			return nil, fmt.Errorf("fill the digest: %w", err)
+		default:
+			one.message.WireID = fmt.Sprintf("%s-%d", r.job.Args.Wire, contact)
+			made = append(made, one)
+		}
+		parcels = others
 	}
-	data := map[string]any{
-		"items": items, "count": len(items),
-		"links": map[string]any{"alerts": r.cfg.Links.Alerts(), "delivery": r.cfg.Links.Delivery(head.first().ID), "unsubscribe": head.message.UnsubscribeURL},
-	}
-	var err error
-	one.message.Content, err = r.cfg.Templates.Render(ctx, "digest", string(head.first().Channel), head.message.Content.Locale, data)
-	if err != nil {
-		return nil, fmt.Errorf("fill the digest: %w", err)
-	}
-	return []*parcel{one}, nil
+	return made, nil
 }
+
+// oneOf makes one message of items that go to the same address. It ends with
+// the last of them, and its link to unsubscribe speaks for the subscription
+// that they have in common, or else for their purpose.
+func (r *run) oneOf(ctx context.Context, items []*parcel, m subscriptions.Member) (_ *parcel, err error) {
+	head := items[0]
+	if len(items) == 1 {
+		return head, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = problem.New(problem.Invalid, "panic: %v", p)
+		}
+	}()
+	one := &parcel{message: head.message}
+	list := make([]any, len(items))
+	subscription := head.first().SubscriptionID
+	for i, p := range items {
+		t := p.first()
+		one.tasks = append(one.tasks, t)
+		list[i] = map[string]any{"subject": p.message.Content.Subject, "text": p.message.Content.Text, "link": r.cfg.Links.Delivery(t.ID)}
+		if t.SubscriptionID != subscription {
+			subscription = 0
+		}
+		if t.ExpiresAt.After(one.message.ExpiresAt) {
+			one.message.ExpiresAt = t.ExpiresAt
+		}
+	}
+	links := map[string]any{"alerts": r.cfg.Links.Alerts()}
+	if one.message.UnsubscribeURL != "" {
+		one.message.UnsubscribeURL = r.cfg.Links.Unsubscribe(head.first().ID, subscription)
+		links["unsubscribe"] = one.message.UnsubscribeURL
+	}
+	data := map[string]any{"items": list, "count": len(list), "links": links, "member": memberData(m)}
+	one.message.Content, err = r.cfg.Templates.Render(ctx, digestTemplate, string(head.first().Channel), m.Locale, data)
+	return one, err
+}
+
+// digestTemplate is the template that a digest's items are put into: items
+// {subject, text, link}, count, links {alerts, unsubscribe} and member.
+const digestTemplate = "digest"

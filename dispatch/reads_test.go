@@ -219,7 +219,7 @@ func TestTimelineOfAnAttemptThatIsOpen(t *testing.T) {
 	}
 }
 
-func TestResend(t *testing.T) {
+func TestRetry(t *testing.T) {
 	b := newBench(t)
 	ctx := t.Context()
 	b.sender.fails(&SendError{Class: Permanent})
@@ -227,7 +227,7 @@ func TestResend(t *testing.T) {
 	b.worked(1)
 	b.clock.advance(48 * time.Hour) // long after its expiry
 	b.sender.does(nil)
-	if err := b.store.Resend(ctx, id, "operator:ann"); err != nil {
+	if err := b.store.Rule(ctx, RulingRetry, id, "operator:ann"); err != nil {
 		t.Fatal(err)
 	}
 	b.worked(1)
@@ -239,25 +239,25 @@ func TestResend(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := story.Notification.Decision[len(story.Notification.Decision)-1]
-	if last.Code != "resent_by_operator" || last.Args["actor"] != "operator:ann" {
+	if last.Code != "retried_by_operator" || last.Args["actor"] != "operator:ann" {
 		t.Errorf("the decision ends with %+v", last)
 	}
 
-	if err := b.store.Resend(ctx, id, "operator:ann"); problem.CodeOf(err) != problem.Conflict {
+	if err := b.store.Rule(ctx, RulingRetry, id, "operator:ann"); problem.CodeOf(err) != problem.Conflict {
 		t.Errorf("one that was taken: %v", err)
 	}
-	if err := b.store.Resend(ctx, uuid.New(), "operator:ann"); problem.CodeOf(err) != problem.NotFound {
+	if err := b.store.Rule(ctx, RulingRetry, uuid.New(), "operator:ann"); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("one that never was: %v", err)
 	}
 }
 
-func TestResendInDoubtIsMarked(t *testing.T) {
+func TestRetryInDoubtIsMarked(t *testing.T) {
 	b := newBench(t)
 	b.sender.fails(&SendError{Class: Doubt})
 	id := b.enqueue(b.note())[0]
 	b.worked(1)
 	b.sender.does(nil)
-	if err := b.store.Resend(t.Context(), id, "operator:ann"); err != nil {
+	if err := b.store.Rule(t.Context(), RulingRetry, id, "operator:ann"); err != nil {
 		t.Fatal(err)
 	}
 	b.worked(1)
@@ -319,9 +319,12 @@ func TestReadsUseIndexes(t *testing.T) {
 	b.exec(`ANALYZE`)
 	for name, q := range map[string]Search{
 		"newest": {}, "member": {Member: "wei"}, "address": {Address: "wei@example.com"}, "trigger": {Trigger: "price_drop"},
-		"state": {State: Failed}, "channel": {Channel: "email"}, "time": {Since: time.Now().Add(time.Hour)},
+		"state": {State: Failed}, "reason": {State: Failed, Reason: "refused"}, "account": {State: InDoubt, Account: "main", Attention: true}, "channel": {Channel: "email"}, "time": {Since: time.Now().Add(time.Hour)},
 	} {
-		c := q.conditions()
+		c, err := q.conditions()
+		if err != nil {
+			t.Fatal(err)
+		}
 		plan := explain(t.Context(), t, b, deliverySQL+c.sql()+" ORDER BY d.id DESC LIMIT 51", c.args...)
 		if strings.Contains(plan, "Seq Scan on deliveries") || strings.Contains(plan, "Seq Scan on notifications") {
 			t.Errorf("%s:\n%s", name, plan)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -175,6 +176,8 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		together []result
 		erase    []uuid.UUID
 		failed   []climber
+		ended    []*task
+		told     stepRows
 	)
 	for _, r := range o.results {
 		if !moved[r.task.ID] { // it is left to whoever has it now
@@ -189,8 +192,14 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		case r.wait == 0 && r.task.Private:
 			erase = append(erase, r.task.NotificationID)
 		}
-		if r.leadsOn() {
-			failed = append(failed, climber{task: r.task, why: "failed", from: place{r.task.ledgerKey(), r.state, r.reason}})
+		if err := told.add(r.task.NotificationID, r.steps); err != nil {
+			return err
+		}
+		switch {
+		case r.leadsOn():
+			failed = append(failed, climber{task: r.task, why: "failed", from: place{r.task.ledgerKey(), r.state, r.reason}, spare: r.spare()})
+		case r.state.Final() && r.task.Counts && r.spare():
+			ended = append(ended, r.task)
 		}
 		if r.addressDead && r.task.ContactID != 0 {
 			if err := w.buryTx(ctx, tx, r); err != nil {
@@ -199,7 +208,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		}
 	}
 	if len(together) > 0 {
-		next := handOver{Turn: o.job.Turn + 1, Together: true}
+		next := handOver{Turn: o.job.Turn + 1, Together: true, Wire: o.job.Wire}
 		for _, r := range together {
 			next.Deliveries = append(next.Deliveries, r.task.ID)
 		}
@@ -211,7 +220,13 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			return fmt.Errorf("erase private data: %w", err)
 		}
 	}
+	if err := told.writeTx(ctx, tx); err != nil {
+		return err
+	}
 	if _, err := w.store.climbTx(ctx, tx, at, failed); err != nil {
+		return err
+	}
+	if err := w.store.giveBackTx(ctx, tx, ended); err != nil {
 		return err
 	}
 	return w.store.insertJobs(ctx, tx, jobs)
@@ -219,6 +234,38 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 
 // eraseSQL takes private data away that has served.
 const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`
+
+// spare reports whether nothing was handed over: no attempt was made, or its
+// template failed.
+func (r result) spare() bool { return r.outcome == "" || r.outcome == "template_failed" }
+
+// stepRows are steps to add to the decisions of notifications.
+type stepRows struct {
+	notes []uuid.UUID
+	steps []string // JSON
+}
+
+func (s *stepRows) add(notification uuid.UUID, steps Decision) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(steps)
+	if err != nil {
+		return fmt.Errorf("write the decision: %w", err)
+	}
+	s.notes, s.steps = append(s.notes, notification), append(s.steps, string(raw))
+	return nil
+}
+
+func (s *stepRows) writeTx(ctx context.Context, tx pgx.Tx) error {
+	if len(s.notes) == 0 {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, addStepsSQL, s.notes, s.steps); err != nil {
+		return fmt.Errorf("add to %d decisions: %w", len(s.notes), err)
+	}
+	return nil
+}
 
 // buryTx notes that the provider knows no such address.
 func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, r result) error {

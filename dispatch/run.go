@@ -321,8 +321,9 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 					"channel", p.first().Channel, "account", a.name, "code", failure.Code, "delivery", p.first().ID)
 			}
 		}
+		wait := r.waitFor(p)
 		for _, t := range p.tasks {
-			v := r.decide(t, receipt, err)
+			v := r.decide(t, receipt, err, wait)
 			if v.stays {
 				r.later(v.wait)
 			}
@@ -346,11 +347,21 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 // and names no time.
 const throttlePause = time.Second
 
-func (r *run) decide(t *task, receipt Receipt, err error) verdict {
+// waitFor asks how long a parcel waits for its next attempt: all its items
+// equally long, so that they stay together.
+func (r *run) waitFor(p *parcel) func(wish time.Duration) time.Duration {
+	var wait time.Duration
+	return func(wish time.Duration) time.Duration {
+		if wait == 0 {
+			wait = waitAfter(r.cfg.FirstRetry, p.first().Attempts+1, wish)
+		}
+		return wait
+	}
+}
+
+func (r *run) decide(t *task, receipt Receipt, err error, wait func(wish time.Duration) time.Duration) verdict {
 	policy := r.cfg.Doubt.of(t.Channel, t.Purpose)
-	return decide(t, policy, receipt, err, t.ExpiresAt.Sub(r.store.now()), func(wish time.Duration) time.Duration {
-		return waitAfter(r.cfg.FirstRetry, t.Attempts+1, wish)
-	})
+	return decide(t, policy, receipt, err, t.ExpiresAt.Sub(r.store.now()), wait)
 }
 
 // send calls the session within the time limit and done once for each parcel.

@@ -44,17 +44,25 @@ type Delivery struct {
 
 // Search says which deliveries to find; a zero field does not narrow.
 type Search struct {
-	Member   string // a member's account
-	MemberID int64
-	Address  string // normalised
-	Trigger  string
-	Campaign int64
-	State    State
-	Channel  subscriptions.Channel
-	Since    time.Time // created at or after it
-	Until    time.Time // created before it
-	Before   uuid.UUID // the Next of the page before
-	Limit    int       // 0: 50; at most 500
+	IDs      []uuid.UUID           `json:"ids,omitempty"`
+	Member   string                `json:"member,omitempty"` // a member's account
+	MemberID int64                 `json:"member_id,omitempty"`
+	Address  string                `json:"address,omitempty"` // normalised
+	Trigger  string                `json:"trigger,omitempty"`
+	Campaign int64                 `json:"campaign,omitempty"`
+	State    State                 `json:"state,omitempty"`
+	Channel  subscriptions.Channel `json:"channel,omitempty"`
+	// Reason and Account, the one that was last tried, narrow what has failed,
+	// is in doubt or is deferred: the search must name one of these states.
+	Reason  string `json:"reason,omitempty"`
+	Account string `json:"account,omitempty"`
+	// Attention leaves out what nobody needs to look at: what an operator has
+	// discarded, and what another channel was tried for.
+	Attention bool      `json:"attention,omitempty"`
+	Since     time.Time `json:"since,omitzero"` // created at or after it
+	Until     time.Time `json:"until,omitzero"` // created before it
+	Before    uuid.UUID `json:"-"`              // the Next of the page before
+	Limit     int       `json:"-"`              // 0: 50; at most 500
 }
 
 // Page is some deliveries, newest first.
@@ -83,7 +91,10 @@ func (s *Store) Find(ctx context.Context, q Search) (Page, error) {
 	if limit <= 0 {
 		limit = pageSize
 	}
-	c := q.conditions()
+	c, err := q.conditions()
+	if err != nil {
+		return Page{}, err
+	}
 	c.args = append(c.args, limit+1) // one more tells whether there is a next page
 	sql := deliverySQL + c.sql() + fmt.Sprintf(" ORDER BY d.id DESC LIMIT $%d", len(c.args))
 	rows, err := s.pool.Query(ctx, sql, c.args...)
@@ -102,8 +113,31 @@ func (s *Store) Find(ctx context.Context, q Search) (Page, error) {
 	return page, nil
 }
 
-func (q Search) conditions() conditions {
+// Count is how many deliveries a search describes.
+func (s *Store) Count(ctx context.Context, q Search) (int64, error) {
+	c, err := q.conditions()
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	if err := s.pool.QueryRow(ctx, `SELECT count(*) FROM deliveries d `+c.sql(), c.args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count deliveries: %w", err)
+	}
+	return n, nil
+}
+
+// conditions are for a query of deliveries d.
+func (q Search) conditions() (conditions, error) {
 	var c conditions
+	troubled := q.State == Failed || q.State == InDoubt || q.State == Deferred
+	if !troubled && (q.Reason != "" || q.Account != "") {
+		var f problem.Fields
+		f.Add("state", "trouble", "must be failed, in_doubt or deferred to search for a reason or an account")
+		return c, f.Err("this search cannot be made")
+	}
+	if len(q.IDs) > 0 {
+		c.add("d.id = ANY(?)", q.IDs)
+	}
 	if q.Member != "" {
 		c.add("d.member_id = (SELECT id FROM members WHERE account = ?)", q.Member)
 	}
@@ -116,11 +150,11 @@ func (q Search) conditions() conditions {
 	if q.Trigger != "" {
 		c.add("d.trigger = ?", q.Trigger)
 	}
-	switch q.State {
-	case "":
-	case Failed, InDoubt, Deferred:
-		c.add("d.id IN (SELECT delivery_id FROM troubles WHERE state = ?)", q.State)
-	case Pending:
+	switch {
+	case q.State == "":
+	case troubled:
+		q.troubled(&c)
+	case q.State == Pending:
 		c.add("d.state = ?", q.State)
 		// Nothing older can be pending, says the ledger.
 		c.where = append(c.where, `d.hour >= (
@@ -149,7 +183,25 @@ func (q Search) conditions() conditions {
 	if q.Before != uuid.Nil {
 		c.add("d.id < ?", q.Before)
 	}
-	return c
+	return c, nil
+}
+
+// troubled finds what is in a state that is listed apart.
+func (q Search) troubled(c *conditions) {
+	listed := conditions{args: c.args}
+	listed.add("state = ?", q.State)
+	if q.Reason != "" {
+		listed.add("reason = ?", q.Reason)
+	}
+	if q.Account != "" {
+		listed.add("account = ?", q.Account)
+	}
+	if q.Attention {
+		listed.add("reason <> ?", reasonDiscarded)
+		c.where = append(c.where, "d.counts")
+	}
+	c.args = listed.args
+	c.where = append(c.where, "d.id IN (SELECT delivery_id FROM troubles "+listed.sql()+")")
 }
 
 // ForMember is a member's deliveries, newest first, from before a cursor: the

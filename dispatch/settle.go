@@ -129,11 +129,11 @@ WITH settled AS (
         changed_at = CASE WHEN d.state = r.state AND d.reason = r.reason THEN d.changed_at ELSE $1 END
     FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::boolean[]) AS r (id, state, reason, counts, stopped)
     WHERE d.id = r.id
-    RETURNING d.id, d.state, d.reason
+    RETURNING d.id, d.state, d.reason, d.account
 ), troubled AS (
-    INSERT INTO troubles (delivery_id, state, reason)
-    SELECT id, state, reason FROM settled WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason
+    INSERT INTO troubles (delivery_id, state, reason, account)
+    SELECT id, state, reason, account FROM settled WHERE state IN ('failed', 'in_doubt', 'deferred')
+    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
 )
 DELETE FROM troubles t USING settled
 WHERE t.delivery_id = settled.id AND settled.state NOT IN ('failed', 'in_doubt', 'deferred')`

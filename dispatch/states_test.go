@@ -33,7 +33,7 @@ func TestStateMachine(t *testing.T) {
 		m.runJobs()
 		m.check()
 		for range rapid.IntRange(1, 6).Draw(rt, "steps") {
-			m.act(rapid.SampledFrom([]string{"time", "consent", "crash", "resend", "provider", "provider"}).Draw(rt, "act"))
+			m.act(rapid.SampledFrom([]string{"time", "consent", "crash", "resend", "discard", "assume", "provider", "provider"}).Draw(rt, "act"))
 			m.check()
 		}
 	})
@@ -94,11 +94,18 @@ func (m *machine) act(what string) {
 		b.crash(m.id)
 		m.doubtful = true
 	case "resend":
-		err := b.store.Resend(ctx, m.id, "operator:ann")
+		err := b.store.Rule(ctx, RulingRetry, m.id, "operator:ann")
 		if err != nil && problem.CodeOf(err) != problem.Conflict {
 			m.rt.Fatal(err)
 		}
 		m.resent = err == nil
+		m.runJobs()
+	case "discard", "assume":
+		ruling := map[string]Ruling{"discard": RulingDiscard, "assume": RulingAssumeSent}[what]
+		err := b.store.Rule(ctx, ruling, m.id, "operator:ann")
+		if err != nil && problem.CodeOf(err) != problem.Conflict {
+			m.rt.Fatal(err)
+		}
 		m.runJobs()
 	case "provider":
 		fault := rapid.SampledFrom(faults).Draw(m.rt, "fault")

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"herald/dispatch/timing"
 	"herald/subscriptions"
 )
 
@@ -40,19 +41,20 @@ type task struct {
 	ExpiresAt      time.Time
 	Patience       time.Duration
 	EventID        uuid.UUID // zero: none
+	Digest         timing.Digest
 }
 
 // doubtful reports whether the message may have arrived already.
 func (t task) doubtful() bool { return t.State == InDoubt }
 
-// urgent reports whether it goes before campaigns, and at any hour.
+// urgent reports whether it goes before campaigns.
 func (t task) urgent() bool { return t.Priority <= lastUrgent }
 
 const taskColumns = `
        d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.hour, d.counts, d.rung,
        d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
        n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at,
-       coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000')`
+       coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000'), n.digest`
 
 // Each is looked up by its id, whatever the planner thinks of the tables.
 const loadSQL = `

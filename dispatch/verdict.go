@@ -12,6 +12,7 @@ type verdict struct {
 	// stays says that the next attempt is the same job's: what went wrong is
 	// the account's matter and not this delivery's.
 	stays bool
+	steps Decision // what is added to the notification's decision
 
 	// Of the attempt; an empty outcome means that none was made.
 	outcome     string // "accepted", "template_failed" or a Class

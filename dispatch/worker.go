@@ -129,12 +129,15 @@ func NewWorker(store *Store, accounts *Accounts, cfg WorkerConfig) (*Worker, err
 func (w *Worker) AddTo(workers *river.Workers) {
 	river.AddWorker(workers, w)
 	river.AddWorker(workers, &confirmer{worker: w})
+	river.AddWorker(workers, &bulkWorker{worker: w})
+	river.AddWorker(workers, &digester{worker: w})
 }
 
 // Queues are the queues the River client must work: for each channel one for
-// what is urgent and one for the rest, and one for confirmations.
+// what is urgent and one for the rest, one for confirmations and one for what
+// operators want done.
 func (w *Worker) Queues() map[string]river.QueueConfig {
-	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}}
+	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}, bulkQueue: {MaxWorkers: 1}}
 	for _, ch := range w.accounts.Channels() {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
 			// More than two for a session would only keep chunks from other nodes.
@@ -177,8 +180,11 @@ const (
 
 // NextRetry is for jobs that failed because something of ours was away; what a
 // provider refused has a new job with a wait of its own.
-func (w *Worker) NextRetry(job *river.Job[handOver]) time.Time {
-	return time.Now().Add(min(soon<<min(len(job.Errors), 10), retryCeiling))
+func (w *Worker) NextRetry(job *river.Job[handOver]) time.Time { return tryAgainAt(len(job.Errors)) }
+
+// tryAgainAt is when a job comes again that has failed so often before.
+func tryAgainAt(failures int) time.Time {
+	return time.Now().Add(min(soon<<min(failures, 10), retryCeiling))
 }
 
 // Work hands a chunk over. An error means that something could not be decided

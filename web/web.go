@@ -1,6 +1,7 @@
 // Package web is every HTTP face of Herald on one address: the customers'
-// portal at /, the operators' console at /console, the API at /api, health at
-// /healthz and /readyz, figures at /metrics.
+// portal at /, the operators' console at /console, the API at /api, what
+// providers report at /receipts, health at /healthz and /readyz, figures at
+// /metrics.
 //
 // A request comes in at New's handler and goes to the one face it is for;
 // each face knows nothing of the others.
@@ -19,13 +20,16 @@ import (
 	"herald/web/api"
 	"herald/web/console"
 	"herald/web/portal"
+	"herald/web/receipts"
 )
 
-// Config is what the faces work on. All fields but Proxies are required.
+// Config is what the faces work on. All fields but Proxies and Receipts are required.
 type Config struct {
 	Portal  portal.Config
 	Console console.Config
 	API     api.Config
+	// Receipts takes what providers report, below receipts.Base; nil: none does.
+	Receipts http.Handler
 	// Ready says why this node cannot do its work now; nil: it can.
 	Ready   func(context.Context) error
 	Metrics *prometheus.Registry
@@ -65,6 +69,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux.Handle(console.Base, seen.of("console", operators))
 	mux.Handle(console.Base+"/", seen.of("console", operators))
+	if c.Receipts != nil {
+		mux.Handle(receipts.Base, seen.of("receipts", c.Receipts))
+	}
 	mux.Handle("/", seen.of("portal", customers))
 	health := Health(c.Ready, c.Metrics, c.Logger)
 	for _, path := range healthPaths {

@@ -38,6 +38,8 @@ func (c Config) check() problem.Fields {
 	lasting(&f, "dispatch.first_retry", c.Dispatch.FirstRetry, 10*time.Millisecond, 24*time.Hour)
 	lasting(&f, "dispatch.send_timeout", c.Dispatch.SendTimeout, time.Second, time.Hour)
 	c.Email.check(&f)
+	c.checkBounces(&f)
+	c.checkReceipts(&f)
 	return f
 }
 

@@ -23,6 +23,9 @@ type Config struct {
 	Subscriptions Subscriptions `yaml:"subscriptions"`
 	Dispatch      Dispatch      `yaml:"dispatch"`
 	Email         Email         `yaml:"email"`
+	Bounces       Bounces       `yaml:"bounces"`
+
+	Receipts []Receipt `yaml:"receipts" help:"Providers that report by webhook what became of messages, each to /receipts/PROVIDER/NAME below http.public_url."`
 }
 
 // Log is what Herald writes about itself, to standard error.
@@ -86,11 +89,32 @@ type EmailAccount struct {
 	Password    string        `yaml:"password" secret:"true" help:"The password for username."`
 	From        string        `yaml:"from" help:"The address messages come from."`
 	FromName    string        `yaml:"from_name" help:"The name beside it."`
+	ReturnPath  string        `yaml:"return_path" help:"Where bounces go: an address such as bounce+{token}@bounces.example.com, with a token of its own for each message. Empty: to from, and nobody reads them."`
 	Hello       string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
 	RootCAs     string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
 	MinSessions int           `yaml:"min_sessions" help:"Connections kept open when there is nothing to do."`
 	MaxSessions int           `yaml:"max_sessions" help:"Connections at a time, at most, on this node."`
 	Timeout     time.Duration `yaml:"timeout" help:"How long one message may take."`
+}
+
+// Bounces is the mail server for the return paths of e-mail accounts.
+type Bounces struct {
+	Listen            string   `yaml:"listen" help:"host:port where mail to the accounts' return paths comes in, such as 0.0.0.0:25: the MX of their domains leads here. Empty: this node listens to none."`
+	Hello             string   `yaml:"hello" help:"The name it greets with. Empty: the domain of the first return path."`
+	TLSCertificate    string   `yaml:"tls_certificate" help:"A PEM file with the certificate for STARTTLS. Empty: it is not offered."`
+	TLSKey            string   `yaml:"tls_key" help:"The PEM file with its key."`
+	Complaints        string   `yaml:"complaints" help:"The address given to feedback loops, such as fbl@bounces.example.com. Empty: none."`
+	ComplaintNetworks []string `yaml:"complaint_networks" help:"Networks, such as 192.0.2.0/24, from which mail to complaints is taken. None: from all."`
+}
+
+// Receipt is an account of a provider that reports by webhook.
+type Receipt struct {
+	Name     string        `yaml:"name" help:"The account that sends by this provider, as named above, and the last part of the address."`
+	Provider string        `yaml:"provider" help:"sendgrid, mailgun, ses, postmark, twilio or standard (Standard Webhooks)."`
+	Secret   string        `yaml:"secret" secret:"true" help:"What proves the provider: a verification key, signing key, password or token. Not for ses."`
+	Username string        `yaml:"username" help:"Before the password of postmark. Empty: herald."`
+	Topic    string        `yaml:"topic" help:"The ARN of the SNS topic of ses."`
+	Window   time.Duration `yaml:"window" help:"How old a signed request may be. 0s: as long as the provider tries again."`
 }
 
 // Default is the configuration when nothing is set.

@@ -77,10 +77,7 @@ func example(b *strings.Builder, v reflect.Value, prefix, indent string) {
 // exampleList shows one commented item of a list of structs.
 func exampleList(b *strings.Builder, item reflect.Type, name, indent string) {
 	fmt.Fprintf(b, "%s# %s:\n", indent, name)
-	values := reflect.ValueOf(EmailAccount{
-		Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "herald",
-		Password: "secret", From: "news@example.com", FromName: "Example Shop", MaxSessions: 10, Timeout: defaultAccount().Timeout,
-	})
+	values := exampleItem(item)
 	for i := range item.NumField() {
 		dash := "  "
 		if i == 0 {
@@ -89,6 +86,22 @@ func exampleList(b *strings.Builder, item reflect.Type, name, indent string) {
 		line := fmt.Sprintf("%s: %s", item.Field(i).Tag.Get("yaml"), literal(values.Field(i)))
 		fmt.Fprintf(b, "%s#   %s%-28s # %s\n", indent, dash, line, item.Field(i).Tag.Get("help"))
 	}
+}
+
+// exampleItem is an item of a list as somebody might set it.
+func exampleItem(item reflect.Type) reflect.Value {
+	for _, v := range []any{
+		EmailAccount{
+			Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "herald",
+			Password: "secret", From: "news@example.com", FromName: "Example Shop", MaxSessions: 10, Timeout: defaultAccount().Timeout,
+		},
+		Receipt{Name: "main", Provider: "sendgrid", Secret: "secret"},
+	} {
+		if reflect.TypeOf(v) == item {
+			return reflect.ValueOf(v)
+		}
+	}
+	return reflect.Zero(item)
 }
 
 // literal is a value on one line of YAML.

@@ -41,6 +41,9 @@ const (
 
 var tokenText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
+// TokenLength is how many characters a token has.
+const TokenLength = 52
+
 // Token stands for a delivery in its return address.
 func (t SignedTokens) Token(delivery uuid.UUID) string {
 	mac := t.signer.MAC(purpose, delivery.String())

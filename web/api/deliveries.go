@@ -116,7 +116,7 @@ func (a *API) deliveryTimeline(ctx context.Context, in *DeliveryPath) (*out[Time
 }
 
 func (a *API) resendDelivery(ctx context.Context, in *DeliveryPath) (*none, error) {
-	return nothing(a.cfg.Deliveries.Resend(ctx, in.ID, callerOf(ctx).actor()))
+	return nothing(a.cfg.Deliveries.Rule(ctx, dispatch.RulingRetry, in.ID, callerOf(ctx).actor()))
 }
 
 func (a *API) ledger(ctx context.Context, in *struct {

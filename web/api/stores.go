@@ -92,6 +92,6 @@ type Deliveries interface {
 	Find(ctx context.Context, q dispatch.Search) (dispatch.Page, error)
 	Delivery(ctx context.Context, id uuid.UUID) (dispatch.Delivery, error)
 	Timeline(ctx context.Context, id uuid.UUID) (dispatch.Timeline, error)
-	Resend(ctx context.Context, id uuid.UUID, actor string) error
+	Rule(ctx context.Context, ruling dispatch.Ruling, id uuid.UUID, actor string) error
 	Ledger(ctx context.Context, f dispatch.Filter) (dispatch.Ledger, error)
 }

@@ -121,7 +121,7 @@ func (c console) resend(v *page.Visit, o access.Operator) error {
 	if err != nil {
 		return missing("delivery")
 	}
-	switch err := c.Deliveries.Resend(v.Context(), id, actor(o)); {
+	switch err := c.Deliveries.Rule(v.Context(), dispatch.RulingRetry, id, actor(o)); {
 	case problem.CodeOf(err) == problem.Conflict: // it moved since the page was shown
 		v.Tell(page.Flash{Text: v.T("console.delivery.not_resent"), Bad: true})
 	case err != nil:

@@ -22,7 +22,7 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 	s := newStand(t)
 	found := s.delivered("fine", "dead", "busy", "doubt")
 	must(t, s.Consents.Suppress(t.Context(), subscriptions.Suppression{Channel: subscriptions.Email, Address: "fine@example.com", Reason: subscriptions.Complained}))
-	must(t, s.store.Resend(t.Context(), found[1].ID, "operator:ann"))
+	must(t, s.store.Rule(t.Context(), dispatch.RulingRetry, found[1].ID, "operator:ann"))
 	v := s.signedIn("ann")
 	paths := []string{
 		"/console", "/console/deliveries", "/console/deliveries?member=nobody", "/console/deliveries?since=x", "/console/members",
