@@ -37,6 +37,7 @@ func (t *transaction) notification(p *pairing, before standing) (dispatch.Notifi
 		},
 		Channels:  s.channels,
 		Decision:  t.decision(p, before, summary),
+		Patience:  w.patience,
 		ExpiresAt: t.at.Add(w.expiry),
 	}, nil
 }
