@@ -140,7 +140,9 @@ func (w *Worker) Queues() map[string]river.QueueConfig {
 	queues := map[string]river.QueueConfig{confirmQueue: {MaxWorkers: confirmWorkers}, bulkQueue: {MaxWorkers: 1}}
 	for _, ch := range w.accounts.Channels() {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
-			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: w.cfg.Workers, FetchCooldown: wakeEvery}
+			// More than two for a session would only keep chunks from other nodes.
+			workers := min(w.cfg.Workers, 2*w.accounts.sessions(ch))
+			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: workers, FetchCooldown: wakeEvery}
 		}
 	}
 	return queues

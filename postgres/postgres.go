@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"herald/postgres/internal/server"
 )
@@ -91,7 +92,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 		pc.ConnConfig.RuntimeParams["application_name"] = "herald"
 	}
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	pc.AfterConnect = readTimesAsUTC
+	pc.AfterConnect = registerTypes
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -105,19 +106,23 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 	return &DB{pool: pool, url: cfg.URL}, nil
 }
 
-// readTimesAsUTC makes a timestamptz come back in UTC rather than in the time
-// zone of the machine.
-func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+// registerTypes makes a timestamptz come back in UTC rather than in the time
+// zone of the machine, and a UUID travel as its 16 bytes rather than as text.
+func registerTypes(_ context.Context, conn *pgx.Conn) error {
 	types := conn.TypeMap()
+	pgxuuid.Register(types)
 	utc := &pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID,
 		Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	}
 	types.RegisterType(utc)
-	types.RegisterType(&pgtype.Type{
-		Name: "_timestamptz", OID: pgtype.TimestamptzArrayOID,
-		Codec: &pgtype.ArrayCodec{ElementType: utc},
-	})
+	for name, array := range map[string]struct {
+		oid     uint32
+		element uint32
+	}{"_timestamptz": {pgtype.TimestamptzArrayOID, pgtype.TimestamptzOID}, "_uuid": {pgtype.UUIDArrayOID, pgtype.UUIDOID}} {
+		element, _ := types.TypeForOID(array.element) // both are registered
+		types.RegisterType(&pgtype.Type{Name: name, OID: array.oid, Codec: &pgtype.ArrayCodec{ElementType: element}})
+	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 // more than 512 KiB, loops more than 10,000 times, takes more than two
 // seconds, or a filter is given what it cannot use.
 func (s *Store) Render(ctx context.Context, name, channel, locale string, data map[string]any) (Content, error) {
-	for _, candidate := range fallbacks(locale) {
+	for _, candidate := range s.fallbacks(locale) {
 		c, found, err := s.inForce(ctx, key{name, channel, candidate})
 		if err != nil {
 			return Content{}, err
@@ -42,6 +42,21 @@ func Preview(ctx context.Context, t Template, data map[string]any) (Content, err
 		return Content{}, err
 	}
 	return c.fill(ctx, data)
+}
+
+// fallbacks remembers what fallbacks says of the locales that are asked for.
+func (s *Store) fallbacks(locale string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	near, known := s.near[locale]
+	if !known {
+		if len(s.near) >= maxKept {
+			clear(s.near)
+		}
+		near = fallbacks(locale)
+		s.near[locale] = near
+	}
+	return near
 }
 
 // fallbacks are the locales to try, nearest first: zh-Hans-CN, zh-CN, zh-Hans, zh, en.

@@ -33,7 +33,8 @@ type Store struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
-	kept map[key]entry // guarded by mu
+	kept map[key]entry       // guarded by mu
+	near map[string][]string // the fallbacks of a locale; guarded by mu
 }
 
 type key struct{ name, channel, locale string }
@@ -46,7 +47,7 @@ type entry struct {
 
 // NewStore makes a store; now is the clock.
 func NewStore(pool *pgxpool.Pool, now func() time.Time) *Store {
-	return &Store{pool: pool, now: now, kept: map[key]entry{}}
+	return &Store{pool: pool, now: now, kept: map[key]entry{}, near: map[string][]string{}}
 }
 
 const columns = `name, channel, locale, version, subject, html, body, saved_by, saved_at`
