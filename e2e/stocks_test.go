@@ -216,21 +216,36 @@ func (h *herald) checkRepeats(want map[string]int) {
 func (h *herald) repeated() int64 {
 	h.t.Helper()
 	var sum int64
+	for _, d := range h.deliveries() {
+		sum += int64(d.Repeated)
+	}
+	return sum
+}
+
+// delivery is an item of GET /api/v1/deliveries.
+type delivery struct {
+	ID       string
+	State    string
+	Repeated int
+}
+
+// deliveries are all of them, page by page.
+func (h *herald) deliveries() []delivery {
+	h.t.Helper()
+	var list []delivery
 	for path := "/api/v1/deliveries?limit=200"; path != ""; {
 		var page struct {
-			Items []struct{ Repeated int64 }
+			Items []delivery
 			Next  string
 		}
 		h.call(http.StatusOK, "GET", path, "", nil, &page)
-		for _, d := range page.Items {
-			sum += d.Repeated
-		}
+		list = append(list, page.Items...)
 		path = ""
 		if page.Next != "" {
 			path = "/api/v1/deliveries?limit=200&cursor=" + page.Next
 		}
 	}
-	return sum
+	return list
 }
 
 func compareMails(t *testing.T, want, got map[string]int) {
