@@ -111,12 +111,12 @@ func TestServerThatRefusesByChance(t *testing.T) {
 			return "451 4.3.0 not now"
 		}
 		return ""
-	}}, 40, "10s")
+	}}, 20, "10s")
 	l, repeats := c.settle(t)
 	if repeats != 0 {
 		t.Errorf("%d came again, want none: a refusal is clear", repeats)
 	}
-	if l.Failed == 0 || l.Failed > 40 || len(c.bad.turnedAway()) != 1 {
+	if l.Failed == 0 || l.Failed > 20 || len(c.bad.turnedAway()) != 1 {
 		t.Errorf("%d failed and %d were turned away, want some of the one member whom the server refuses for good", l.Failed, len(c.bad.turnedAway()))
 	}
 }
@@ -140,7 +140,7 @@ func TestTarpit(t *testing.T) {
 // answering: each is in doubt, and goes again.
 func TestServerThatLeavesAfterTheDot(t *testing.T) {
 	t.Parallel()
-	c := keepBadCompany(t, manners{leave: true}, 40, "10s")
+	c := keepBadCompany(t, manners{leave: true}, 20, "10s")
 	l, repeats := c.settle(t)
 	if l.Failed != 0 {
 		t.Errorf("%d failed, want none", l.Failed)
@@ -156,7 +156,7 @@ func TestServerThatLeavesAfterTheDot(t *testing.T) {
 // A server that falls silent at DATA has not heard a message: none is in doubt.
 func TestServerThatFallsSilentAtData(t *testing.T) {
 	t.Parallel()
-	c := keepBadCompany(t, manners{mute: true}, 40, "2s")
+	c := keepBadCompany(t, manners{mute: true}, 20, "2s")
 	l, repeats := c.settle(t)
 	if l.Failed != 0 || repeats != 0 || c.bad.arrived() != 0 {
 		t.Errorf("%d failed, %d came again, %d came by the bad account, want none", l.Failed, repeats, c.bad.arrived())
