@@ -40,6 +40,7 @@ type App struct {
 	jobs     *river.Client[pgx.Tx]
 	sending  *dispatch.Accounts
 	worker   *dispatch.Worker
+	books    *dispatch.Bookkeeper
 	receipts *dispatch.Receipts
 	bounces  *bounces.Listener // nil: none on this node
 	intake   *matcher.Intake
@@ -82,6 +83,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildJobs(); err != nil {
 		return err
 	}
+	if err := a.buildBooks(); err != nil {
+		return err
+	}
 	if err := a.buildReceipts(ctx); err != nil {
 		return err
 	}
@@ -97,6 +101,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startJobs(ctx); err != nil {
 		return err
 	}
+	a.begin("bookkeeper", a.books.Run)
 	a.startReceipts()
 	go func() {
 		if err := a.server.Serve(a.listen); !errors.Is(err, http.ErrServerClosed) {

@@ -32,7 +32,7 @@ var house = map[string][]string{
 	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
-	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch"},
+	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
 	"herald/web/page":                 below("herald/matcher"),

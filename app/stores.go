@@ -47,7 +47,7 @@ func OpenStores(ctx context.Context, cfg config.Config, log *slog.Logger) (*Stor
 	if err != nil {
 		return nil, err
 	}
-	s, err := buildStores(ctx, db, channels(cfg), log)
+	s, err := buildStores(ctx, db, cfg, log)
 	if err != nil {
 		if closing := db.Close(context.WithoutCancel(ctx)); closing != nil {
 			log.Error("database did not close", "error", closing)
@@ -74,7 +74,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) (*po
 	})
 }
 
-func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.Channel, log *slog.Logger) (*Stores, error) {
+func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *slog.Logger) (*Stores, error) {
 	pool, now := db.Pool(), time.Now
 	if err := postgres.Migrate(ctx, pool); err != nil {
 		return nil, fmt.Errorf("cannot migrate the database: %w", err)
@@ -83,7 +83,11 @@ func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.
 	throttle := access.NewThrottle(pool, now)
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
-	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: channels})
+	settings, err := decidesBy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := dispatch.NewStore(pool, consents, now, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +108,7 @@ func buildStores(ctx context.Context, db *postgres.DB, channels []subscriptions.
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
 		Templates: s.Templates, Triggers: s.Triggers, Consents: s.Consents, Enqueuer: s.Deliveries,
 		Ledgers:  campaigns.LedgerFunc(s.runLedger),
-		Channels: channels, Now: now, Logger: log,
+		Channels: channels(cfg), Now: now, Logger: log,
 	})
 	if err != nil {
 		return nil, err

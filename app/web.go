@@ -13,6 +13,7 @@ import (
 
 	"herald/matcher"
 	"herald/postgres"
+	"herald/subscriptions"
 	"herald/web"
 	"herald/web/api"
 	"herald/web/console"
@@ -60,6 +61,10 @@ func (a *App) faces() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings, err := decidesBy(a.cfg)
+	if err != nil {
+		return nil, err
+	}
 	var reported http.Handler
 	if len(a.cfg.Receipts) > 0 {
 		if reported, err = a.receiptsFace(); err != nil {
@@ -71,6 +76,7 @@ func (a *App) faces() (http.Handler, error) {
 			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+			QuietFrom: subscriptions.Clock(settings.Quiet.From), QuietUntil: subscriptions.Clock(settings.Quiet.Until),
 		},
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,

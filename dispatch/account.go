@@ -165,8 +165,9 @@ const (
 	sliceTime = 150 * time.Millisecond
 	// sliceMax is the longest slice.
 	sliceMax = 100
-	// sliceFirst is the slice while nothing is known of the account.
-	sliceFirst = 10
+	// sliceFirst is the slice while nothing is known of the account: it may
+	// take seconds for a message.
+	sliceFirst = 1
 )
 
 // slice is how many messages a session should be given at once.

@@ -197,24 +197,57 @@ func (e *noWay) Error() string {
 	return fmt.Sprintf("no account takes it before %s: %v", e.after, e.err)
 }
 
+// besideAfter is how long a message waits for one account while another is as good.
+const besideAfter = 250 * time.Millisecond
+
 // acquire takes a session of the first of the routes that has one, and names
-// the account. It fails with *noWay when every one refuses.
-func acquire(ctx context.Context, routes []*account, urgent bool) (*pool.Lease[Session], *account, error) {
+// the account. It fails with *noWay when every one refuses. Where all sessions
+// are taken it waits for the accounts that are as good as the first by turns:
+// so a slow one holds up nothing that can go beside it.
+func acquire(ctx context.Context, routes []*account, t *task) (*pool.Lease[Session], *account, error) {
 	class := pool.Bulk
-	if urgent {
+	if t.urgent() {
 		class = pool.Urgent
 	}
-	way := &noWay{after: time.Minute, err: errors.New("no account is made for it")}
-	for _, one := range routes {
-		lease, err := one.pool.Acquire(ctx, class)
-		if err == nil {
-			return lease, one, nil
+	for {
+		way := &noWay{after: time.Minute, err: errors.New("no account is made for it")}
+		var full *account // the best that is
+		for i, one := range routes {
+			if full != nil && !one.asGoodAs(full, t) {
+				break
+			}
+			beside := full != nil || i+1 < len(routes) && routes[i+1].asGoodAs(one, t)
+			lease, err := one.acquire(ctx, class, beside)
+			var refused *pool.Refused
+			switch {
+			case err == nil:
+				return lease, one, nil
+			case errors.As(err, &refused):
+				way.after, way.err = min(way.after, max(time.Until(refused.Next), 0)), err
+			case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+				return nil, nil, err
+			case full == nil:
+				full = one
+			}
 		}
-		var refused *pool.Refused
-		if !errors.As(err, &refused) {
-			return nil, nil, err
+		if full == nil {
+			return nil, nil, way
 		}
-		way.after, way.err = min(way.after, max(time.Until(refused.Next), 0)), err
 	}
-	return nil, nil, way
+}
+
+// asGoodAs reports whether only chance decides between two accounts for a delivery.
+func (a *account) asGoodAs(b *account, t *task) bool {
+	return a.Cost == b.Cost && a.fits(t.Purpose, t.Address) == b.fits(t.Purpose, t.Address)
+}
+
+// acquire waits for a session until ctx ends, or not long when there is
+// another account beside.
+func (a *account) acquire(ctx context.Context, class pool.Class, beside bool) (*pool.Lease[Session], error) {
+	if beside {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, besideAfter)
+		defer cancel()
+	}
+	return a.pool.Acquire(ctx, class)
 }

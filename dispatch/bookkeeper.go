@@ -13,12 +13,6 @@ import (
 	"herald/dispatch/limits"
 )
 
-// LedgerAnnouncer tells the world outside that something happened, in the
-// caller's transaction.
-type LedgerAnnouncer interface {
-	AnnounceTx(ctx context.Context, tx pgx.Tx, event string, data map[string]any) error
-}
-
 // BookkeeperConfig is what a Bookkeeper needs beside its store.
 type BookkeeperConfig struct {
 	Node     string        // this node's name
@@ -28,7 +22,7 @@ type BookkeeperConfig struct {
 	// CheckEvery is the time between two checks of the ledger, of all nodes
 	// together; 10 minutes.
 	CheckEvery time.Duration
-	Announcer  LedgerAnnouncer // nil: a ledger that does not balance is only logged
+	Announcer  Announcer // nil: a ledger that does not balance is only logged
 }
 
 // Bookkeeper keeps the counters small and true: it adds up what has moved in

@@ -57,6 +57,7 @@ func (l *Ledger) balance() {
 // Filter narrows a ledger; a zero field does not.
 type Filter struct {
 	Since    time.Time // notifications decided in its hour or later
+	Until    time.Time // and before its hour
 	Trigger  string
 	Campaign int64
 }
@@ -65,6 +66,9 @@ func (f Filter) conditions() conditions {
 	var c conditions
 	if !f.Since.IsZero() {
 		c.add("hour >= ?", hourOf(f.Since))
+	}
+	if !f.Until.IsZero() {
+		c.add("hour < ?", hourOf(f.Until))
 	}
 	if f.Trigger != "" {
 		c.add("trigger = ?", f.Trigger)
@@ -137,6 +141,17 @@ type Overview struct {
 	// SentPerMinute is how many were taken by a provider in each of the last
 	// 60 minutes, oldest first; the last is the minute now running.
 	SentPerMinute []int64 `json:"sent_per_minute"`
+	// SentByChannel are the same for each channel that sent anything then, in
+	// the order of subscriptions.Channels.
+	SentByChannel []ChannelMinutes `json:"sent_by_channel"`
+	InHand        int64            `json:"in_hand"`              // messages that sessions are handing over just now
+	LastCheck     *LedgerCheck     `json:"last_check,omitempty"` // of the ledger; nil: there was none yet
+}
+
+// ChannelMinutes is how many a channel's providers took, minute by minute.
+type ChannelMinutes struct {
+	Channel   subscriptions.Channel `json:"channel"`
+	PerMinute []int64               `json:"per_minute"`
 }
 
 // Overview is the state of dispatch now and since an instant, such as the
@@ -147,7 +162,7 @@ func (s *Store) Overview(ctx context.Context, since time.Time) (Overview, error)
 	if o.Ledger, err = s.Ledger(ctx, Filter{Since: since}); err != nil {
 		return Overview{}, err
 	}
-	for _, part := range []func(context.Context, *Overview) error{s.byChannel, s.failures, s.waiting, s.sentPerMinute} {
+	for _, part := range []func(context.Context, *Overview) error{s.byChannel, s.failures, s.waiting, s.sentPerMinute, s.lastCheck} {
 		if err := part(ctx, &o); err != nil {
 			return Overview{}, fmt.Errorf("read the overview: %w", err)
 		}
@@ -216,7 +231,9 @@ SELECT state, sum(n)::bigint FROM `+counted("WHERE state IN ('pending', 'deferre
 		return err
 	}
 	o.Pending, o.Deferred, o.InDoubt = l.Pending, l.Deferred, l.InDoubt
-	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE beat_at > now() - $1::interval`, silentAfter).Scan(&o.Nodes)
+	err = s.pool.QueryRow(ctx, `
+SELECT (SELECT count(*) FROM nodes WHERE beat_at > now() - $1::interval),
+       (SELECT coalesce(sum(cardinality(deliveries)), 0) FROM hand_overs)`, silentAfter).Scan(&o.Nodes, &o.InHand)
 	if err != nil || o.Pending == 0 {
 		return err
 	}
@@ -234,19 +251,39 @@ const sentMinutes = 60
 func (s *Store) sentPerMinute(ctx context.Context, o *Overview) error {
 	first := s.now().Truncate(time.Minute).Add(-(sentMinutes - 1) * time.Minute)
 	rows, err := s.pool.Query(ctx, `
-SELECT floor(extract(epoch FROM minute - $1) / 60)::int, sum(n)::bigint
-FROM minutes WHERE outcome = 'accepted' AND minute >= $1 GROUP BY 1`, first)
+SELECT channel, floor(extract(epoch FROM minute - $1) / 60)::int, sum(n)::bigint
+FROM minutes WHERE outcome = 'accepted' AND minute >= $1 GROUP BY 1, 2`, first)
 	if err != nil {
 		return err
 	}
 	o.SentPerMinute = make([]int64, sentMinutes)
+	byChannel := map[subscriptions.Channel][]int64{}
+	var channel subscriptions.Channel
 	var minute, count int64
-	_, err = pgx.ForEachRow(rows, []any{&minute, &count}, func() error {
-		if minute < sentMinutes {
-			o.SentPerMinute[minute] = count
+	_, err = pgx.ForEachRow(rows, []any{&channel, &minute, &count}, func() error {
+		if minute >= sentMinutes {
+			return nil
 		}
+		if byChannel[channel] == nil {
+			byChannel[channel] = make([]int64, sentMinutes)
+		}
+		byChannel[channel][minute] += count
+		o.SentPerMinute[minute] += count
 		return nil
 	})
+	for _, ch := range subscriptions.Channels {
+		if perMinute := byChannel[ch]; perMinute != nil {
+			o.SentByChannel = append(o.SentByChannel, ChannelMinutes{ch, perMinute})
+		}
+	}
+	return err
+}
+
+func (s *Store) lastCheck(ctx context.Context, o *Overview) error {
+	latest, err := s.LedgerChecks(ctx, 0, 1)
+	if len(latest) > 0 {
+		o.LastCheck = &latest[0]
+	}
 	return err
 }
 

@@ -96,6 +96,37 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+func TestLedgerByDayInAZone(t *testing.T) {
+	b := newIdleBench(t)
+	shanghai, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := b.clock.now()
+	noon := time.Date(now.Year(), now.Month(), now.Day(), 15, 30, 0, 0, time.UTC).AddDate(0, 0, -7) // 23:30 in Shanghai
+	b.clock.advance(noon.Sub(now))
+	b.enqueue(b.note())
+	b.clock.advance(time.Hour) // the next day in Shanghai, the same in UTC
+	b.enqueue(b.note(), b.note(func(n *Notification) { n.Trigger = "back_in_stock" }))
+	if err := b.bookkeeper().foldAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for zone, want := range map[*time.Location][]int64{shanghai: {2, 1}, time.UTC: {3}} {
+		days, err := b.store.Days(t.Context(), Filter{Since: noon.AddDate(0, 0, -1), Until: noon.AddDate(0, 0, 2)}, zone)
+		if err != nil || len(days) != len(want) {
+			t.Fatalf("%s: %+v, %v", zone, days, err)
+		}
+		for i, n := range want {
+			if d := days[i]; d.Targeted != n || d.Pending != n || !d.Balanced || d.Day.Hour() != 0 {
+				t.Errorf("%s: %+v", zone, d)
+			}
+		}
+	}
+	if days, err := b.store.Days(t.Context(), Filter{Trigger: "back_in_stock"}, time.UTC); err != nil || len(days) != 1 || days[0].Targeted != 1 {
+		t.Errorf("%+v, %v", days, err)
+	}
+}
+
 func TestOverviewOfNothing(t *testing.T) {
 	b := newIdleBench(t)
 	o, err := b.store.Overview(t.Context(), time.Now())

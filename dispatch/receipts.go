@@ -287,6 +287,9 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 	var dead, unwelcome []shunned
 	for _, k := range fresh {
 		one := st.rungs[k.delivery]
+		if one == nil { // its notification is gone
+			continue
+		}
 		switch k.Event {
 		case ReportDelivered:
 			if err := st.delivered(one); err != nil {

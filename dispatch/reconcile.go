@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -265,18 +264,22 @@ func (b *Bookkeeper) checkIfDue(ctx context.Context) error {
 	return b.announce(ctx, check, known)
 }
 
+const (
+	saysUnbalanced = "ledger.unbalanced"
+	// announcedMax is how many differences of a check are announced.
+	announcedMax = 10
+)
+
 // announce tells of a ledger that does not balance, once until it changes.
 func (b *Bookkeeper) announce(ctx context.Context, check LedgerCheck, known bool) error {
-	if b.cfg.Announcer == nil || known {
+	if known || b.cfg.Announcer == nil || !b.cfg.Announcer.Listening(saysUnbalanced) {
 		return nil
 	}
-	return pgx.BeginFunc(ctx, b.store.pool, func(tx pgx.Tx) error {
-		var errs []error
-		for _, d := range check.Differences[:min(len(check.Differences), 10)] {
-			errs = append(errs, b.cfg.Announcer.AnnounceTx(ctx, tx, "ledger.unbalanced", map[string]any{
-				"day": d.Hour.Format(time.DateOnly), "trigger": d.Trigger, "campaign": d.Campaign, "channel": d.Channel, "difference": d.Rows - d.Ledger,
-			}))
-		}
-		return errors.Join(errs...)
-	})
+	var news []Announcement
+	for _, d := range check.Differences[:min(len(check.Differences), announcedMax)] {
+		news = append(news, Announcement{Type: saysUnbalanced, At: check.At, Data: map[string]any{
+			"day": d.Hour.Format(time.DateOnly), "trigger": d.Trigger, "campaign": d.Campaign, "channel": d.Channel, "difference": d.Rows - d.Ledger,
+		}})
+	}
+	return pgx.BeginFunc(ctx, b.store.pool, func(tx pgx.Tx) error { return b.cfg.Announcer.AnnounceTx(ctx, tx, news) })
 }

@@ -160,12 +160,14 @@ func TestOneCheckAtATime(t *testing.T) {
 	}
 }
 
-// told is a LedgerAnnouncer that remembers.
-type told struct{ data []map[string]any }
+// alarmed is an Announcer that remembers.
+type alarmed struct{ data []map[string]any }
 
-func (a *told) AnnounceTx(_ context.Context, _ pgx.Tx, event string, data map[string]any) error {
-	if event == "ledger.unbalanced" {
-		a.data = append(a.data, data)
+func (a *alarmed) Listening(kind string) bool { return kind == "ledger.unbalanced" }
+
+func (a *alarmed) AnnounceTx(_ context.Context, _ pgx.Tx, news []Announcement) error {
+	for _, n := range news {
+		a.data = append(a.data, n.Data)
 	}
 	return nil
 }
@@ -173,7 +175,7 @@ func (a *told) AnnounceTx(_ context.Context, _ pgx.Tx, event string, data map[st
 func TestTheAlarmIsRaisedOnce(t *testing.T) {
 	b, _ := mixed(t)
 	b.exec(`UPDATE ledger SET n = n + 2 WHERE state = 'accepted'`)
-	alarm := &told{}
+	alarm := &alarmed{}
 	keeper := b.bookkeeper(func(c *BookkeeperConfig) { c.Announcer = alarm })
 	for range 3 {
 		if err := keeper.checkIfDue(t.Context()); err != nil {

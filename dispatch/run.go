@@ -98,7 +98,7 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 	t := head.first()
 	routes := r.accounts.route(t.Channel, t.Purpose, t.Address)
 	waiting, cancel := context.WithTimeout(ctx, acquireFor)
-	lease, account, err := acquire(waiting, routes, t.urgent())
+	lease, account, err := acquire(waiting, routes, t)
 	cancel()
 	var none *noWay
 	switch {
@@ -319,6 +319,10 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 				broke = failure
 				r.cfg.Logger.ErrorContext(ctx, "an account is set up wrongly: deliveries wait until it is mended",
 					"channel", p.first().Channel, "account", a.name, "code", failure.Code, "delivery", p.first().ID)
+			case Transient, Doubt:
+				if lease.Session.Broken() { // an account that breaks again and again is not the messages' fault
+					broke = failure
+				}
 			}
 		}
 		wait := r.waitFor(p)

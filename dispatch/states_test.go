@@ -9,31 +9,36 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 	"pgregory.net/rapid"
 
 	"herald/problem"
+	"herald/subscriptions"
 )
 
-// Whatever providers, members, crashes and operators do, in whatever order:
-// no path leaves a final state except an operator's resend of a failed one,
-// what was in doubt is never called suppressed or deferred, a repeated
-// hand-over is marked, and the ledger balances after every step.
+// Whatever providers, members, crashes, operators, receipts and impatience do,
+// in whatever order: no path leaves a final state except a receipt's from
+// accepted and an operator's resend of a failed one; what was in doubt is
+// never called suppressed or deferred; a repeated hand-over is marked; exactly
+// one rung of the ladder counts; and the ledger balances after every step.
 func TestStateMachine(t *testing.T) {
-	b := newIdleBench(t)
-	ctx := jobContext(b)
+	l := newLadder(t, true)
 	rapid.Check(t, func(rt *rapid.T) {
-		b.exec(`DELETE FROM river_job`)
-		b.exec(`UPDATE consents SET granted = true`)
-		b.exec(`UPDATE contact_points SET standing = 'good'`)
-		b.exec(`DELETE FROM suppressions`)
-		b.sender.does(nil)
-		m := &machine{b: b, rt: rt, ctx: ctx, id: b.enqueue(b.note(func(n *Notification) { n.Private = rapid.Bool().Draw(rt, "private") }))[0]}
-		m.runJobs()
+		l.forget()
+		l.exec(`UPDATE consents SET granted = true`)
+		l.exec(`UPDATE contact_points SET standing = 'good'`)
+		l.exec(`DELETE FROM suppressions`)
+		l.sender.does(takes)
+		l.texts.does(takes)
+		m := &machine{ladder: l, rt: rt, last: map[uuid.UUID]Delivery{}, doubtful: map[uuid.UUID]bool{}}
+		l.enqueue(l.note(func(n *Notification) {
+			n.Private = rapid.Bool().Draw(rt, "private")
+			n.Channels = rapid.SampledFrom([][]subscriptions.Channel{{"email"}, {"sms", "email"}, {"email", "sms"}}).Draw(rt, "ladder")
+			n.Patience = rapid.SampledFrom([]time.Duration{0, patienceForTests}).Draw(rt, "patience")
+		}))
+		l.runJobs(l.ctx, rt)
 		m.check()
-		for range rapid.IntRange(1, 6).Draw(rt, "steps") {
-			m.act(rapid.SampledFrom([]string{"time", "consent", "crash", "resend", "discard", "assume", "provider", "provider"}).Draw(rt, "act"))
+		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
+			m.act(rapid.SampledFrom([]string{"time", "patience", "consent", "crash", "resend", "discard", "assume", "provider", "provider", "report", "report"}).Draw(rt, "act"))
 			m.check()
 		}
 	})
@@ -56,13 +61,12 @@ func jobContext(b *bench) context.Context {
 }
 
 type machine struct {
-	b        *bench
+	*ladder
 	rt       *rapid.T
-	ctx      context.Context // of a River job
-	id       uuid.UUID
-	last     Delivery
-	resent   bool // the last act was an operator's resend
-	doubtful bool
+	last     map[uuid.UUID]Delivery // by rung, as are the next
+	doubtful map[uuid.UUID]bool
+	resent   uuid.UUID // what the last act sent again as an operator
+	reported uuid.UUID // what the last act reported of
 }
 
 var faults = []error{
@@ -77,99 +81,131 @@ var faults = []error{
 	errors.New("unmarked"),
 }
 
+// deliveries are the rungs, lowest first.
+func (m *machine) deliveries() []Delivery {
+	rows, err := m.pool.Query(m.ctx, `SELECT id FROM deliveries ORDER BY rung`)
+	if err != nil {
+		m.rt.Fatal(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		m.rt.Fatal(err)
+	}
+	list := make([]Delivery, len(ids))
+	for i, id := range ids {
+		list[i] = m.delivery(id)
+	}
+	return list
+}
+
 func (m *machine) act(what string) {
-	b, ctx := m.b, m.ctx
-	m.resent = false
+	m.resent, m.reported = uuid.Nil, uuid.Nil
+	one := rapid.SampledFrom(m.deliveries()).Draw(m.rt, "rung")
 	switch what {
 	case "time":
 		hours := rapid.IntRange(0, 12).Draw(m.rt, "hours")
-		b.due(time.Duration(hours) * time.Hour)
-		m.runJobs()
+		m.due(time.Duration(hours) * time.Hour)
+		m.runJobs(m.ctx, m.rt)
+	case "patience":
+		m.passes(patienceForTests)
 	case "consent":
-		b.exec(`UPDATE consents SET granted = NOT granted`)
+		m.exec(`UPDATE consents SET granted = NOT granted`)
 	case "crash":
-		if b.delivery(m.id).State.Final() {
-			return
-		}
-		b.crash(m.id)
-		m.doubtful = true
-	case "resend":
-		err := b.store.Rule(ctx, RulingRetry, m.id, "operator:ann")
+		m.dies(one)
+	case "resend", "discard", "assume":
+		ruling := map[string]Ruling{"resend": RulingRetry, "discard": RulingDiscard, "assume": RulingAssumeSent}[what]
+		err := m.store.Rule(m.ctx, ruling, one.ID, "operator:ann")
 		if err != nil && problem.CodeOf(err) != problem.Conflict {
 			m.rt.Fatal(err)
 		}
-		m.resent = err == nil
-		m.runJobs()
-	case "discard", "assume":
-		ruling := map[string]Ruling{"discard": RulingDiscard, "assume": RulingAssumeSent}[what]
-		err := b.store.Rule(ctx, ruling, m.id, "operator:ann")
-		if err != nil && problem.CodeOf(err) != problem.Conflict {
-			m.rt.Fatal(err)
+		if err == nil && ruling == RulingRetry {
+			m.resent = one.ID
 		}
-		m.runJobs()
+		m.runJobs(m.ctx, m.rt)
 	case "provider":
 		fault := rapid.SampledFrom(faults).Draw(m.rt, "fault")
-		b.sender.does(func(context.Context, Message) (Receipt, error) { return Receipt{}, fault })
+		for _, s := range []*scripted{m.sender, m.texts} {
+			s.does(func(context.Context, Message) (Receipt, error) { return Receipt{}, fault })
+		}
+	case "report":
+		event := rapid.SampledFrom([]ReportEvent{
+			ReportDelivered, ReportBounced, ReportDelayed, ReportExpired, ReportRead, ReportComplained, ReportUnsubscribed,
+		}).Draw(m.rt, "event")
+		dead := event == ReportBounced && rapid.Bool().Draw(m.rt, "dead")
+		m.receipts.must(m.t, Report{DeliveryID: one.ID, Event: event, AddressDead: dead, Key: rapid.SampledFrom([]string{"", "a", "b"}).Draw(m.rt, "key")})
+		m.reported = one.ID
+		m.runJobs(m.ctx, m.rt)
 	}
 }
 
-// runJobs runs every available job, as River would but without its pauses.
-func (m *machine) runJobs() {
-	for {
-		row, err := m.fetch()
-		if errors.Is(err, pgx.ErrNoRows) {
-			return
-		}
-		if err != nil {
-			m.rt.Fatal(err)
-		}
-		after := "completed"
-		switch err := m.b.worker.Work(m.ctx, row); {
-		case errors.As(err, new(*river.JobSnoozeError)):
-			after = "scheduled"
-		case err != nil:
-			m.rt.Fatalf("a job failed: %v", err)
-		}
-		m.b.exec(`
-UPDATE river_job SET state = $2::text::river_job_state, finalized_at = CASE WHEN $2 = 'completed' THEN now() END
-WHERE id = $1 AND state = 'running'`, row.ID, after)
+// dies leaves a rung in the hands of a node that never comes back, if a job
+// has it now.
+func (m *machine) dies(d Delivery) {
+	tag, err := m.pool.Exec(m.ctx, `
+INSERT INTO hand_overs (job_id, node, account, deliveries)
+SELECT j.id, 'dead', 'main', ARRAY[d.id]
+FROM deliveries d JOIN river_job j ON j.args -> 'deliveries' ? d.id::text AND (j.args ->> 'turn')::int = d.turn
+WHERE d.id = $1 AND d.state IN ('pending', 'deferred', 'in_doubt') AND j.finalized_at IS NULL AND j.kind = $2`, d.ID, handOver{}.Kind())
+	if err != nil {
+		m.rt.Fatal(err)
+	}
+	if tag.RowsAffected() > 0 {
+		m.exec(`UPDATE river_job SET attempt = attempt + 1`)
+		m.doubtful[d.ID] = true
 	}
 }
 
-func (m *machine) fetch() (*river.Job[handOver], error) {
-	job := &river.Job[handOver]{JobRow: &rivertype.JobRow{State: rivertype.JobStateRunning}}
-	err := m.b.pool.QueryRow(m.ctx, `
-UPDATE river_job SET state = 'running', attempted_at = now(), attempt = attempt + 1
-WHERE id = (SELECT id FROM river_job WHERE state = 'available' ORDER BY id LIMIT 1)
-RETURNING id, attempt, args`).Scan(&job.ID, &job.Attempt, &job.Args)
-	return job, err
-}
-
+// check holds all rungs against the rules.
 func (m *machine) check() {
-	d := m.b.delivery(m.id)
-	if m.last.State.Final() && d.State != m.last.State && !(m.resent && m.last.State == Failed) {
-		m.rt.Fatalf("left %s for %s", m.last.State, d.State)
+	counting := 0
+	for _, d := range m.deliveries() {
+		m.checkRung(d)
+		if scalar[bool](m.bench, `SELECT counts FROM deliveries WHERE id = $1`, d.ID) {
+			counting++
+		}
 	}
-	if m.doubtful && slices.Contains([]State{Suppressed, Deferred}, d.State) {
+	if counting != 1 {
+		m.rt.Fatalf("%d rungs count", counting)
+	}
+	m.balanced()
+}
+
+// may reports whether a rung may have left a final state in the last act.
+func (m *machine) may(last, now Delivery) bool {
+	switch last.State {
+	case Accepted:
+		return m.reported == now.ID && (now.State == Delivered || now.State == Failed && now.Reason == reasonBounced)
+	case Failed:
+		return m.resent == now.ID
+	default:
+		return false
+	}
+}
+
+func (m *machine) checkRung(d Delivery) {
+	last := m.last[d.ID]
+	if last.State.Final() && d.State != last.State && !m.may(last, d) {
+		m.rt.Fatalf("left %s for %s", last.State, d.State)
+	}
+	if m.doubtful[d.ID] && slices.Contains([]State{Suppressed, Deferred}, d.State) {
 		m.rt.Fatalf("it may have arrived, and is called %s", d.State)
 	}
-	attempts := m.b.attemptsOf(m.id)
-	if len(attempts) != d.Attempts {
-		m.rt.Fatalf("%d attempts are recorded, %d counted", len(attempts), d.Attempts)
-	}
-	marked := 0
-	for _, a := range attempts {
-		if a.Repeats {
+	attempts, marked := 0, 0
+	for _, a := range m.attemptsOf(d.ID) {
+		if a.DeliveryID != d.ID {
+			continue
+		}
+		if attempts++; a.Repeats {
 			marked++
 		}
 	}
-	if marked != d.Repeated {
-		m.rt.Fatalf("%d attempts are marked as repeated, %d counted", marked, d.Repeated)
+	if attempts != d.Attempts || marked != d.Repeated {
+		m.rt.Fatalf("%d attempts are recorded, %d of them repeated; %d and %d are counted", attempts, marked, d.Attempts, d.Repeated)
 	}
-	if n := m.b.waiting(); n == 0 && (d.State == Pending || d.State == Deferred) {
+	waiting := scalar[int](m.bench, `SELECT count(*) FROM river_job WHERE finalized_at IS NULL AND kind = $1`, handOver{}.Kind())
+	if waiting == 0 && (d.State == Pending || d.State == Deferred) {
 		m.rt.Fatalf("it is %s and no job will move it", d.State)
 	}
-	m.b.balanced()
-	m.last = d
-	m.doubtful = (m.doubtful || d.State == InDoubt) && !d.State.Final()
+	m.last[d.ID] = d
+	m.doubtful[d.ID] = (m.doubtful[d.ID] || d.State == InDoubt) && !d.State.Final()
 }

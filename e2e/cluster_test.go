@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -208,26 +207,6 @@ func connectTo(t *testing.T, database string) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
-}
-
-// stored is a delivery as the database has it at the end.
-type stored struct {
-	ID       string
-	State    string
-	Repeated int
-}
-
-func storedDeliveries(t *testing.T, pool *pgxpool.Pool) []stored {
-	t.Helper()
-	rows, err := pool.Query(t.Context(), `SELECT id::text, state, repeated FROM deliveries`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stored])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
 // count is the one number that a query gives.

@@ -223,18 +223,20 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 	second := *h
 	second.boot()
 	const events = 200
+	inFlight := int64(0)
 	for i := range events {
 		node := []*herald{h, &second}[i%2]
 		node.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price(fmt.Sprint("shared-", i), 40), nil)
 		if i == events/2 {
 			second.kill()
+			inFlight = h.inFlight()
 			second.boot()
 		}
 	}
 	if l := h.rest(); l.Accepted != events || !l.Balanced {
 		t.Errorf("ledger = %+v, want %d accepted", l, events)
 	}
-	h.checkRepeats(map[string]int{mailKey("wei@example.com", "Kettle is now €40.00"): events})
+	h.checkRepeats(map[string]int{mailKey("wei@example.com", "Kettle is now €40.00"): events}, inFlight)
 }
 
 func TestStartRefusesWhatCannotWork(t *testing.T) {

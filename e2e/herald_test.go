@@ -44,6 +44,8 @@ type herald struct {
 	env  []string
 	mail *sim.SMTP
 	proc *process
+
+	database string // its connection string
 }
 
 // start runs a node on a database and an SMTP server of its own.
@@ -55,8 +57,9 @@ func start(t *testing.T, settings ...string) *herald {
 	}
 	t.Cleanup(func() { mail.Close() })
 	host, port, _ := strings.Cut(mail.Addr(), ":")
-	h := &herald{t: t, mail: mail, env: append([]string{
-		"HERALD_DATABASE_URL=" + pgtest.URL(t),
+	database := pgtest.URL(t)
+	h := &herald{t: t, mail: mail, database: database, env: append([]string{
+		"HERALD_DATABASE_URL=" + database,
 		"HERALD_SECRET_KEY=a key of at least thirty-two characters",
 		"HERALD_HTTP_LISTEN=127.0.0.1:0",
 		"HERALD_DISPATCH_FIRST_RETRY=200ms",

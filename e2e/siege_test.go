@@ -302,7 +302,7 @@ func (s *siege) judge(l ledger, prices []int) {
 		s.t.Errorf("ledger = %+v, want %d targeted and accepted", l, len(owed))
 	}
 	marked := map[string]int{}
-	for _, d := range storedDeliveries(s.t, s.pool) {
+	for _, d := range s.nodes[0].deliveries() {
 		marked[d.ID] = d.Repeated
 		if d.State != "accepted" {
 			s.t.Errorf("delivery %s is %s", d.ID, d.State)

@@ -153,7 +153,7 @@ func TestStockPricesSurviveSIGKILL(t *testing.T) {
 	}
 	want := expectedMails(enrolWatchers(h, prices), prices)
 	events := priceEvents(prices)
-	killAt := len(events) / 2 / batchSize * batchSize
+	killAt, inFlight := len(events)/2/batchSize*batchSize, int64(0)
 	for i := 0; i < len(events); i += batchSize {
 		batch := events[i:min(i+batchSize, len(events))]
 		if i == killAt {
@@ -167,6 +167,7 @@ func TestStockPricesSurviveSIGKILL(t *testing.T) {
 			}()
 			h.kill()
 			<-sent
+			inFlight = h.inFlight()
 			h.boot()
 		}
 		h.call(http.StatusAccepted, "POST", "/api/v1/events", jsonBatch, batch, nil)
@@ -176,15 +177,19 @@ func TestStockPricesSurviveSIGKILL(t *testing.T) {
 	if ledger.Accepted != total(want) || !ledger.Balanced {
 		t.Errorf("ledger = %+v, want %d accepted", ledger, total(want))
 	}
-	h.checkRepeats(want)
+	h.checkRepeats(want, inFlight)
 }
 
-// workers is how many messages of a channel are in hand at once, by default.
-const workers = 50
+// inFlight is how many deliveries are in hand-overs under way: right after a
+// kill, what the dead node had in its hands and what others have.
+func (h *herald) inFlight() int64 {
+	h.t.Helper()
+	return count(h.t, connectTo(h.t, h.database), `SELECT coalesce(sum(cardinality(deliveries)), 0) FROM hand_overs`)
+}
 
 // checkRepeats holds that nothing is missing, and that what came twice was in
 // flight when the process died, is the same mail to any reader, and is marked.
-func (h *herald) checkRepeats(want map[string]int) {
+func (h *herald) checkRepeats(want map[string]int, inFlight int64) {
 	h.t.Helper()
 	got := receivedMails(h.mail.Messages())
 	var repeats int64
@@ -203,34 +208,49 @@ func (h *herald) checkRepeats(want map[string]int) {
 	if distinct := int64(len(seen)); distinct != total(want) {
 		h.t.Errorf("%d different mails, want %d", distinct, total(want))
 	}
-	if repeats > workers {
-		h.t.Errorf("%d mails came again, more than the %d that were in flight", repeats, workers)
+	if repeats > inFlight {
+		h.t.Errorf("%d mails came again, more than the %d that were in flight", repeats, inFlight)
 	}
 	if marked := h.repeated(); marked < repeats {
 		h.t.Errorf("%d mails came again, and %d are marked so", repeats, marked)
 	}
-	h.t.Logf("%d mails, %d of them again after the kill", total(want), repeats)
+	h.t.Logf("%d mails, %d in flight at the kill, %d of them came again", total(want), inFlight, repeats)
 }
 
 // repeated sums up the hand-overs that are marked as repetitions.
 func (h *herald) repeated() int64 {
 	h.t.Helper()
 	var sum int64
+	for _, d := range h.deliveries() {
+		sum += int64(d.Repeated)
+	}
+	return sum
+}
+
+// delivery is an item of GET /api/v1/deliveries.
+type delivery struct {
+	ID       string
+	State    string
+	Repeated int
+}
+
+// deliveries are all of them, page by page.
+func (h *herald) deliveries() []delivery {
+	h.t.Helper()
+	var list []delivery
 	for path := "/api/v1/deliveries?limit=200"; path != ""; {
 		var page struct {
-			Items []struct{ Repeated int64 }
+			Items []delivery
 			Next  string
 		}
 		h.call(http.StatusOK, "GET", path, "", nil, &page)
-		for _, d := range page.Items {
-			sum += d.Repeated
-		}
+		list = append(list, page.Items...)
 		path = ""
 		if page.Next != "" {
 			path = "/api/v1/deliveries?limit=200&cursor=" + page.Next
 		}
 	}
-	return sum
+	return list
 }
 
 func compareMails(t *testing.T, want, got map[string]int) {

@@ -19,10 +19,10 @@ import (
 // watched is an enabled trigger, ready to match.
 type watched struct {
 	subscriptions.Trigger
-	schema           predicate.Schema
-	condition        *predicate.Predicate
-	summaries        *subscriptions.Summaries
-	coolDown, expiry time.Duration
+	schema                     predicate.Schema
+	condition                  *predicate.Predicate
+	summaries                  *subscriptions.Summaries
+	coolDown, expiry, patience time.Duration
 }
 
 // catalogue is the triggers as they stood at one moment; it never changes.
@@ -70,13 +70,13 @@ func watch(t subscriptions.Trigger) (*watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	coolDown, expiry, err := t.Durations()
+	coolDown, expiry, patience, err := t.Durations()
 	if err != nil {
 		return nil, err
 	}
 	return &watched{
 		Trigger: t, schema: t.Schema(), condition: condition,
-		summaries: summaries, coolDown: coolDown, expiry: expiry,
+		summaries: summaries, coolDown: coolDown, expiry: expiry, patience: patience,
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"herald/dispatch"
+	"herald/dispatch/timing"
 	"herald/matcher"
 	"herald/matcher/predicate"
 	"herald/problem"
@@ -265,5 +266,25 @@ func TestEventsAreRead(t *testing.T) {
 	}
 	if c, err := s.events.Count(s.ctx); err != nil || c != (matcher.Counts{Events: 2}) {
 		t.Errorf("Count: %+v, %v", c, err)
+	}
+}
+
+func TestADigestIsWantedAsTheSubscriptionSaysNow(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	sub := s.subscribe(s.member("wei"), "kettle", 49, func(o *subscriptions.Order) { o.Digest = "daily" })
+	var told []dispatch.Notification
+	i := s.intake(enqueuer(func(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error {
+		told = append(told, ns...)
+		return s.deliveries.EnqueueTx(ctx, tx, ns)
+	}), matcher.IntakeConfig{})
+	s.accept(i, priceEvent("1", "kettle", 40))
+	atOnce := ""
+	if _, err := s.subscriptions.Change(s.ctx, sub.ID, subscriptions.Change{Digest: &atOnce, Actor: "member"}); err != nil {
+		t.Fatal(err)
+	}
+	s.accept(i, priceEvent("2", "kettle", 39))
+	if len(told) != 2 || told[0].Digest != timing.Daily || told[1].Digest != "" {
+		t.Errorf("told %+v", told)
 	}
 }

@@ -36,7 +36,9 @@ func (t *transaction) notification(p *pairing, before standing) (dispatch.Notifi
 			"summary": summary,
 		},
 		Channels:  s.channels,
+		Digest:    s.digest,
 		Decision:  t.decision(p, before, summary),
+		Patience:  w.patience,
 		ExpiresAt: t.at.Add(w.expiry),
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"herald/dispatch/timing"
 	"herald/matcher/predicate"
 	"herald/subscriptions"
 )
@@ -24,6 +25,7 @@ type subscription struct {
 	stored   []byte         // the parameters as JSON
 	params   map[string]any // typed; nil when they cannot be read
 	channels []subscriptions.Channel
+	digest   timing.Digest
 	standing
 	gone bool // it has ended, or no longer meets, by the time it is locked
 }
@@ -118,7 +120,7 @@ func (t *transaction) meets(p *pairing) bool {
 // again; ORDER BY comes before the lock, so that locks are taken in id order.
 const lockSubscriptions = `
 	SELECT id, params::text, channels, paused, valid_from, valid_until, coalesce(max_notifications, 0),
-	       (extract(epoch FROM cool_down) * 1000000)::bigint, sent, last_fired_at
+	       (extract(epoch FROM cool_down) * 1000000)::bigint, sent, last_fired_at, digest
 	FROM subscriptions
 	WHERE id = ANY($1)
 	ORDER BY id
@@ -141,7 +143,7 @@ func (t *transaction) lock(ctx context.Context) error {
 				return err
 			}
 			s := byID[id]
-			s.gone, s.standing, s.channels = false, now.standing, now.channels
+			s.gone, s.standing, s.channels, s.digest = false, now.standing, now.channels, now.digest
 			if !bytes.Equal(s.stored, now.stored) {
 				s.stored, s.params, changed[s] = now.stored, nil, true
 			}
@@ -158,7 +160,7 @@ func (t *transaction) lock(ctx context.Context) error {
 
 func scanLocked(row pgx.Rows) (id int64, s subscription, err error) {
 	var coolDown *int64 // microseconds
-	err = row.Scan(&id, &s.stored, &s.channels, &s.paused, &s.from, &s.until, &s.max, &coolDown, &s.sent, &s.last)
+	err = row.Scan(&id, &s.stored, &s.channels, &s.paused, &s.from, &s.until, &s.max, &coolDown, &s.sent, &s.last, &s.digest)
 	if coolDown != nil {
 		d := time.Duration(*coolDown) * time.Microsecond
 		s.coolDown = &d

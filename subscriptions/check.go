@@ -28,6 +28,7 @@ const (
 	maxTextLen         = 500 // the highest max_len: what an index entry surely holds
 	maxCoolDown        = 366 * 24 * time.Hour
 	maxExpiry          = 31 * 24 * time.Hour
+	minPatience        = time.Second
 )
 
 var (
@@ -205,6 +206,11 @@ func (d *definition) delivery(t Trigger) {
 	}
 	if v, err := time.ParseDuration(t.Expiry); err != nil || v <= 0 || v > maxExpiry {
 		d.bad.AddArgs("expiry", "duration", map[string]any{"max": maxExpiry.String()}, "must be a duration such as 24h, at most %s", maxExpiry)
+	}
+	if t.Patience != "" {
+		if v, err := time.ParseDuration(t.Patience); err != nil || v < minPatience || v > maxExpiry || v%time.Microsecond != 0 {
+			d.bad.AddArgs("patience", "duration", map[string]any{"max": maxExpiry.String()}, "must be a duration such as 10m, from %s to %s", minPatience, maxExpiry)
+		}
 	}
 }
 

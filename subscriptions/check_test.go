@@ -63,6 +63,8 @@ func TestCheckNamesThePlace(t *testing.T) {
 		{"a priority beyond the last", func(d *Trigger) { d.Priority = 5 }, "priority", "range"},
 		{"a cool-down in days", func(d *Trigger) { d.CoolDown = "1d" }, "cool_down", "duration"},
 		{"no expiry", func(d *Trigger) { d.Expiry = "" }, "expiry", "duration"},
+		{"patience that cannot be", func(d *Trigger) { d.Patience = "soon" }, "patience", "duration"},
+		{"no patience at all", func(d *Trigger) { d.Patience = "1ms" }, "patience", "duration"},
 		{"no template", func(d *Trigger) { d.Template = "" }, "template", "required"},
 	} {
 		t.Run(c.mistake, func(t *testing.T) {

@@ -57,7 +57,10 @@ type Trigger struct {
 	// subscription, as a Go duration ("24h"); empty: none.
 	CoolDown string `json:"cool_down,omitempty" yaml:"cool_down,omitempty"`
 	// Expiry is how long a notification is worth sending ("24h").
-	Expiry   string `json:"expiry" yaml:"expiry"`
+	Expiry string `json:"expiry" yaml:"expiry"`
+	// Patience is how long a channel of the ladder has to be confirmed before
+	// the next one is tried ("10m"); empty: only a failure leads on.
+	Patience string `json:"patience,omitempty" yaml:"patience,omitempty"`
 	Template string `json:"template" yaml:"template"`
 
 	// Version counts the saves, from 1. A Save whose Version is not 0 goes
@@ -128,15 +131,19 @@ func (t Trigger) Compile() (*predicate.Predicate, error) {
 	return predicate.Compile(t.Condition, t.Schema())
 }
 
-// Durations are CoolDown and Expiry as time; a stored trigger's always parse.
-func (t Trigger) Durations() (coolDown, expiry time.Duration, err error) {
-	if t.CoolDown != "" {
-		if coolDown, err = time.ParseDuration(t.CoolDown); err != nil {
-			return 0, 0, fmt.Errorf("cool-down of %s: %w", t.Name, err)
+// Durations are CoolDown, Expiry and Patience as time; a stored trigger's
+// always parse.
+func (t Trigger) Durations() (coolDown, expiry, patience time.Duration, err error) {
+	for _, one := range []struct {
+		name, text string
+		to         *time.Duration
+	}{{"cool-down", t.CoolDown, &coolDown}, {"expiry", t.Expiry, &expiry}, {"patience", t.Patience, &patience}} {
+		if one.text == "" && one.to != &expiry {
+			continue
+		}
+		if *one.to, err = time.ParseDuration(one.text); err != nil {
+			return 0, 0, 0, fmt.Errorf("%s of %s: %w", one.name, t.Name, err)
 		}
 	}
-	if expiry, err = time.ParseDuration(t.Expiry); err != nil {
-		return 0, 0, fmt.Errorf("expiry of %s: %w", t.Name, err)
-	}
-	return coolDown, expiry, nil
+	return coolDown, expiry, patience, nil
 }

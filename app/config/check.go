@@ -35,8 +35,10 @@ func (c Config) check() problem.Fields {
 		f.Add("subscriptions.expiry_schedule", "cron", "is not a cron expression: %v", err)
 	}
 	within(&f, "dispatch.workers", c.Dispatch.Workers, 1, 10_000)
+	lasting(&f, "dispatch.reconcile_every", c.Dispatch.ReconcileEvery, time.Minute, 24*time.Hour)
 	lasting(&f, "dispatch.first_retry", c.Dispatch.FirstRetry, 10*time.Millisecond, 24*time.Hour)
 	lasting(&f, "dispatch.send_timeout", c.Dispatch.SendTimeout, time.Second, time.Hour)
+	c.Dispatch.checkWhen(&f)
 	c.Email.check(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)

@@ -69,9 +69,19 @@ type Subscriptions struct {
 
 // Dispatch hands messages over.
 type Dispatch struct {
-	Workers     int           `yaml:"workers" help:"Messages of one channel in hand at once on this node."`
-	FirstRetry  time.Duration `yaml:"first_retry" help:"The wait before the first new try of a message refused for now; later waits grow."`
-	SendTimeout time.Duration `yaml:"send_timeout" help:"How long one hand-over may take."`
+	Workers        int           `yaml:"workers" help:"Messages of one channel in hand at once on this node."`
+	FirstRetry     time.Duration `yaml:"first_retry" help:"The wait before the first new try of a message refused for now; later waits grow."`
+	SendTimeout    time.Duration `yaml:"send_timeout" help:"How long one hand-over may take."`
+	ReconcileEvery time.Duration `yaml:"reconcile_every" help:"How often the ledger is held against the messages it counts, by one of the nodes."`
+	QuietHours     string        `yaml:"quiet_hours" help:"When members who chose no quiet hours of their own hear only what is urgent, by their own clocks, such as 21:00-08:00. Empty: never."`
+	Caps           []Cap         `yaml:"caps" help:"How many messages of a purpose a member gets at most in any span of time; several may hold for one purpose. None: as many as there are."`
+}
+
+// Cap is one limit of how often members are written to.
+type Cap struct {
+	Purpose string        `yaml:"purpose" help:"transactional, service or marketing."`
+	Max     int           `yaml:"max" help:"So many messages, 1 to 100,"`
+	Within  time.Duration `yaml:"within" help:"in any span of time as long as this, at most 366 days."`
 }
 
 // Email is the accounts that send e-mail; the first that can be reached is used.
@@ -128,7 +138,7 @@ func Default() Config {
 		API:           API{RequestsPerSecond: 200, Burst: 400},
 		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000},
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
-		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute},
+		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -95,6 +96,7 @@ func exampleItem(item reflect.Type) reflect.Value {
 			Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "herald",
 			Password: "secret", From: "news@example.com", FromName: "Example Shop", MaxSessions: 10, Timeout: defaultAccount().Timeout,
 		},
+		Cap{Purpose: "marketing", Max: 2, Within: 7 * 24 * time.Hour},
 		Receipt{Name: "main", Provider: "sendgrid", Secret: "secret"},
 	} {
 		if reflect.TypeOf(v) == item {

@@ -2,7 +2,7 @@
 
 -- +goose Up
 CREATE TABLE receipts (
-    delivery_id uuid NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    delivery_id uuid NOT NULL,                         -- deliveries.id
     key         text NOT NULL,                         -- tells one that is given twice: a hash
     event       text NOT NULL CHECK (event IN ('delivered', 'bounced', 'delayed', 'expired', 'read', 'complained', 'unsubscribed')),
     account     text NOT NULL,                         -- empty: not known

@@ -54,14 +54,8 @@ func (a *API) addDeliveries() {
 		id: "get-delivery-timeline", method: http.MethodGet, path: path + "/timeline", tag: tagDeliveries, scope: access.DeliveriesRead,
 		summary: "Read why and how a delivery came about", description: "From the event to the receipt: each step a code with its figures.",
 	}, a.deliveryTimeline)
-	add(a, operation{
-		id: "resend-delivery", method: http.MethodPost, path: path + "/resend", tag: tagDeliveries, scope: access.DeliveriesWrite,
-		summary: "Send a failed delivery, or one in doubt, once more", status: http.StatusAccepted, errors: []int{http.StatusConflict},
-	}, a.resendDelivery)
-	add(a, operation{
-		id: "get-ledger", method: http.MethodGet, path: "/ledger", tag: tagDeliveries, scope: access.DeliveriesRead,
-		summary: "Read the ledger", description: "What became of every notification that was meant for somebody. `balanced` says that none was lost.",
-	}, a.ledger)
+	a.addBulkActions()
+	a.addLedger()
 }
 
 func (a *API) searchDeliveries(ctx context.Context, in *struct {
@@ -72,13 +66,16 @@ func (a *API) searchDeliveries(ctx context.Context, in *struct {
 	Trigger  string                `query:"trigger" maxLength:"100"`
 	State    dispatch.State        `query:"state" enum:"accepted,delivered,suppressed,deferred,failed,pending,in_doubt"`
 	Channel  subscriptions.Channel `query:"channel" enum:"email,sms,voice,fax"`
+	Campaign int64                 `query:"campaign" minimum:"1" doc:"A campaign's firing."`
+	Reason   string                `query:"reason" maxLength:"100" doc:"Why; only with the state failed, in_doubt or deferred."`
+	Account  string                `query:"account" maxLength:"100" doc:"The account that was last tried; only with the state failed, in_doubt or deferred."`
 	Since    time.Time             `query:"since" doc:"Created at or after it."`
 	Until    time.Time             `query:"until" doc:"Created before it."`
 },
 ) (*out[Page[dispatch.Delivery]], error) {
 	search := dispatch.Search{
 		Member: in.Member, MemberID: in.MemberID, Address: in.Address, Trigger: in.Trigger, State: in.State,
-		Channel: in.Channel, Since: in.Since, Until: in.Until, Limit: in.Limit,
+		Channel: in.Channel, Campaign: in.Campaign, Reason: in.Reason, Account: in.Account, Since: in.Since, Until: in.Until, Limit: in.Limit,
 	}
 	if in.Cursor != "" {
 		before, err := uuid.Parse(in.Cursor)
@@ -113,16 +110,4 @@ func (a *API) deliveryTimeline(ctx context.Context, in *DeliveryPath) (*out[Time
 			CreatedAt: n.CreatedAt, ExpiresAt: n.ExpiresAt,
 		},
 	}, err)
-}
-
-func (a *API) resendDelivery(ctx context.Context, in *DeliveryPath) (*none, error) {
-	return nothing(a.cfg.Deliveries.Rule(ctx, dispatch.RulingRetry, in.ID, callerOf(ctx).actor()))
-}
-
-func (a *API) ledger(ctx context.Context, in *struct {
-	Since   time.Time `query:"since" doc:"Notifications decided at or after it; absent: all."`
-	Trigger string    `query:"trigger" maxLength:"100" doc:"Of this trigger."`
-},
-) (*out[dispatch.Ledger], error) {
-	return body(a.cfg.Deliveries.Ledger(ctx, dispatch.Filter{Since: in.Since, Trigger: in.Trigger}))
 }

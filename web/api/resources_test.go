@@ -286,7 +286,9 @@ func TestADeliveryIsFoundExplainedAndCounted(t *testing.T) {
 	if len(timeline.Entries) == 0 || timeline.Entries[0].Code != "event_received" || timeline.Notification.MemberID != wei {
 		t.Errorf("timeline %+v", timeline)
 	}
-	s.post(at+"/resend", "").problem(http.StatusConflict, "conflict") // it has not failed
+	for _, verb := range []string{"retry", "assume-sent"} {
+		s.post(at+"/"+verb, "").problem(http.StatusConflict, "conflict") // it has not failed
+	}
 	if ledger := as[dispatch.Ledger](s.get("/api/v1/ledger?trigger=price_drop").is(http.StatusOK)); ledger.Targeted != 1 || ledger.Pending != 1 || !ledger.Balanced {
 		t.Errorf("ledger %+v", ledger)
 	}

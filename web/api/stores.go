@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -93,5 +94,15 @@ type Deliveries interface {
 	Delivery(ctx context.Context, id uuid.UUID) (dispatch.Delivery, error)
 	Timeline(ctx context.Context, id uuid.UUID) (dispatch.Timeline, error)
 	Rule(ctx context.Context, ruling dispatch.Ruling, id uuid.UUID, actor string) error
+	Count(ctx context.Context, q dispatch.Search) (int64, error)
+	BeginBulk(ctx context.Context, ruling dispatch.Ruling, q dispatch.Search, actor string) (dispatch.BulkAction, error)
+	BulkAction(ctx context.Context, id int64) (dispatch.BulkAction, error)
+	BulkActions(ctx context.Context, before int64, limit int) ([]dispatch.BulkAction, error)
+	CancelBulk(ctx context.Context, id int64) (dispatch.BulkAction, error)
 	Ledger(ctx context.Context, f dispatch.Filter) (dispatch.Ledger, error)
+	Days(ctx context.Context, f dispatch.Filter, zone *time.Location) ([]dispatch.DayLedger, error)
+	CheckLedger(ctx context.Context, since time.Time, actor string) (dispatch.LedgerCheck, error)
+	LedgerChecks(ctx context.Context, before int64, limit int) ([]dispatch.LedgerCheck, error)
+	Recount(ctx context.Context, actor string) (dispatch.LedgerCheck, error)
+	Accounts(ctx context.Context) ([]dispatch.AccountState, error)
 }

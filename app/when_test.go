@@ -1,0 +1,31 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/dispatch/caps"
+	"herald/dispatch/timing"
+)
+
+func TestWhenMembersAreWrittenTo(t *testing.T) {
+	cfg, err := config.Load("", []string{
+		`HERALD_DISPATCH_QUIET_HOURS=21:30-08:00`,
+		`HERALD_DISPATCH_CAPS=[{purpose: marketing, max: 1, within: 24h}, {purpose: marketing, max: 3, within: 168h}]`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decidesBy(cfg)
+	want := dispatch.StoreConfig{
+		Quiet: timing.Quiet{From: 1290, Until: 480},
+		Caps:  caps.Rules{"marketing": {{Max: 1, Within: 24 * time.Hour}, {Max: 3, Within: 168 * time.Hour}}},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("decides by (-want +got):\n%s, %v", diff, err)
+	}
+}

@@ -1,0 +1,158 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herald/dispatch/pool"
+	"herald/subscriptions"
+)
+
+// openAccounts are accounts of one session each, without their nodes.
+func openAccounts(t *testing.T, configs ...AccountConfig) []*account {
+	t.Helper()
+	var list []*account
+	for _, cfg := range configs {
+		cfg.MaxSessions = 1
+		one, err := newAccount(cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.pool.Start()
+		list = append(list, one)
+	}
+	return list
+}
+
+func closeAccounts(t *testing.T, list []*account) {
+	t.Helper()
+	for _, one := range list {
+		if err := one.pool.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func named(name string) *scripted { return &scripted{name: name} }
+
+func TestAFullAccountHoldsUpNothingThatCanGoBeside(t *testing.T) {
+	toExample := func(c AccountConfig) AccountConfig { c.Recipients = []string{"example.com"}; return c }
+	tests := map[string]struct {
+		first, second AccountConfig
+		want          string // who takes the message within the time; "": nobody
+	}{
+		"an equal one takes it":         {AccountConfig{Sender: named("full")}, AccountConfig{Sender: named("free")}, "free"},
+		"a dearer one does not":         {AccountConfig{Sender: named("full")}, AccountConfig{Sender: named("free"), Cost: 1}, ""},
+		"one not made for it does not":  {toExample(AccountConfig{Sender: named("full")}), AccountConfig{Sender: named("free")}, ""},
+		"an equal one made for it, too": {toExample(AccountConfig{Sender: named("full")}), toExample(AccountConfig{Sender: named("free")}), "free"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				routes := openAccounts(t, tt.first, tt.second)
+				message := &task{Address: "wei@example.com", Purpose: subscriptions.Transactional, Priority: 1}
+				taken, _, err := acquire(t.Context(), routes[:1], message)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				lease, by, err := acquire(ctx, routes, message)
+				switch {
+				case tt.want == "" && !errors.Is(err, context.DeadlineExceeded):
+					t.Errorf("taken by %v, %v; want nobody", by, err)
+				case tt.want != "" && err != nil:
+					t.Errorf("nobody took it: %v", err)
+				case tt.want != "" && by.name != tt.want:
+					t.Errorf("taken by %s, want %s", by.name, tt.want)
+				}
+				if lease != nil {
+					lease.Release(false)
+				}
+				taken.Release(false)
+				closeAccounts(t, routes)
+			})
+		})
+	}
+}
+
+func TestWhoWaitsForTwoAccountsTakesTheFirstThatIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		routes := openAccounts(t, AccountConfig{Sender: named("one")}, AccountConfig{Sender: named("other")})
+		message := &task{Address: "wei@example.com", Purpose: subscriptions.Transactional, Priority: 1}
+		first, _, err := acquire(t.Context(), routes[:1], message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, _, err := acquire(t.Context(), routes[1:], message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(3*time.Second, func() { second.Release(false) })
+		began := time.Now()
+		lease, by, err := acquire(t.Context(), routes, message)
+		if err != nil || by.name != "other" {
+			t.Fatalf("taken by %v, %v; want the other", by, err)
+		}
+		if waited := time.Since(began); waited > 3*time.Second+besideAfter {
+			t.Errorf("waited %v for what was free after 3s", waited)
+		}
+		lease.Release(false)
+		first.Release(false)
+		closeAccounts(t, routes)
+	})
+}
+
+// breaking is a sender whose sessions break at their first message.
+type breaking struct {
+	*scripted
+	class Class
+}
+
+func (s *breaking) Open(context.Context) (Session, error) {
+	return &breakingSession{class: s.class}, nil
+}
+
+type breakingSession struct {
+	class  Class
+	broken bool
+}
+
+func (s *breakingSession) Send(context.Context, Message) (Receipt, error) {
+	s.broken = true
+	return Receipt{}, &SendError{Class: s.class, Err: errors.New("the server closed the connection")}
+}
+
+func (s *breakingSession) Broken() bool                { return s.broken }
+func (s *breakingSession) Close(context.Context) error { return nil }
+
+// Sessions that break with every message are the account's fault, whatever
+// class the outcomes have.
+func TestSessionsThatBreakOpenTheCircuit(t *testing.T) {
+	for _, class := range []Class{Transient, Doubt} {
+		t.Run(string(class), func(t *testing.T) {
+			b := newIdleBench(t)
+			list := openAccounts(t, AccountConfig{
+				Sender: &breaking{named("breaking"), class},
+				tune:   func(c *pool.Config[Session]) { c.BackoffFirst, c.BreakLimit = 10*time.Millisecond, 3 },
+			})
+			defer closeAccounts(t, list)
+			r := &run{Worker: b.worker}
+			for range 3 {
+				p := &parcel{tasks: []*task{{Channel: subscriptions.Email, Priority: 1, ExpiresAt: b.clock.now().Add(time.Hour)}}}
+				lease, _, err := acquire(t.Context(), list, p.first())
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.speak(t.Context(), lease, list[0], []*parcel{p})
+			}
+			if list[0].works() {
+				t.Error("three sessions broke, and the circuit is closed")
+			}
+		})
+	}
+}
