@@ -65,9 +65,9 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 		return nil, err
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		// Also how often at most workers are woken by an insert: an alert
-		// must not wait behind the one before it.
-		FetchCooldown: wakeEvery,
+		// Also how often at most an insert wakes the workers of a queue: the
+		// one that comes too soon after another wakes nobody.
+		FetchCooldown: river.FetchCooldownMin,
 		// Its own log would say nothing that the error does not.
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -80,8 +80,14 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 	}, nil
 }
 
-// wakeEvery is the least time between two wake-ups of a queue's workers.
-const wakeEvery = 10 * time.Millisecond
+// wakeEvery is the least time between two looks of a queue's workers at what
+// waits, and urgentEvery how often they look at what is urgent though nobody
+// woke them: two inserts at the same moment wake once, and the second may not
+// be there yet.
+const (
+	wakeEvery   = 10 * time.Millisecond
+	urgentEvery = 100 * time.Millisecond
+)
 
 // Notification is one notification as it was decided, without its data when
 // that is private. It is problem.NotFound when there is none.

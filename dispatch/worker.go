@@ -142,7 +142,11 @@ func (w *Worker) Queues() map[string]river.QueueConfig {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
 			// More than two for a session would only keep chunks from other nodes.
 			workers := min(w.cfg.Workers, 2*w.accounts.sessions(ch))
-			queues[queueFor(ch, priority)] = river.QueueConfig{MaxWorkers: workers, FetchCooldown: wakeEvery}
+			queue := river.QueueConfig{MaxWorkers: workers, FetchCooldown: wakeEvery}
+			if priority <= lastUrgent {
+				queue.FetchPollInterval = urgentEvery
+			}
+			queues[queueFor(ch, priority)] = queue
 		}
 	}
 	return queues

@@ -14,20 +14,26 @@ import (
 
 type benchCmd struct {
 	Email benchEmailCmd `cmd:"" help:"Send a whole campaign to a mail server, and hold it against a bare sender."`
+	Alert benchAlertCmd `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
+	Pool  benchPoolCmd  `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
 }
 
-// benchWhere is what the measurements share.
+// benchWhere is where measurements with a node of Herald run.
 type benchWhere struct {
 	SMTP     string `help:"host:port of the mail server, such as Postfix's smtp-sink." required:""`
 	Sessions int    `help:"Connections to it at most." default:"10"`
 	Database string `help:"A database to use; everything in it may be changed. Empty: a private one." env:"HERALD_BENCH_DATABASE"`
-	JSON     bool   `help:"Print the figures on one line."`
-	Profile  string `help:"Write a profile of the processor's time to this file, for go tool pprof." type:"path"`
+}
+
+// benchFigures is how figures are put out.
+type benchFigures struct {
+	JSON    bool   `help:"Print the figures on one line."`
+	Profile string `help:"Write a profile of the processor's time to this file, for go tool pprof." type:"path"`
 }
 
 // measured runs a measurement, with a profile where one is wanted, and prints
 // its figures.
-func (w benchWhere) measured(run func() (any, error)) (err error) {
+func (w benchFigures) measured(run func() (any, error)) (err error) {
 	if w.Profile != "" {
 		file, err := os.Create(w.Profile)
 		if err != nil {
@@ -52,7 +58,7 @@ func (w benchWhere) where() bench.Where {
 }
 
 // print writes figures as JSON.
-func (w benchWhere) print(figures any) error {
+func (w benchFigures) print(figures any) error {
 	encoder := json.NewEncoder(os.Stdout)
 	if !w.JSON {
 		encoder.SetIndent("", "  ")
@@ -65,6 +71,7 @@ func (w benchWhere) print(figures any) error {
 
 type benchEmailCmd struct {
 	benchWhere
+	benchFigures
 	Recipients int `help:"Members whom the campaign is meant for." default:"50000"`
 }
 
@@ -72,4 +79,23 @@ func (c benchEmailCmd) Run(ctx context.Context) error {
 	return c.measured(func() (any, error) {
 		return bench.Email(ctx, bench.EmailOptions{Where: c.where(), Recipients: c.Recipients})
 	})
+}
+
+type benchAlertCmd struct {
+	benchWhere
+	benchFigures
+	Alerts     int `help:"Alerts when nothing else is going on." default:"1000"`
+	Recipients int `help:"Members whom the campaign beside the other alerts is meant for." default:"100000"`
+}
+
+func (c benchAlertCmd) Run(ctx context.Context) error {
+	return c.measured(func() (any, error) {
+		return bench.Alert(ctx, bench.AlertOptions{Where: c.where(), Alerts: c.Alerts, Recipients: c.Recipients})
+	})
+}
+
+type benchPoolCmd struct{ benchFigures }
+
+func (c benchPoolCmd) Run(ctx context.Context) error {
+	return c.measured(func() (any, error) { return bench.Pool(ctx) })
 }
