@@ -11,6 +11,8 @@ package templates
 //	summary  the subscription in a line
 //	links    delivery, alerts, unsubscribe (absent from transactional messages)
 //	code, address  of a confirmation, instead of event and param
+//	items, count   of a digest, instead of event and param: subject (empty
+//	               where the channel has none), text and link of each
 func Sample() map[string]any {
 	return map[string]any{
 		"event": map[string]any{
@@ -32,6 +34,11 @@ func Sample() map[string]any {
 			"alerts":      "https://alerts.shop.example/alerts",
 			"unsubscribe": "https://alerts.shop.example/u/1",
 		},
+		"items": []any{
+			map[string]any{"subject": "Teapot, three cups is now €45.00", "text": "Teapot, three cups now costs €45.00.", "link": "https://alerts.shop.example/d/2"},
+			map[string]any{"subject": "Kettle is back in stock", "text": "Kettle is back in stock.", "link": "https://alerts.shop.example/d/3"},
+		},
+		"count":   2.0,
 		"code":    "482913",
 		"address": "wei@example.com",
 	}

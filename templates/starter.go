@@ -2,6 +2,7 @@ package templates
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -37,6 +38,8 @@ type starterMessage struct {
 	Code    string // set large
 	Text    string
 	Facts   []starterFact
+	Items   bool   // a digest: its items follow
+	Stop    string // instead of the file's words for the link that stops it
 	Button  string // leads to links.delivery
 	Why     string // instead of the file's
 	Own     bool   // Herald's own message: no alert to see or to stop
@@ -125,7 +128,7 @@ func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]
 	}
 	p := page{
 		starterMessage: m, Links: !m.Own,
-		Locale: l.Locale, Brand: l.Brand, Alerts: l.Alerts, Unsubscribe: l.Unsubscribe,
+		Locale: l.Locale, Brand: l.Brand, Alerts: l.Alerts, Unsubscribe: cmp.Or(m.Stop, l.Unsubscribe),
 	}
 	var html bytes.Buffer
 	if err := layout.Execute(&html, p); err != nil {

@@ -227,7 +227,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	}
 	nodes.Wait()
 	all, err := s.List(t.Context())
-	if err != nil || len(all) != 32 {
+	if err != nil || len(all) != 36 {
 		t.Fatalf("%d templates and %v", len(all), err)
 	}
 	edited := mustSave(t, s, sms("price_drop", "en", "cheaper"))

@@ -85,6 +85,7 @@ func steps(t *testing.T, who Audience) Course {
 		{"code": "quiet_hours", "ok": true, "args": {"until": "2026-03-04T00:00:00Z", "from_local": "22:00", "until_local": "08:00"}},
 		{"code": "digest", "ok": true, "args": {"kind": "hourly", "due": "2026-03-03T02:00:00Z"}},
 		{"code": "digest", "ok": true, "args": {"kind": "daily", "due": "2026-03-04T01:00:00Z"}},
+		{"code": "digest_too_late", "ok": false, "args": {"kind": "daily", "due": "2026-03-04T01:00:00Z"}},
 		{"code": "routed", "ok": true, "args": {"account": "smtp-1", "channel": "email"}},
 		{"code": "throttled", "ok": false, "args": {"until": "2026-03-03T01:30:00Z"}},
 		{"code": "not_confirmed", "ok": false, "args": {"channel": "sms"}},
