@@ -26,6 +26,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/bounces"
 	"herald/matcher"
+	"herald/webhooks"
 )
 
 // App is one node of Herald.
@@ -43,6 +44,7 @@ type App struct {
 	books    *dispatch.Bookkeeper
 	receipts *dispatch.Receipts
 	bounces  *bounces.Listener // nil: none on this node
+	hooks    *webhooks.Store
 	intake   *matcher.Intake
 	server   *http.Server
 	listen   net.Listener
@@ -80,6 +82,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	}
 	a.cleanups.onStop("database", a.Stores.Close)
 	a.node = dispatch.NewNode(a.DB.Pool(), a.cfg.Node, time.Now, a.log)
+	if err := a.buildWebhooks(); err != nil {
+		return err
+	}
 	if err := a.buildJobs(); err != nil {
 		return err
 	}

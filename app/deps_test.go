@@ -47,6 +47,7 @@ var house = map[string][]string{
 	"herald/app/config":               {"herald/problem"},
 	"herald/app":                      {"*"},
 	"herald/demo":                     {"*"},
+	"herald/bench":                    {"*"},
 	"herald/cmd/herald":               {"*"},
 }
 

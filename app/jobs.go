@@ -82,7 +82,7 @@ func (a *App) addWorkers(settings *river.Config) error {
 	}
 	worker, err := dispatch.NewWorker(a.Deliveries, accounts, dispatch.WorkerConfig{
 		Templates: a.Templates, Links: links, Contacts: a.Contacts, Suppressions: a.Consents,
-		Subscriptions: a.Subscriptions, Campaigns: a.Campaigns, Node: a.node, Logger: a.log,
+		Subscriptions: a.Subscriptions, Campaigns: a.Campaigns, Announcer: a.news, Node: a.node, Logger: a.log,
 		Workers: a.cfg.Dispatch.Workers, FirstRetry: a.cfg.Dispatch.FirstRetry, SendTimeout: a.cfg.Dispatch.SendTimeout,
 	})
 	if err != nil {
@@ -100,10 +100,16 @@ func (a *App) addWorkers(settings *river.Config) error {
 	worker.AddTo(settings.Workers)
 	river.AddWorker(settings.Workers, subscriptions.NewExpiryWorker(a.Subscriptions, a.log))
 	a.Campaigns.AddTo(settings.Workers)
+	hooks, err := a.webhookWorker()
+	if err != nil {
+		return err
+	}
+	hooks.AddTo(settings.Workers)
 	settings.Queues = worker.Queues()
+	maps.Copy(settings.Queues, hooks.Queues())
 	maps.Copy(settings.Queues, a.Campaigns.Queues(runtime.NumCPU()))
 	settings.Queues[river.QueueDefault] = river.QueueConfig{MaxWorkers: 2}
-	settings.PeriodicJobs = []*river.PeriodicJob{expiry, a.Campaigns.PeriodicJob()}
+	settings.PeriodicJobs = []*river.PeriodicJob{expiry, a.Campaigns.PeriodicJob(), hooks.PeriodicJob()}
 	settings.RescueStuckJobsAfter = worker.RescueAfter()
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 func (a *App) buildReceipts(ctx context.Context) error {
 	var err error
 	a.receipts, err = dispatch.NewReceipts(a.Deliveries, dispatch.ReceiptsConfig{
-		Contacts: a.Contacts, Suppressions: a.Consents, Logger: a.log,
+		Contacts: a.Contacts, Suppressions: a.Consents, Announcer: a.news, Logger: a.log,
 	})
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func bounceConfig(cfg config.Config) (bounces.Config, error) {
 	b := cfg.Bounces
 	settings := bounces.Config{
 		Addr: b.Listen, ReturnPaths: cfg.ReturnPaths(), Hello: b.Hello, Complaints: b.Complaints,
-		ComplaintNetworks: proxies(b.ComplaintNetworks), Now: time.Now,
+		ComplaintNetworks: networks(b.ComplaintNetworks), Now: time.Now,
 	}
 	if b.TLSCertificate == "" {
 		return settings, nil

@@ -38,6 +38,8 @@ type Stores struct {
 	Deliveries *dispatch.Store
 	Events     *matcher.Events
 	Campaigns  *campaigns.Store
+
+	news *announcer
 }
 
 // OpenStores opens the database, migrates it, and loads the starter triggers
@@ -104,11 +106,13 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Templates:     templates.NewStore(pool, now),
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
+		news:          &announcer{},
 	}
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
 		Templates: s.Templates, Triggers: s.Triggers, Consents: s.Consents, Enqueuer: s.Deliveries,
-		Ledgers:  campaigns.LedgerFunc(s.runLedger),
-		Channels: channels(cfg), Now: now, Logger: log,
+		Ledgers:   campaigns.LedgerFunc(s.runLedger),
+		Announcer: campaigns.AnnounceFunc(s.news.campaignTx),
+		Channels:  channels(cfg), Now: now, Logger: log,
 	})
 	if err != nil {
 		return nil, err

@@ -81,21 +81,21 @@ func (a *App) faces() (http.Handler, error) {
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks,
 		},
 		API:      a.apiConfig(),
 		Receipts: reported,
-		Proxies:  proxies(a.cfg.HTTP.TrustedProxies),
+		Proxies:  networks(a.cfg.HTTP.TrustedProxies),
 		Ready:    a.ready,
 		Metrics:  a.metrics,
 		Logger:   a.log,
 	})
 }
 
-// proxies parses networks that the configuration's check has let through.
-func proxies(networks []string) []netip.Prefix {
+// networks parses those that the configuration's check has let through.
+func networks(names []string) []netip.Prefix {
 	var list []netip.Prefix
-	for _, n := range networks {
+	for _, n := range names {
 		list = append(list, netip.MustParsePrefix(n))
 	}
 	return list
@@ -104,7 +104,7 @@ func proxies(networks []string) []netip.Prefix {
 func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
-		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns,
+		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks,
 		Away: postgres.Away, Logger: a.log, Now: time.Now, Version: Version(),
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
 	}

@@ -20,6 +20,8 @@ type nobodyTold struct{}
 
 func (nobodyTold) EnqueueTx(context.Context, pgx.Tx, []dispatch.Notification) error { return nil }
 
+func (nobodyTold) WakeTx(context.Context, pgx.Tx, []int64) error { return nil }
+
 // BenchmarkPrepare prepares a run of HERALD_BENCH_MEMBERS (20,000) by two
 // workers: our own part of it, and all of it.
 func BenchmarkPrepare(b *testing.B) {

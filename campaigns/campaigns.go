@@ -154,6 +154,8 @@ type Change struct {
 // Enqueuer makes deliveries of notifications; *dispatch.Store does.
 type Enqueuer interface {
 	EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error
+	// WakeTx lets what waits of these runs be looked at again at once.
+	WakeTx(ctx context.Context, tx pgx.Tx, runs []int64) error
 }
 
 // Ledgers count what became of a run's notifications.

@@ -47,6 +47,7 @@ type book struct {
 	batch  int
 	open   int64 // notifications that are not final yet, by the ledger
 	events []string
+	woken  []int64
 }
 
 func (b *book) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error {
@@ -64,6 +65,13 @@ func (b *book) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notificat
 	if fault != nil {
 		return fault(batch)
 	}
+	return nil
+}
+
+func (b *book) WakeTx(_ context.Context, _ pgx.Tx, runs []int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.woken = append(b.woken, runs...)
 	return nil
 }
 

@@ -77,7 +77,10 @@ func (s *Store) Resume(ctx context.Context, id int64, actor string) (Campaign, e
 		if err := s.settle(ctx, tx, c.ID); err != nil {
 			return err
 		}
-		return s.insertRangeJobs(ctx, tx, `run_id IN (SELECT id FROM campaign_runs WHERE campaign_id = $1 AND state = 'preparing')`, c.ID)
+		if err := s.insertRangeJobs(ctx, tx, `run_id IN (SELECT id FROM campaign_runs WHERE campaign_id = $1 AND state = 'preparing')`, c.ID); err != nil {
+			return err
+		}
+		return s.wake(ctx, tx, c.ID)
 	})
 }
 
@@ -93,8 +96,24 @@ WHERE campaign_id = $1 AND state IN ('preparing', 'sending')`, c.ID, at)
 		if err != nil {
 			return fmt.Errorf("stop campaign %d: %w", c.ID, err)
 		}
-		return s.setState(ctx, tx, c.ID, Stopped, nil)
+		if err := s.setState(ctx, tx, c.ID, Stopped, nil); err != nil {
+			return err
+		}
+		return s.wake(ctx, tx, c.ID)
 	})
+}
+
+// wake lets what waits of a campaign's latest runs be looked at again.
+func (s *Store) wake(ctx context.Context, tx pgx.Tx, id int64) error {
+	rows, err := tx.Query(ctx, `SELECT id FROM campaign_runs WHERE campaign_id = $1 ORDER BY id DESC LIMIT 50`, id)
+	if err != nil {
+		return fmt.Errorf("look for the runs of campaign %d: %w", id, err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for the runs of campaign %d: %w", id, err)
+	}
+	return s.cfg.Enqueuer.WakeTx(ctx, tx, runs)
 }
 
 // verb moves a campaign on from one of some states, with its history and what

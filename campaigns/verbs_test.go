@@ -117,6 +117,9 @@ func TestFinishedOnlyWhenTheLedgerSaysSo(t *testing.T) {
 	if want := []string{"campaign.started", "campaign.paused", "campaign.finished"}; !slices.Equal(d.book.events, want) {
 		t.Errorf("announced %v, want %v", d.book.events, want)
 	}
+	if !slices.Equal(d.book.woken, []int64{c.Run.ID}) {
+		t.Errorf("what waited of runs %v was woken, want of run %d", d.book.woken, c.Run.ID)
+	}
 	d.history(c.ID, "created started fired paused resumed finished")
 }
 

@@ -19,6 +19,7 @@ import (
 type handOver struct {
 	Deliveries []uuid.UUID `json:"deliveries"`
 	Turn       int         `json:"turn"`
+	Campaign   int64       `json:"campaign,omitempty"` // whose messages they are
 	// Together says that they are the items of one message, whose wire id is
 	// made from Wire.
 	Together bool      `json:"together,omitempty"`
@@ -87,7 +88,7 @@ func jobsFor(l load, ids []uuid.UUID) []river.InsertManyParams {
 	jobs := make([]river.InsertManyParams, 0, (len(ids)+size-1)/size)
 	for begin := 0; begin < len(ids); begin += size {
 		chunk := ids[begin:min(begin+size, len(ids))]
-		jobs = append(jobs, jobFor(handOver{Deliveries: chunk}, l.channel, l.priority, due))
+		jobs = append(jobs, jobFor(handOver{Deliveries: chunk, Campaign: l.campaign}, l.channel, l.priority, due))
 	}
 	return jobs
 }

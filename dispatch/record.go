@@ -187,7 +187,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		case r.wait > 0 && !r.stays && o.job.Together:
 			together = append(together, r)
 		case r.wait > 0 && !r.stays:
-			next := handOver{Deliveries: []uuid.UUID{r.task.ID}, Turn: o.job.Turn + 1}
+			next := handOver{Deliveries: []uuid.UUID{r.task.ID}, Turn: o.job.Turn + 1, Campaign: o.job.Campaign}
 			jobs = append(jobs, jobFor(next, r.task.Channel, r.task.Priority, at.Add(r.wait)))
 		case r.wait == 0 && r.task.Private:
 			erase = append(erase, r.task.NotificationID)

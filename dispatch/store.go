@@ -145,3 +145,16 @@ func idFloor(at time.Time) uuid.UUID {
 	id[8] = 0x80
 	return id
 }
+
+// WakeTx makes the jobs of campaigns that wait for a minute, because they were
+// paused, come at once: they go on now, or have been stopped.
+func (s *Store) WakeTx(ctx context.Context, tx pgx.Tx, campaigns []int64) error {
+	_, err := tx.Exec(ctx, `
+UPDATE river_job SET scheduled_at = now()
+WHERE kind = $1 AND state = 'scheduled' AND scheduled_at < now() + $2::interval AND (args ->> 'campaign')::bigint = ANY($3)`,
+		handOver{}.Kind(), 2*holdFor, campaigns)
+	if err != nil {
+		return fmt.Errorf("wake the jobs of %d campaigns: %w", len(campaigns), err)
+	}
+	return nil
+}

@@ -42,6 +42,12 @@ func (c Config) check() problem.Fields {
 	c.Email.check(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)
+	within(&f, "webhooks.workers", c.Webhooks.Workers, 1, 1000)
+	for i, network := range c.Webhooks.AllowNetworks {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			f.Add(fmt.Sprintf("webhooks.allow_networks[%d]", i), "network", "is %q and must be a network, such as 10.2.0.0/16", network)
+		}
+	}
 	return f
 }
 

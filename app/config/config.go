@@ -25,6 +25,7 @@ type Config struct {
 	Email         Email         `yaml:"email"`
 	Bounces       Bounces       `yaml:"bounces"`
 
+	Webhooks Webhooks  `yaml:"webhooks"`
 	Receipts []Receipt `yaml:"receipts" help:"Providers that report by webhook what became of messages, each to /receipts/PROVIDER/NAME below http.public_url."`
 }
 
@@ -84,6 +85,14 @@ type Cap struct {
 	Within  time.Duration `yaml:"within" help:"in any span of time as long as this, at most 366 days."`
 }
 
+// Webhooks tell the company's systems what became of messages. Their
+// endpoints are made on the console or by the API.
+type Webhooks struct {
+	Workers       int      `yaml:"workers" help:"Webhook messages in hand at once on this node."`
+	AllowNetworks []string `yaml:"allow_networks" help:"Networks of your own, such as 10.2.0.0/16, that webhooks may be posted to, also by plain http; all others must be public and https."`
+	RootCAs       string   `yaml:"root_cas" help:"A PEM file with the authorities behind the endpoints' certificates. Empty: the system's."`
+}
+
 // Email is the accounts that send e-mail; the first that can be reached is used.
 type Email struct {
 	Accounts []EmailAccount `yaml:"accounts" help:"SMTP servers. None: e-mail is not sent and such deliveries are suppressed."`
@@ -138,6 +147,7 @@ func Default() Config {
 		API:           API{RequestsPerSecond: 200, Burst: 400},
 		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000},
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
+		Webhooks:      Webhooks{Workers: 20},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}
 }
