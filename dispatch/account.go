@@ -125,12 +125,18 @@ func newAccount(cfg AccountConfig, logger *slog.Logger) (*account, error) {
 	return a, err
 }
 
-// claim is what this node says of the account to the others.
+// claim is what this node says of the account to the others. While the account
+// fails it wants a session to find out whether it works again, though nobody
+// waits: without a share the circuit could never close.
 func (a *account) claim() limits.Claim {
 	s := a.pool.Stats()
+	least := a.MinSessions
+	if s.Circuit != pool.CircuitClosed {
+		least = max(least, 1)
+	}
 	return limits.Claim{
 		Max:    a.MaxSessions,
-		Wanted: min(max(s.Planned, s.InUse+s.WaitingUrgent+s.WaitingBulk, a.MinSessions), a.MaxSessions),
+		Wanted: min(max(s.Planned, s.InUse+s.WaitingUrgent+s.WaitingBulk, least), a.MaxSessions),
 		Open:   s.Open + s.Opening + s.Closing,
 	}
 }

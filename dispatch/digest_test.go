@@ -26,7 +26,7 @@ func (b *bench) gathered(change ...func(*Notification)) Notification {
 func digestBench(t *testing.T, items int, change ...func(*WorkerConfig)) (*bench, []uuid.UUID) {
 	t.Helper()
 	b := newBench(t, change...)
-	b.setsClock("2026-03-03T10:20:00Z")
+	b.setsClock("2126-03-03T10:20:00Z")
 	var ids []uuid.UUID
 	for range items {
 		ids = append(ids, b.enqueue(b.gathered())...)
@@ -37,7 +37,7 @@ func digestBench(t *testing.T, items int, change ...func(*WorkerConfig)) (*bench
 // eleven lets the digest be gathered and handed over.
 func (b *bench) eleven() {
 	b.t.Helper()
-	b.setsClock("2026-03-03T11:00:00Z")
+	b.setsClock("2126-03-03T11:00:00Z")
 	b.due(0)
 	b.worked(2)
 }
@@ -145,7 +145,7 @@ func TestDigestIsTriedAgainTogether(t *testing.T) {
 
 func TestDigestGoesOnceThoughItsJobComesAgain(t *testing.T) {
 	b, ids := digestBench(t, 3)
-	b.setsClock("2026-03-03T11:00:00Z")
+	b.setsClock("2126-03-03T11:00:00Z")
 	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
 		return b.store.gatherTx(t.Context(), tx, b.digest())
 	})
@@ -171,7 +171,7 @@ func TestDigestGoesOnceThoughItsJobComesAgain(t *testing.T) {
 
 func TestCrashBetweenIntentAndOutcomeOfADigest(t *testing.T) {
 	b := newIdleBench(t)
-	b.setsClock("2026-03-03T10:20:00Z")
+	b.setsClock("2126-03-03T10:20:00Z")
 	ids := b.enqueue(b.gathered(), b.gathered(), b.gathered())
 	d := b.digest()
 	if err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.store.gatherTx(t.Context(), tx, d) }); err != nil {
@@ -180,7 +180,7 @@ func TestCrashBetweenIntentAndOutcomeOfADigest(t *testing.T) {
 	b.exec(`DELETE FROM river_job WHERE kind = 'dispatch_digest'`)
 	b.exec(`INSERT INTO hand_overs (job_id, node, account, deliveries) SELECT id, 'dead', 'main', $1 FROM river_job`, ids)
 	b.exec(`UPDATE river_job SET attempt = attempt + 1`)
-	b.setsClock("2026-03-03T11:00:00Z")
+	b.setsClock("2126-03-03T11:00:00Z")
 	b.events = b.start(b.node.Name(), b.worker)
 	b.worked(1)
 	wire := scalar[string](b, `SELECT args->>'wire' FROM river_job`)
@@ -208,7 +208,7 @@ func (b *bench) digest() (d digest) {
 func TestDigestIsBegunOnceByMany(t *testing.T) {
 	b := newIdleBench(t)
 	_, other := b.newWorker("node-2", b.sender)
-	b.setsClock("2026-03-03T10:20:00Z")
+	b.setsClock("2126-03-03T10:20:00Z")
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
@@ -222,7 +222,7 @@ func TestDigestIsBegunOnceByMany(t *testing.T) {
 	if n := b.waiting(); n != 1 {
 		t.Fatalf("%d jobs", n)
 	}
-	b.setsClock("2026-03-03T11:00:00Z")
+	b.setsClock("2126-03-03T11:00:00Z")
 	b.due(0)
 	b.events = b.start("node-1", b.worker)
 	others := b.start("node-2", other)
@@ -252,7 +252,7 @@ func TestDigestWaitsForWhoeverIsAddingToIt(t *testing.T) {
 	if err := b.store.EnqueueTx(t.Context(), tx, []Notification{b.gathered()}); err != nil {
 		t.Fatal(err)
 	}
-	b.setsClock("2026-03-03T11:00:00Z")
+	b.setsClock("2126-03-03T11:00:00Z")
 	b.due(0)
 	for scalar[int](b, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`) == 0 {
 		if err := t.Context().Err(); err != nil {
@@ -271,7 +271,7 @@ func TestDigestWaitsForWhoeverIsAddingToIt(t *testing.T) {
 func TestItemThatComesAfterItsDigestGoesAtOnce(t *testing.T) {
 	b, _ := digestBench(t, 2)
 	b.eleven()
-	b.setsClock("2026-03-03T10:59:59Z") // by the clock of another node
+	b.setsClock("2126-03-03T10:59:59Z") // by the clock of another node
 	late := b.enqueue(b.gathered())[0]
 	b.eleven()
 	if d := b.delivery(late); d.State != Accepted || len(b.sender.sent()) != 2 {
@@ -304,7 +304,7 @@ func TestDigestStaysTogetherUpTheLadder(t *testing.T) {
 	b.store.channels = append(b.store.channels, subscriptions.SMS)
 	b.exec(`INSERT INTO contact_points (member_id, channel, address, verified_at) VALUES ($1, 'sms', '+8613800138000', now())`, b.member)
 	b.exec(`INSERT INTO consents (member_id, channel, purpose, granted) VALUES ($1, 'sms', 'service', true)`, b.member)
-	b.setsClock("2026-03-03T10:20:00Z")
+	b.setsClock("2126-03-03T10:20:00Z")
 	both := func(n *Notification) { n.Channels = []subscriptions.Channel{"email", "sms"} }
 	b.enqueue(b.gathered(both), b.gathered(both))
 	b.sender.fails(&SendError{Class: Permanent})

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,5 +189,37 @@ func TestTheAlarmIsRaisedOnce(t *testing.T) {
 	}
 	if n := scalar[int](b, `SELECT count(*) FROM ledger_checks`); n != 3 {
 		t.Errorf("%d checks", n)
+	}
+}
+
+// While messages are handed over, refused and taken up, and the ledger is
+// folded, every check finds it balanced.
+func TestItBalancesUnderLoad(t *testing.T) {
+	b := newBench(t)
+	keeper := b.bookkeeper()
+	var n atomic.Int64
+	b.sender.does(func(context.Context, Message) (Receipt, error) {
+		switch n.Add(1) % 4 {
+		case 0:
+			return Receipt{}, &SendError{Class: Permanent}
+		case 1:
+			return Receipt{}, &SendError{Class: Transient}
+		}
+		return Receipt{ProviderID: "p"}, nil
+	})
+	for range 15 {
+		ns := make([]Notification, 100)
+		for i := range ns {
+			ns[i] = b.note()
+		}
+		if err := b.enqueueAll(ns); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keeper.fold(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		if c := b.check(); !c.OK {
+			t.Fatalf("%+v", c.Differences)
+		}
 	}
 }

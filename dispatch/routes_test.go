@@ -153,6 +153,10 @@ func TestSessionsThatBreakOpenTheCircuit(t *testing.T) {
 			if list[0].works() {
 				t.Error("three sessions broke, and the circuit is closed")
 			}
+			list[0].pool.SetLimit(0) // as the others say to a node that wants nothing
+			if c := list[0].claim(); c.Wanted != 1 {
+				t.Errorf("the failing account wants %d sessions, want 1 to try whether it works again", c.Wanted)
+			}
 		})
 	}
 }

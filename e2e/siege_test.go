@@ -5,8 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"mime"
-	"strings"
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,6 +36,7 @@ type siege struct {
 	buried  map[int64]bool // hand-overs that were counted with their dead node
 	strikes map[string]int
 	told    atomic.Int64 // events that were accepted
+	mailing []int64      // campaigns that were started
 }
 
 const (
@@ -63,6 +63,7 @@ func TestSiege(t *testing.T) {
 			s.strike()
 			prices := stop()
 			began := time.Now()
+			s.awaitCampaigns(2 * time.Minute)
 			l := s.rest(2 * time.Minute)
 			t.Logf("it came to rest in %v", time.Since(began))
 			s.judge(l, prices)
@@ -136,6 +137,7 @@ func (s *siege) strike() {
 		{"mail server pauses", s.holdAnswers},
 	}
 	for began := time.Now(); ; {
+		s.startCampaign()
 		for _, i := range s.chance.Perm(len(blows)) {
 			s.awaitMail(1 + s.chance.IntN(1_000))
 			blows[i].fall()
@@ -147,6 +149,31 @@ func (s *siege) strike() {
 		if time.Since(began) >= *siegeFor {
 			return
 		}
+	}
+}
+
+// startCampaign begins to tell all members something besides.
+func (s *siege) startCampaign() {
+	var made struct{ ID int64 }
+	s.nodes[0].call(http.StatusCreated, "POST", "/api/v1/campaigns", "application/json", map[string]any{
+		"name": fmt.Sprint("siege ", len(s.mailing)), "purpose": "service", "segment": map[string]any{"all": true}, "channels": []string{"email"},
+		"messages": []map[string]any{{"channel": "email", "locale": "en", "subject": campaignSubject(len(s.mailing)), "body": "All at once."}},
+	}, &made)
+	s.nodes[0].call(http.StatusOK, "POST", fmt.Sprintf("/api/v1/campaigns/%d/start", made.ID), "", nil, nil)
+	s.mailing = append(s.mailing, made.ID)
+}
+
+func campaignSubject(i int) string { return fmt.Sprint("Campaign number ", i) }
+
+// awaitCampaigns waits until all are finished.
+func (s *siege) awaitCampaigns(limit time.Duration) {
+	s.t.Helper()
+	for _, id := range s.mailing {
+		eventually(s.t, limit, "the campaigns to finish", func() bool {
+			var c struct{ State string }
+			s.nodes[0].call(http.StatusOK, "GET", fmt.Sprint("/api/v1/campaigns/", id), "", nil, &c)
+			return c.State == "finished"
+		})
 	}
 }
 
@@ -288,88 +315,4 @@ func (s *siege) holdAnswers() {
 	resume := s.sink.pause()
 	s.goOn()
 	resume()
-}
-
-// judge holds what came against what was owed.
-func (s *siege) judge(l ledger, prices []int) {
-	owed := map[string]bool{}
-	for _, p := range prices {
-		for i := range s.members {
-			owed[mailKey(fmt.Sprintf("waiter%05d@example.com", i), subjectOf(p))] = true
-		}
-	}
-	if int(l.Accepted) != len(owed) || l.Targeted != l.Accepted || !l.Balanced {
-		s.t.Errorf("ledger = %+v, want %d targeted and accepted", l, len(owed))
-	}
-	marked := map[string]int{}
-	for _, d := range s.nodes[0].deliveries() {
-		marked[d.ID] = d.Repeated
-		if d.State != "accepted" {
-			s.t.Errorf("delivery %s is %s", d.ID, d.State)
-		}
-	}
-	repeats, wrong := 0, 0
-	blame := func(format string, args ...any) {
-		if wrong++; wrong <= 10 {
-			s.t.Errorf(format, args...)
-		}
-	}
-	arrivals, words := s.sink.arrivals(), mime.WordDecoder{}
-	for id, a := range arrivals {
-		subject, err := words.DecodeHeader(a.subject)
-		if err != nil {
-			blame("delivery %s: %v", id, err)
-		}
-		key := mailKey(a.to, subject)
-		if !owed[key] {
-			blame("delivery %s, %s: nobody is owed it, or it came as two deliveries", id, key)
-		}
-		delete(owed, key)
-		again := len(a.messageIDs) - 1
-		repeats += again
-		if again > s.flying[id] {
-			blame("delivery %s came %d times, and was in flight at %d strikes", id, again+1, s.flying[id])
-		}
-		if again > 0 && marked[id] == 0 {
-			blame("delivery %s came %d times and is not marked", id, again+1)
-		}
-		if strings.Count(strings.Join(a.messageIDs, ""), a.messageIDs[0]) != len(a.messageIDs) {
-			blame("delivery %s has several Message-IDs: %v", id, a.messageIDs)
-		}
-	}
-	for key := range owed {
-		blame("never came: %s", key)
-	}
-	if most := s.sink.sessions(); most > siegeSessions {
-		s.t.Errorf("%d sessions at a time, %d are allowed", most, siegeSessions)
-	}
-	s.leavesNothing()
-	if wrong > 0 {
-		s.t.Errorf("%d wrong", wrong)
-	}
-	inFlight := 0
-	for _, n := range s.flying {
-		inFlight += n
-	}
-	s.t.Logf("%d deliveries of %d events, %d in flight at the strikes, %d of them came again; sessions at most %d; strikes: %v",
-		len(arrivals), len(prices), inFlight, repeats, s.sink.sessions(), s.strikes)
-}
-
-// leavesNothing holds that no work and no doubt is left over.
-func (s *siege) leavesNothing() {
-	s.t.Helper()
-	for what, query := range map[string]string{
-		"hand-overs":                  `SELECT count(*) FROM hand_overs`,
-		"troubles":                    `SELECT count(*) FROM troubles`,
-		"jobs":                        `SELECT count(*) FROM river_job WHERE args ? 'deliveries' AND finalized_at IS NULL`,
-		"jobs that were given up":     `SELECT count(*) FROM river_job WHERE state = 'discarded'`,
-		"attempts without an outcome": `SELECT count(*) FROM attempts WHERE outcome = ''`,
-	} {
-		eventuallyNone(s.t, s.pool, what, query)
-	}
-}
-
-func eventuallyNone(t *testing.T, pool *pgxpool.Pool, what, query string) {
-	t.Helper()
-	eventually(t, patience, "no "+what+" to be left", func() bool { return count(t, pool, query) == 0 })
 }

@@ -19,13 +19,13 @@ func TestOnlyWhatFailedOrIsInDoubtIsSentAgain(t *testing.T) {
 	v := s.signedIn("bob")
 	again := func(d dispatch.Delivery) answer {
 		path := "/console/deliveries/" + d.ID.String()
-		return v.post(path+"/resend", nil).is(http.StatusOK).at(path)
+		return v.post(path+"/retry", nil).is(http.StatusOK).at(path)
 	}
-	again(found[0]).has("It was not sent again")
-	again(found[1]).has("It will be sent again.", "sent again by operator:bob")
-	again(found[1]).has("It was not sent again")
+	again(found[0]).has("Nothing was done.")
+	again(found[1]).has("It will be sent again.", "retried by operator:bob")
+	again(found[1]).has("Nothing was done.")
 	again(found[2]).has("It will be sent again.")
-	v.post("/console/deliveries/x/resend", nil).is(http.StatusNotFound)
+	v.post("/console/deliveries/x/retry", nil).is(http.StatusNotFound)
 	for i, want := range []dispatch.State{dispatch.Accepted, dispatch.Pending, dispatch.InDoubt} {
 		if got := s.deliveries(dispatch.Search{Member: found[i].Member})[0].State; got != want {
 			t.Errorf("%s is %s, want %s", found[i].Member, got, want)

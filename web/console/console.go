@@ -87,7 +87,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
@@ -97,7 +97,6 @@ func (c console) routes() []page.Route {
 		operator("GET /console/deliveries", c.deliveries),
 		export,
 		operator("GET /console/deliveries/{id}", c.delivery),
-		operator("POST /console/deliveries/{id}/resend", c.resend),
 		operator("POST /console/suppress", c.suppress),
 		operator("POST /console/suppress/lift", c.lift),
 		operator("GET /console/suppressions", c.suppressions),

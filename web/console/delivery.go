@@ -8,7 +8,6 @@ import (
 
 	"herald/access"
 	"herald/dispatch"
-	"herald/problem"
 	"herald/subscriptions"
 	"herald/web/page"
 )
@@ -20,7 +19,7 @@ type deliveryData struct {
 	Summary    string // the subscription in a line
 	Took       string // from the event to the final state; empty while it is open
 	Course     []step
-	CanResend  bool
+	Rulings    []dispatch.Ruling // what may be done with it
 	Suppressed *subscriptions.Suppression
 }
 
@@ -46,7 +45,7 @@ func (c console) delivery(v *page.Visit, _ access.Operator) error {
 	}
 	d := timeline.Delivery
 	data := deliveryData{
-		Timeline: timeline, Title: v.T("console.delivery.own"), CanResend: d.State == dispatch.Failed || d.State == dispatch.InDoubt,
+		Timeline: timeline, Title: v.T("console.delivery.own"), Rulings: rulingsFor(d.State),
 	}
 	trigger, err := c.describe(v, &data)
 	if err != nil {
@@ -113,21 +112,4 @@ func facts(v *page.Visit, detail map[string]any) []fact {
 		}
 	}
 	return list
-}
-
-// resend sends a failed or doubtful delivery once more.
-func (c console) resend(v *page.Visit, o access.Operator) error {
-	id, err := uuid.Parse(v.R.PathValue("id"))
-	if err != nil {
-		return missing("delivery")
-	}
-	switch err := c.Deliveries.Rule(v.Context(), dispatch.RulingRetry, id, actor(o)); {
-	case problem.CodeOf(err) == problem.Conflict: // it moved since the page was shown
-		v.Tell(page.Flash{Text: v.T("console.delivery.not_resent"), Bad: true})
-	case err != nil:
-		return err
-	default:
-		v.Say("console.delivery.resent")
-	}
-	return v.Go(Base + "/deliveries/" + id.String())
 }

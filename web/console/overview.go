@@ -7,6 +7,7 @@ import (
 
 	"herald/access"
 	"herald/dispatch"
+	"herald/subscriptions"
 	"herald/web/page"
 )
 
@@ -26,6 +27,8 @@ type overviewData struct {
 	SentLastMinute int64
 	Bars           []bar
 	BarsPeak       int64
+	ChannelBars    []channelBars // when several channels sent
+	Accounts       []dispatch.AccountState
 }
 
 // worry is something that wants an operator's eye, and where to look.
@@ -36,6 +39,13 @@ type bar struct {
 	X, Y, Height int
 	Count        int64
 	MinutesAgo   int
+}
+
+// channelBars is the chart of one channel.
+type channelBars struct {
+	Channel subscriptions.Channel
+	Bars    []bar
+	Peak    int64
 }
 
 // The chart's viewBox: 60 bars of 8 wide, 2 apart.
@@ -78,6 +88,20 @@ func (c console) readOverview(v *page.Visit) (overviewData, error) {
 		SentLastMinute: o.SentPerMinute[len(o.SentPerMinute)-2], // the last whole minute
 	}
 	data.Bars, data.BarsPeak = bars(o.SentPerMinute)
+	if len(o.SentByChannel) > 1 {
+		for _, one := range o.SentByChannel {
+			list, peak := bars(one.PerMinute)
+			data.ChannelBars = append(data.ChannelBars, channelBars{one.Channel, list, peak})
+		}
+	}
+	if data.Accounts, err = c.Deliveries.Accounts(v.Context()); err != nil {
+		return overviewData{}, err
+	}
+	for _, a := range data.Accounts {
+		if a.Circuit == "open" {
+			data.Worries = append(data.Worries, worry{v.T("console.worry.account", "name", a.Name, "failure", a.Failure), attentionPath(dispatch.Deferred) + "&account=" + url.QueryEscape(a.Name)})
+		}
+	}
 	return data, nil
 }
 
@@ -86,17 +110,24 @@ func worries(v *page.Visit, o dispatch.Overview) []worry {
 	if o.Nodes == 0 {
 		list = append(list, worry{Text: v.T("console.worry.nodes")})
 	}
-	if !o.Ledger.Balanced {
-		list = append(list, worry{Text: v.T("console.worry.ledger")})
+	if o.LastCheck != nil && !o.LastCheck.OK && o.LastCheck.RepairedBy == "" {
+		found := differences(v, *o.LastCheck)
+		for _, w := range found[:min(len(found), 3)] {
+			list = append(list, worry{w.Text, Base + "/ledger"})
+		}
+	} else if !o.Ledger.Balanced {
+		list = append(list, worry{v.T("console.worry.ledger"), Base + "/ledger"})
 	}
 	if o.OldestPending >= lateAfter {
 		list = append(list, worry{v.T("console.worry.late", "wait", v.Duration(coarse(o.OldestPending))), statePath(dispatch.Pending)})
 	}
 	if o.InDoubt > 0 {
-		list = append(list, worry{v.T("console.worry.in_doubt", "count", o.InDoubt), statePath(dispatch.InDoubt)})
+		list = append(list, worry{v.T("console.worry.in_doubt", "count", o.InDoubt), attentionPath(dispatch.InDoubt)})
 	}
 	return list
 }
+
+func attentionPath(s dispatch.State) string { return Base + "/attention?state=" + string(s) }
 
 func statePath(s dispatch.State) string { return Base + "/deliveries?state=" + string(s) }
 

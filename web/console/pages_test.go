@@ -61,9 +61,9 @@ func TestADeliveryIsToldFromEventToOutcome(t *testing.T) {
 	v := s.signedIn("ann")
 	v.get("/console/deliveries/"+found[0].ID.String()).is(http.StatusOK).
 		has("price.changed", "source shop-1", "Baby stroller Lite", "¥489", "channel chosen: E-mail", "attempt 1 accepted", "250 2.0.0", "5F21A0", "ms</time>").
-		lacks("Send again")
+		lacks("Retry…")
 	v.get("/console/deliveries/"+found[1].ID.String()).is(http.StatusOK).
-		has("554 5.7.1", "said the &lt;b&gt;server&lt;/b&gt;", "Send again").lacks("<b>server</b>")
+		has("554 5.7.1", "said the &lt;b&gt;server&lt;/b&gt;", "Retry…").lacks("<b>server</b>")
 }
 
 func TestWhatIsHostileIsShownAsText(t *testing.T) {
