@@ -1,11 +1,7 @@
 package dispatch
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
-
-	"herald/subscriptions"
 )
 
 // metrics counts what a Worker did.
@@ -26,11 +22,6 @@ func newMetrics() metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // 1 ms to 65 s
 		}, []string{"channel"}),
 	}
-}
-
-func (m metrics) observe(ch subscriptions.Channel, outcome string, took time.Duration) {
-	m.attempts.WithLabelValues(string(ch), outcome).Inc()
-	m.seconds.WithLabelValues(string(ch)).Observe(took.Seconds())
 }
 
 // Describe implements prometheus.Collector.

@@ -21,7 +21,6 @@ type verdict struct {
 	detail      string
 	providerID  string
 	addressDead bool
-	took        time.Duration
 }
 
 // stop is the verdict that ends t without an attempt. What may have arrived
