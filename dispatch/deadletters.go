@@ -147,11 +147,13 @@ func (s *Store) ruleTx(ctx context.Context, tx pgx.Tx, ruling Ruling, ids []uuid
 }
 
 const (
-	// A job in the queue is found by what it lists (River indexes that).
+	// All jobs in the queue are asked what they list: a second for the million
+	// of a campaign under way, and that only for what may still move by itself.
 	jobsOfSQL = `
 SELECT d.id, j.id, j.state = 'running'
-FROM unnest($2::uuid[], $3::int[]) AS d (id, turn)
-JOIN river_job j ON j.args @> jsonb_build_object('deliveries', jsonb_build_array(d.id::text), 'turn', d.turn)
+FROM river_job j
+CROSS JOIN LATERAL jsonb_array_elements_text(j.args -> 'deliveries') AS listed (id)
+JOIN unnest($2::uuid[], $3::int[]) AS d (id, turn) ON d.id = listed.id::uuid AND d.turn = (j.args ->> 'turn')::int
 WHERE j.kind = $1 AND j.state IN ('available', 'scheduled', 'retryable', 'running', 'pending')`
 
 	// River passes over what is locked, and we over what it has just taken.

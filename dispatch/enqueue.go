@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -99,7 +98,8 @@ type enqueueBatch struct {
 		id, event                               []uuid.UUID
 		member, subscription, contact, campaign []int64
 		trigger, purpose, template, digest      []string
-		data, decision, ladder                  []string // JSON
+		data, decision                          []string // JSON
+		ladder                                  []string // with commas
 		priority                                []int16
 		private                                 []bool
 		patience                                []time.Duration
@@ -114,6 +114,7 @@ type enqueueBatch struct {
 	checks patiences
 	items  []digestItem // those that wait for a digest
 	moves  moves
+	json   jsonOnce
 	at     time.Time
 }
 
@@ -185,16 +186,17 @@ func (b *enqueueBatch) addNotification(n *Notification, state State) error {
 	if data == nil || n.Private && state.Final() {
 		data = map[string]any{}
 	}
-	for _, column := range []struct {
-		to   *[]string
-		from any
-	}{{&b.n.data, data}, {&b.n.decision, n.Decision}, {&b.n.ladder, n.Channels}} {
-		raw, err := json.Marshal(column.from)
-		if err != nil {
-			return err
-		}
-		*column.to = append(*column.to, string(raw))
+	written, err := b.json.data(data)
+	if err != nil {
+		return err
 	}
+	decision, err := b.json.decision(n.Decision)
+	if err != nil {
+		return err
+	}
+	b.n.data = append(b.n.data, written)
+	b.n.decision = append(b.n.decision, decision)
+	b.n.ladder = append(b.n.ladder, joined(n.Channels))
 	b.n.id = append(b.n.id, n.ID)
 	b.n.event = append(b.n.event, n.EventID)
 	b.n.member = append(b.n.member, n.MemberID)
@@ -219,7 +221,7 @@ INSERT INTO notifications
         data, decision, ladder, contact_point_id, private, patience, digest, expires_at, created_at)
 SELECT id, member_id, trigger, nullif(subscription_id, 0), nullif(event_id, '00000000-0000-0000-0000-000000000000'),
        nullif(campaign_id, 0), purpose, priority, template, data::jsonb, decision::jsonb,
-       ARRAY(SELECT jsonb_array_elements_text(ladder::jsonb)), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, $1
+       string_to_array(ladder, ','), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, $1
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], $7::bigint[], $8::text[], $9::smallint[], $10::text[],
             $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::text[], $18::timestamptz[])
   AS n (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,

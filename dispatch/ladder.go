@@ -156,7 +156,7 @@ func (s *Store) chooseFrom(n *Notification, from int, r subscriptions.Reach, at 
 			refusal = NoSender
 		}
 		if refusal == "" {
-			n.Decision = append(n.Decision, Step{At: at, Code: "channel_chosen", OK: true, Args: map[string]any{"channel": ch}})
+			n.Decision = append(n.Decision, Step{At: at, Code: "channel_chosen", OK: true, Args: s.chosen[ch]})
 			return choice{rung, ch, contact, ""}
 		}
 		n.Decision = append(n.Decision, Step{At: at, Code: "channel_refused", Args: map[string]any{"channel": ch, "refusal": refusal}})

@@ -36,6 +36,7 @@ type Store struct {
 	consents Consents
 	now      func() time.Time
 	channels []subscriptions.Channel
+	chosen   map[subscriptions.Channel]map[string]any // the arguments of "channel_chosen", shared
 	quiet    timing.Quiet
 	zones    *timing.Zones
 	caps     *caps.Caps
@@ -74,8 +75,13 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 	if err != nil {
 		return nil, fmt.Errorf("make the inserting River client: %w", err)
 	}
+	chosen := map[subscriptions.Channel]map[string]any{}
+	for _, ch := range cfg.Channels {
+		chosen[ch] = map[string]any{"channel": ch}
+	}
 	return &Store{
-		pool: pool, consents: consents, now: now, channels: slices.Clone(cfg.Channels),
+		chosen: chosen,
+		pool:   pool, consents: consents, now: now, channels: slices.Clone(cfg.Channels),
 		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, river: client,
 	}, nil
 }

@@ -20,7 +20,8 @@ type Usage struct {
 
 // Usable answers a Usage. Where OK, Contact may be used, and it is what Choose
 // would choose if ContactID was 0; where not, Reach and Choose say why, or
-// name another. Member is zero when there is no such member any more.
+// name another. Member has what a message is made of and when it may go, and
+// is zero when there is no such member any more.
 type Usable struct {
 	Member  Member
 	Contact ContactPoint
@@ -50,10 +51,13 @@ func (c *Consents) Usable(ctx context.Context, q Querier, asked []Usage) ([]Usab
 	defer rows.Close()
 	answers := make([]Usable, len(asked))
 	var n int
+	var into []any
 	for rows.Next() {
 		var a Usable
 		a.Contact.Standing = Good
-		into := append([]any{&n, &a.OK, &a.Contact.ID, &a.Contact.Address, &a.Contact.VerifiedAt}, a.Member.destinations()...)
+		into = append(into[:0], &n, &a.OK, &a.Contact.ID, &a.Contact.Address, &a.Contact.VerifiedAt,
+			&a.Member.ID, &a.Member.Account, &a.Member.DisplayName, &a.Member.Locale, &a.Member.TimeZone,
+			&a.Member.Birthday, &a.Member.Attributes, &a.Member.QuietFrom, &a.Member.QuietUntil, &a.Member.DigestHour)
 		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("ask whether contact points may be used: %w", err)
 		}
@@ -76,7 +80,10 @@ SELECT q.n,
                 WHERE s.channel = c.channel AND s.address = lower(c.address COLLATE "C") COLLATE "default" LIMIT 1) IS NULL,
        coalesce(c.id, 0), coalesce(c.address, ''), c.verified_at, m.*
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS q (member_id, contact_id, channel, purpose, n)
-CROSS JOIN LATERAL (SELECT ` + memberColumns + ` FROM members WHERE id = q.member_id OFFSET 0) m
+CROSS JOIN LATERAL (
+    SELECT id, account, display_name, locale, time_zone, coalesce(to_char(birthday, 'YYYY-MM-DD'), ''), attributes,
+           quiet_from, quiet_until, digest_hour
+    FROM members WHERE id = q.member_id OFFSET 0) m
 LEFT JOIN LATERAL (
     SELECT * FROM contact_points
     WHERE member_id = q.member_id AND channel = q.channel AND (q.contact_id = 0 OR id = q.contact_id)
