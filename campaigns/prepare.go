@@ -12,7 +12,7 @@ import (
 )
 
 // batchMembers is how many members one transaction of preparation reads at most.
-const batchMembers = 2_000
+const batchMembers = 1_000
 
 // part is a range of a run, with what its batches need.
 type part struct {

@@ -196,7 +196,7 @@ func (r *run) message(ctx context.Context, t *task, m subscriptions.Member) (msg
 		msg.UnsubscribeURL = r.cfg.Links.Unsubscribe(t.ID, t.SubscriptionID)
 		links["unsubscribe"] = msg.UnsubscribeURL
 	}
-	data := maps.Clone(t.Data)
+	data := maps.Clone(t.Data.read)
 	data["links"] = links
 	if data["member"] == nil {
 		data["member"] = memberData(m)

@@ -2,11 +2,13 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"herald/dispatch/timing"
 	"herald/subscriptions"
@@ -34,7 +36,7 @@ type task struct {
 	Purpose        subscriptions.Purpose
 	Priority       int
 	Template       string
-	Data           map[string]any
+	Data           sharedData
 	Forced         int64 // the contact point it must go to, or 0
 	Private        bool
 	Ladder         []subscriptions.Channel
@@ -53,7 +55,7 @@ func (t task) urgent() bool { return t.Priority <= lastUrgent }
 const taskColumns = `
        d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.hour, d.counts, d.rung,
        d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
-       n.purpose, n.priority, n.template, n.data, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at,
+       n.purpose, n.priority, n.template, n.data::text, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at,
        coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000'), n.digest`
 
 // Each is looked up by its id, whatever the planner thinks of the tables.
@@ -75,5 +77,35 @@ func (s *Store) load(ctx context.Context, job handOver) ([]task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %d deliveries: %w", len(job.Deliveries), err)
 	}
-	return tasks, nil
+	return tasks, readData(tasks)
+}
+
+// sharedData is what a template is filled from: as it is stored, and read. The
+// deliveries of a campaign share what was read, which nobody changes.
+type sharedData struct {
+	text []byte
+	read map[string]any
+}
+
+// ScanText implements pgtype.TextScanner.
+func (d *sharedData) ScanText(v pgtype.Text) error {
+	d.text = []byte(v.String)
+	return nil
+}
+
+// readData reads the data of tasks, what is the same in several only once.
+func readData(tasks []task) error {
+	read := map[string]map[string]any{}
+	for i := range tasks {
+		d := &tasks[i].Data
+		known, met := read[string(d.text)]
+		if !met {
+			if err := json.Unmarshal(d.text, &known); err != nil {
+				return fmt.Errorf("data of delivery %s: %w", tasks[i].ID, err)
+			}
+			read[string(d.text)] = known
+		}
+		d.text, d.read = nil, known
+	}
+	return nil
 }

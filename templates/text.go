@@ -3,6 +3,7 @@ package templates
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // oneLine makes a subject of what a template printed: control characters,
@@ -21,6 +22,9 @@ func oneLine(s string) string {
 // tidyText is a plain text part: valid UTF-8, without control characters
 // other than line ends and tabs, and with no more than one empty line in a row.
 func tidyText(s string) string {
+	if isTidy(s) {
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return -1
@@ -37,3 +41,24 @@ func tidyText(s string) string {
 	}
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
+
+// isTidy reports of most texts that are tidy already that they are: of those
+// without a control character, a blank at the end of a line or two empty lines
+// in a row.
+func isTidy(s string) bool {
+	if s == "" || s != strings.TrimSpace(s) || !utf8.ValidString(s) {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\n':
+			if before := s[i-1]; before == ' ' || before == '\t' || before >= utf8.RuneSelf || before == '\n' && s[i-2] == '\n' {
+				return false
+			}
+		case c < ' ' && c != '\t', c == 0x7f, c == 0xc2: // 0xc2 begins the control characters beyond ASCII
+			return false
+		}
+	}
+	return true
+}
+
