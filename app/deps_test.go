@@ -44,7 +44,7 @@ var house = map[string][]string{
 	"herald/web/portal":               append(below("herald/matcher"), "herald/web/page"),
 	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/web/page"),
 	"herald/web":                      append(below("herald/matcher"), "herald/web/page", "herald/web/api", "herald/web/portal", "herald/web/console", "herald/web/receipts"),
-	"herald/app/config":               {"herald/problem"},
+	"herald/app/config":               {"herald/problem", "herald/dispatch/limits"},
 	"herald/app":                      {"*"},
 	"herald/demo":                     {"*"},
 	"herald/bench":                    {"*"},

@@ -84,6 +84,7 @@ func (a *App) addWorkers(settings *river.Config) error {
 		Templates: a.Templates, Links: links, Contacts: a.Contacts, Suppressions: a.Consents,
 		Subscriptions: a.Subscriptions, Campaigns: a.Campaigns, Announcer: a.news, Node: a.node, Logger: a.log,
 		Workers: a.cfg.Dispatch.Workers, FirstRetry: a.cfg.Dispatch.FirstRetry, SendTimeout: a.cfg.Dispatch.SendTimeout,
+		Doubt: doubt(a.cfg),
 	})
 	if err != nil {
 		return err
@@ -139,11 +140,26 @@ func accountList(cfg config.Config) ([]dispatch.AccountConfig, error) {
 			return nil, fmt.Errorf("email account %s: %w", one.Name, err)
 		}
 		reports := slices.ContainsFunc(cfg.Receipts, func(r config.Receipt) bool { return r.Name == one.Name })
+		purposes := make([]subscriptions.Purpose, len(one.Purposes))
+		for i, p := range one.Purposes {
+			purposes[i] = subscriptions.Purpose(p)
+		}
 		list = append(list, dispatch.AccountConfig{
-			Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions, Receipts: reports,
+			Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions, IdleTimeout: one.IdleTimeout, CheckAfter: one.CheckAfter,
+			Purposes: purposes, Recipients: one.Recipients, Weight: one.Weight, Cost: one.Cost, Receipts: reports, Rules: one.Limits,
 		})
 	}
 	return list, nil
+}
+
+// doubt is what the configuration says of messages in doubt.
+func doubt(cfg config.Config) dispatch.DoubtPolicies {
+	policies := dispatch.DoubtPolicies{}
+	for _, d := range cfg.Dispatch.Doubt {
+		class := dispatch.MessageClass{Channel: subscriptions.Channel(d.Channel), Purpose: subscriptions.Purpose(d.Purpose)}
+		policies[class] = dispatch.DoubtPolicy(d.Policy)
+	}
+	return policies
 }
 
 func mailAccount(a config.EmailAccount) email.Account {

@@ -70,8 +70,11 @@ type Plan struct {
 	// channel is for all whose language has none of its own.
 	Messages []Wording `json:"messages,omitempty"`
 	When     When      `json:"when"`
-	Expiry   string    `json:"expiry"`         // how long a message is worth sending, as a Go duration; empty: "24h"
-	Rate     int       `json:"rate,omitempty"` // messages a second at most; 0: no limit of its own
+	Expiry   string    `json:"expiry"` // how long a message is worth sending, as a Go duration; empty: "24h"
+	// Patience is how long a channel of the ladder has to be confirmed before
+	// the next one is tried, as a Go duration; empty: only what fails leads on.
+	Patience string `json:"patience,omitempty"`
+	Rate     int    `json:"rate,omitempty"` // messages a second at most; 0: no limit of its own
 }
 
 // Segment says whom a campaign is meant for: all members, or the subscribers

@@ -20,6 +20,7 @@ const (
 	maxMessages = 50
 	minExpiry   = time.Minute
 	maxExpiry   = 30 * 24 * time.Hour
+	minPatience = time.Second
 	maxRate     = 100_000 // a second
 )
 
@@ -31,6 +32,7 @@ func (p *Plan) normalise() {
 	p.Segment.Condition = strings.TrimSpace(p.Segment.Condition)
 	p.Segment.Trigger = strings.TrimSpace(p.Segment.Trigger)
 	p.When.Cron = strings.TrimSpace(p.When.Cron)
+	p.Patience = strings.TrimSpace(p.Patience)
 	if p.Purpose == "" {
 		p.Purpose = subscriptions.Marketing
 	}
@@ -69,6 +71,9 @@ func (p Plan) check() problem.Fields {
 	if d, err := time.ParseDuration(p.Expiry); err != nil || d < minExpiry || d > maxExpiry {
 		f.Add("expiry", "duration", `must be between "1m" and "720h"`)
 	}
+	if d, err := p.patience(); err != nil || p.Patience != "" && (d < minPatience || d > maxExpiry || d%time.Microsecond != 0) {
+		f.Add("patience", "duration", `must be empty or between "1s" and "720h"`)
+	}
 	if p.Rate < 0 || p.Rate > maxRate {
 		f.AddArgs("rate", "range", map[string]any{"min": 0, "max": maxRate}, "must be 0 (no limit) to %d", maxRate)
 	}
@@ -76,6 +81,14 @@ func (p Plan) check() problem.Fields {
 	p.When.check(&f)
 	p.Segment.check(&f)
 	return f
+}
+
+// patience is Patience as time; 0: for ever.
+func (p Plan) patience() (time.Duration, error) {
+	if p.Patience == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(p.Patience)
 }
 
 func (p Plan) checkMessages(f *problem.Fields) {

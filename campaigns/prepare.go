@@ -24,6 +24,7 @@ type part struct {
 	occasions             []occasion
 	plan                  Plan // without its messages
 	template              string
+	patience              time.Duration
 }
 
 // lockPartSQL takes the range and then the campaign, in this order.
@@ -96,6 +97,9 @@ func lockPart(ctx context.Context, tx pgx.Tx, id int64) (part, error) {
 	}
 	if err != nil {
 		return part{}, fmt.Errorf("lock the range: %w", err)
+	}
+	if p.patience, err = p.plan.patience(); err != nil {
+		return part{}, fmt.Errorf("patience of campaign %d: %w", p.campaignID, err)
 	}
 	return p, nil
 }
@@ -216,7 +220,7 @@ func (p part) notifications(found []meant) []dispatch.Notification {
 		}
 		ns[i] = dispatch.Notification{
 			MemberID: m.id, CampaignID: p.runID, Purpose: p.plan.Purpose, Priority: p.plan.Priority, Template: p.template,
-			Data: data, Channels: p.plan.Channels, Decision: why, ExpiresAt: p.expires,
+			Data: data, Channels: p.plan.Channels, Decision: why, Patience: p.patience, ExpiresAt: p.expires,
 		}
 	}
 	return ns

@@ -251,11 +251,11 @@ func TestBirthdaysMissedForLongAreNotTold(t *testing.T) {
 }
 
 func TestNotificationsCarryThePlan(t *testing.T) {
-	p := part{campaignID: 7, runID: 9, template: "campaign_7_1", at: monday, expires: monday.Add(time.Hour), plan: plan()}
+	p := part{campaignID: 7, runID: 9, template: "campaign_7_1", at: monday, expires: monday.Add(time.Hour), patience: 10 * time.Minute, plan: plan()}
 	p.plan.normalise()
 	ns := p.notifications([]meant{{id: 3}, {id: 4, date: "2026-03-02"}})
 	n := ns[1]
-	if n.MemberID != 4 || n.CampaignID != 9 || n.Template != "campaign_7_1" || n.Purpose != subscriptions.Marketing || n.Priority != 4 || !n.ExpiresAt.Equal(p.expires) {
+	if n.MemberID != 4 || n.CampaignID != 9 || n.Template != "campaign_7_1" || n.Purpose != subscriptions.Marketing || n.Priority != 4 || !n.ExpiresAt.Equal(p.expires) || n.Patience != 10*time.Minute {
 		t.Errorf("got %+v", n)
 	}
 	if len(ns[0].Decision) != 2 || len(n.Decision) != 3 || n.Decision[2].Args["date"] != "2026-03-02" {

@@ -90,6 +90,10 @@ type ruled struct {
 	Campaign     int64
 	Counts       bool
 	Awaited      bool // another attempt is planned
+	MemberID     int64
+	Purpose      subscriptions.Purpose
+	Attempts     int
+	Rung         int
 
 	job jobState
 }
@@ -106,7 +110,8 @@ const (
 
 const ruledSQL = `
 SELECT d.id, n.id, d.state, d.reason, d.account, d.channel, n.priority, n.template, n.private, d.turn, d.hour, d.trigger,
-       coalesce(d.campaign_id, 0), d.counts, d.next_attempt_at IS NOT NULL
+       coalesce(d.campaign_id, 0), d.counts, d.next_attempt_at IS NOT NULL,
+       d.member_id, n.purpose, d.attempts, d.rung
 FROM deliveries d
 JOIN notifications n ON n.id = d.notification_id
 WHERE d.id = ANY($1)
@@ -141,6 +146,9 @@ func (s *Store) ruleTx(ctx context.Context, tx pgx.Tx, ruling Ruling, ids []uuid
 		return refused, nil
 	}
 	if err := w.write(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := s.giveBackTx(ctx, tx, w.spared); err != nil {
 		return nil, err
 	}
 	return refused, s.insertJobs(ctx, tx, w.jobList())
@@ -272,6 +280,7 @@ type rulings struct {
 	moves           moves
 	jobs            map[loadTurn][]uuid.UUID
 	order           []loadTurn
+	spared          []*task // of notifications that end, and may not have left
 }
 
 // outcome is where a ruling leads a delivery.
@@ -295,6 +304,11 @@ func (w *rulings) add(d *ruled) {
 		key := ledgerKey{hour: hourOf(d.Hour), trigger: d.Trigger, campaign: d.Campaign, channel: d.Channel}
 		w.moves.add(key, d.State, d.Reason, -1)
 		w.moves.add(key, state, reason, 1)
+	}
+	if w.ruling == RulingDiscard && d.Counts && d.job != lost {
+		w.spared = append(w.spared, &task{
+			NotificationID: d.Notification, MemberID: d.MemberID, Purpose: d.Purpose, State: d.State, Attempts: d.Attempts, Rung: d.Rung,
+		})
 	}
 	if state.Final() {
 		if d.Private {

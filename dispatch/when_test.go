@@ -261,3 +261,36 @@ func TestFrequencyCapCountsOnlyWhatWent(t *testing.T) {
 	}
 	b.balanced()
 }
+
+// What an operator discards counts only if it may have reached the member.
+func TestFrequencyCapAndWhatIsDiscarded(t *testing.T) {
+	tests := map[string]struct {
+		answer error // of the provider; nil: it is never asked
+		next   State // of the notification after
+	}{
+		"what never left does not count": {nil, Pending},
+		"what was refused for now does":  {&SendError{Class: Transient}, Suppressed},
+		"what is in doubt does":          {&SendError{Class: Doubt}, Suppressed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newIdleBench(t)
+			b.caps(caps.Rules{subscriptions.Service: {{Max: 1, Within: 24 * time.Hour}}})
+			first := b.enqueue(b.note())[0]
+			if test.answer != nil {
+				b.sender.does(func(context.Context, Message) (Receipt, error) { return Receipt{}, test.answer })
+				events, stop := b.startUntil(b.node.Name(), b.worker)
+				waitFor(t, events, 1)
+				stop()
+			}
+			if err := b.store.Rule(t.Context(), RulingDiscard, first, "operator:ann"); err != nil {
+				t.Fatal(err)
+			}
+			second := b.enqueue(b.note())[0]
+			if d := b.delivery(second); d.State != test.next {
+				t.Errorf("the next is %s %q, want %s", d.State, d.Reason, test.next)
+			}
+			b.balanced()
+		})
+	}
+}

@@ -39,6 +39,7 @@ func (c Config) check() problem.Fields {
 	lasting(&f, "dispatch.first_retry", c.Dispatch.FirstRetry, 10*time.Millisecond, 24*time.Hour)
 	lasting(&f, "dispatch.send_timeout", c.Dispatch.SendTimeout, time.Second, time.Hour)
 	c.Dispatch.checkWhen(&f)
+	c.Dispatch.checkDoubt(&f)
 	c.Email.check(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)
@@ -115,8 +116,9 @@ func (e Email) check(f *problem.Fields) {
 		if a.Username != "" && a.Password == "" {
 			f.Add(at("password"), "required", "is needed with a username")
 		}
-		within(f, at("max_sessions"), a.MaxSessions, 1, 1000)
 		lasting(f, at("timeout"), a.Timeout, time.Second, 10*time.Minute)
+		a.checkSessions(f, at)
+		a.checkUse(f, at)
 	}
 }
 
@@ -171,8 +173,8 @@ func (l locator) of(path string) string {
 func (l locator) line(path string) int {
 	for at := path; at != ""; at = parent(at) {
 		p, err := yaml.PathString("$." + at)
-		if err != nil {
-			return 0
+		if err != nil { // a step of it is a key such as gmail.com
+			continue
 		}
 		if node, err := p.ReadNode(bytes.NewReader(l.source)); err == nil && node.GetToken() != nil {
 			return node.GetToken().Position.Line

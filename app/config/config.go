@@ -6,7 +6,11 @@
 // struct. A mistake names the file, the line and the field, or the variable.
 package config
 
-import "time"
+import (
+	"time"
+
+	"herald/dispatch/limits"
+)
 
 // Config is everything that can be set. Default gives it with its defaults.
 type Config struct {
@@ -76,6 +80,14 @@ type Dispatch struct {
 	ReconcileEvery time.Duration `yaml:"reconcile_every" help:"How often the ledger is held against the messages it counts, by one of the nodes."`
 	QuietHours     string        `yaml:"quiet_hours" help:"When members who chose no quiet hours of their own hear only what is urgent, by their own clocks, such as 21:00-08:00. Empty: never."`
 	Caps           []Cap         `yaml:"caps" help:"How many messages of a purpose a member gets at most in any span of time; several may hold for one purpose. None: as many as there are."`
+	Doubt          []Doubt       `yaml:"doubt" help:"What happens to messages that were handed over and nobody knows what came of them, by channel and purpose. What no entry speaks of: resend for email, wait for sms, assume_sent for voice, hold for fax."`
+}
+
+// Doubt is what happens to some messages in doubt.
+type Doubt struct {
+	Channel string `yaml:"channel" help:"email, sms, voice or fax."`
+	Purpose string `yaml:"purpose" help:"transactional, service or marketing. Empty: all that no other entry of this channel names."`
+	Policy  string `yaml:"policy" help:"resend (marked as the same message), wait (for the provider's report), hold (for an operator) or assume_sent."`
 }
 
 // Cap is one limit of how often members are written to.
@@ -93,7 +105,7 @@ type Webhooks struct {
 	RootCAs       string   `yaml:"root_cas" help:"A PEM file with the authorities behind the endpoints' certificates. Empty: the system's."`
 }
 
-// Email is the accounts that send e-mail; the first that can be reached is used.
+// Email is the accounts that send e-mail.
 type Email struct {
 	Accounts []EmailAccount `yaml:"accounts" help:"SMTP servers. None: e-mail is not sent and such deliveries are suppressed."`
 }
@@ -112,8 +124,15 @@ type EmailAccount struct {
 	Hello       string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
 	RootCAs     string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
 	MinSessions int           `yaml:"min_sessions" help:"Connections kept open when there is nothing to do."`
-	MaxSessions int           `yaml:"max_sessions" help:"Connections at a time, at most, on this node."`
+	MaxSessions int           `yaml:"max_sessions" help:"Connections at a time, at most, on all nodes together."`
+	IdleTimeout time.Duration `yaml:"idle_timeout" help:"How long a connection beyond min_sessions must have been too many before it is closed. 0s: 5s."`
+	CheckAfter  time.Duration `yaml:"check_after" help:"After how long a rest a connection is asked whether it still works before it is used. 0s: 30s."`
 	Timeout     time.Duration `yaml:"timeout" help:"How long one message may take."`
+	Purposes    []string      `yaml:"purposes" help:"What it is used for: transactional, service, marketing. None: everything."`
+	Recipients  []string      `yaml:"recipients" help:"Domains whose recipients, and those of the domains below, it is used for; it goes before accounts for all. None: everybody."`
+	Cost        float64       `yaml:"cost" help:"Of accounts that fit equally well the cheaper is used as long as it works; in whatever unit."`
+	Weight      int           `yaml:"weight" help:"Accounts that cost the same share messages by weight, 1 to 1000."`
+	Limits      limits.Rules  `yaml:"limits" help:"What the account may use, on all nodes together."`
 }
 
 // Bounces is the mail server for the return paths of e-mail accounts.
@@ -154,7 +173,7 @@ func Default() Config {
 
 // defaultAccount fills the fields that an account in the file leaves out.
 func defaultAccount() EmailAccount {
-	return EmailAccount{Port: 587, TLS: "starttls", MaxSessions: 10, Timeout: 30 * time.Second}
+	return EmailAccount{Port: 587, TLS: "starttls", MaxSessions: 10, Timeout: 30 * time.Second, Weight: 1}
 }
 
 // Has reports whether this node has a role.

@@ -45,8 +45,12 @@ func kindInWords(t reflect.Type) string {
 		return `duration such as "30s"`
 	case t.Kind() == reflect.Int:
 		return "whole number"
+	case t.Kind() == reflect.Float64:
+		return "number"
 	case t.Kind() == reflect.Slice:
 		return "list"
+	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map:
+		return "group of settings"
 	default:
 		return t.String()
 	}

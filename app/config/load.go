@@ -151,6 +151,7 @@ func merge(file, variables map[string]any) (Config, error) {
 	}
 	for i := range cfg.Email.Accounts {
 		fillZero(&cfg.Email.Accounts[i], defaultAccount())
+		cfg.Email.Accounts[i].Limits = cfg.Email.Accounts[i].Limits.Defaults()
 	}
 	return cfg, nil
 }

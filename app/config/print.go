@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"herald/dispatch/limits"
 )
 
 // hidden stands where a secret would be shown.
@@ -78,14 +80,24 @@ func example(b *strings.Builder, v reflect.Value, prefix, indent string) {
 // exampleList shows one commented item of a list of structs.
 func exampleList(b *strings.Builder, item reflect.Type, name, indent string) {
 	fmt.Fprintf(b, "%s# %s:\n", indent, name)
-	values := exampleItem(item)
+	exampleFields(b, exampleItem(item), indent+"#   ", "- ", 28)
+}
+
+// exampleFields shows the settings of an item, the first of them after lead
+// and the others below it; what is a group of settings goes a step inwards.
+func exampleFields(b *strings.Builder, item reflect.Value, indent, lead string, width int) {
 	for i := range item.NumField() {
-		dash := "  "
-		if i == 0 {
-			dash = "- "
+		sf := item.Type().Field(i)
+		group := sf.Type.Kind() == reflect.Struct
+		line := sf.Tag.Get("yaml") + ":"
+		if !group {
+			line += " " + literal(item.Field(i))
 		}
-		line := fmt.Sprintf("%s: %s", item.Field(i).Tag.Get("yaml"), literal(values.Field(i)))
-		fmt.Fprintf(b, "%s#   %s%-28s # %s\n", indent, dash, line, item.Field(i).Tag.Get("help"))
+		fmt.Fprintf(b, "%s%s%-*s # %s\n", indent, lead, width, line, sf.Tag.Get("help"))
+		lead = strings.Repeat(" ", len(lead))
+		if group {
+			exampleFields(b, item.Field(i), indent+lead+"  ", "", width-2)
+		}
 	}
 }
 
@@ -95,7 +107,12 @@ func exampleItem(item reflect.Type) reflect.Value {
 		EmailAccount{
 			Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "herald",
 			Password: "secret", From: "news@example.com", FromName: "Example Shop", MaxSessions: 10, Timeout: defaultAccount().Timeout,
+			Weight: 1, Limits: limits.Rules{
+				Rate:    limits.Rate{Max: 100},
+				Domains: map[string]limits.Rate{"gmail.com": {Max: 600, Per: "minute"}},
+			}.Defaults(),
 		},
+		Doubt{Channel: "email", Purpose: "transactional", Policy: "hold"},
 		Cap{Purpose: "marketing", Max: 2, Within: 7 * 24 * time.Hour},
 		Receipt{Name: "main", Provider: "sendgrid", Secret: "secret"},
 	} {

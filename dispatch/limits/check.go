@@ -27,9 +27,6 @@ func (r Rules) Check(at string) problem.Fields {
 	if r.Counts != "messages" && r.Counts != "parts" {
 		f.Add(at+"counts", "one_of", "must be messages or parts")
 	}
-	if r.Connections < 0 {
-		f.Add(at+"connections", "min", "must not be negative")
-	}
 	for _, domain := range slices.Sorted(maps.Keys(r.Domains)) {
 		path := at + "domains[" + domain + "]"
 		if !domainPattern.MatchString(domain) || domain != strings.ToLower(domain) {

@@ -9,13 +9,12 @@ import (
 // Rules is what one account may use, as an operator writes it. Make it with
 // Defaults, and use it once Check has found nothing.
 type Rules struct {
-	Rate        Rate            `yaml:"rate" help:"The whole account's rate. Empty: as fast as it goes."`
-	Counts      string          `yaml:"counts" help:"What the provider counts: messages or parts."`
-	Connections int             `yaml:"connections" help:"Connections at a time, on all nodes together. 0: no maximum."`
-	Domains     map[string]Rate `yaml:"domains" help:"Rates by recipient domain: gmail.com, *.example.com for each of its subdomains, or * for each other."`
-	Prefixes    map[string]Rate `yaml:"prefixes" help:"Rates by the beginning of the number, such as +86139; the longest holds."`
-	WarmUp      WarmUp          `yaml:"warm_up" help:"How a new account comes to its full rate."`
-	TimeZone    string          `yaml:"time_zone" help:"Whose midnight begins a day of the warm-up, such as Asia/Shanghai."`
+	Rate     Rate            `yaml:"rate" help:"The whole account's rate. Empty: as fast as it goes."`
+	Counts   string          `yaml:"counts" help:"What the provider counts: messages or parts."`
+	Domains  map[string]Rate `yaml:"domains" help:"Rates by recipient domain: gmail.com, *.example.com for each of its subdomains, or * for each other."`
+	Prefixes map[string]Rate `yaml:"prefixes" help:"Rates by the beginning of the number, such as +86139; the longest holds."`
+	WarmUp   WarmUp          `yaml:"warm_up" help:"How a new account comes to its full rate."`
+	TimeZone string          `yaml:"time_zone" help:"Whose midnight begins a day of the warm-up, such as Asia/Shanghai."`
 }
 
 // Rate is so many units in so long a time: never more in any stretch of that

@@ -77,7 +77,7 @@ func TestCheckNamesEveryMistake(t *testing.T) {
 		want  []string // paths
 	}{
 		"nothing at all":    {Rules{}, nil},
-		"a slow modem":      {Rules{Rate: Rate{Max: 6, Per: "minute"}, Counts: "parts", Connections: 1}, nil},
+		"a slow modem":      {Rules{Rate: Rate{Max: 6, Per: "minute"}, Counts: "parts"}, nil},
 		"a half a second":   {Rules{Rate: Rate{Max: 0.5}}, nil},
 		"an unknown period": {Rules{Rate: Rate{Max: 6, Per: "week"}}, []string{"x.rate.per"}},
 		"a negative rate":   {Rules{Rate: Rate{Max: -1}}, []string{"x.rate.max"}},
@@ -86,7 +86,6 @@ func TestCheckNamesEveryMistake(t *testing.T) {
 		"unknown units":     {Rules{Counts: "bytes"}, []string{"x.counts"}},
 		"no such zone":      {Rules{TimeZone: "Mars/Base"}, []string{"x.time_zone"}},
 		"the machine's":     {Rules{TimeZone: "Local"}, []string{"x.time_zone"}},
-		"connections":       {Rules{Connections: -1}, []string{"x.connections"}},
 		"bad domains": {
 			Rules{Domains: map[string]Rate{"Gmail.com": {}, "a@b": {}, "*.ok.example": {Max: 1, Per: "year"}}},
 			[]string{"x.domains[*.ok.example].per", "x.domains[Gmail.com]", "x.domains[a@b]"},

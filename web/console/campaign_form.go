@@ -25,7 +25,7 @@ type campaignFormData struct {
 	Spoken   []page.Choice // the channels without that one
 	Messages []messageFields
 
-	Audiences, Hows, Purposes, Priorities, Expiries []page.Choice
+	Audiences, Hows, Purposes, Priorities, Expiries, Patiences []page.Choice
 }
 
 // messageFields are a message in the form, and how it reads.
@@ -186,6 +186,10 @@ func (c console) campaignFormData(v *page.Visit, id int64, form *page.Form, prev
 	if own := form.Get("expiry"); own != "" && !slices.ContainsFunc(data.Expiries, func(c page.Choice) bool { return c.Value == own }) {
 		data.Expiries = append(data.Expiries, page.Choice{Value: own, Label: own}) // written by the API
 	}
+	data.Patiences = append([]page.Choice{{Label: v.T("campaign.patience.none")}}, choices(v, "campaign.patience", "10m", "1h", "6h", "24h")...)
+	if own := form.Get("patience"); own != "" && !slices.ContainsFunc(data.Patiences, func(c page.Choice) bool { return c.Value == own }) {
+		data.Patiences = append(data.Patiences, page.Choice{Value: own, Label: own}) // likewise
+	}
 	for _, t := range triggers {
 		data.Triggers = append(data.Triggers, page.Choice{Value: t.Name, Label: t.Title.In(v.Tag)})
 	}
@@ -222,7 +226,7 @@ func choices(v *page.Visit, family string, values ...string) []page.Choice {
 func readPlan(form *page.Form, zone *time.Location) (campaigns.Plan, error) {
 	var f problem.Fields
 	p := campaigns.Plan{
-		Name: form.Get("name"), Purpose: subscriptions.Purpose(form.Get("purpose")), Expiry: form.Get("expiry"),
+		Name: form.Get("name"), Purpose: subscriptions.Purpose(form.Get("purpose")), Expiry: form.Get("expiry"), Patience: form.Get("patience"),
 		When: campaigns.When{TimeZone: form.Get("when.time_zone")},
 	}
 	var err error
@@ -280,7 +284,7 @@ func readWhen(form *page.Form, zone *time.Location, w *campaigns.When, f *proble
 // planValues is a plan as the form enters it.
 func planValues(p campaigns.Plan, zone *time.Location) url.Values {
 	values := url.Values{
-		"name": {p.Name}, "purpose": {string(p.Purpose)}, "priority": {strconv.Itoa(p.Priority)}, "expiry": {p.Expiry},
+		"name": {p.Name}, "purpose": {string(p.Purpose)}, "priority": {strconv.Itoa(p.Priority)}, "expiry": {p.Expiry}, "patience": {p.Patience},
 		"audience": {"some"}, "segment.trigger": {p.Segment.Trigger}, "segment.condition": {p.Segment.Condition},
 		"how": {"now"}, "when.time_zone": {p.When.TimeZone}, "when.cron": {p.When.Cron}, "when.hour": {p.When.Hour},
 	}

@@ -39,7 +39,7 @@ func TestACampaignIsWrittenTriedStartedAndStopped(t *testing.T) {
 	v := s.marketer()
 	v.get("/console/campaigns").is(http.StatusOK).has("There are no campaigns yet", "/console/campaigns/new")
 	v.get("/console/campaigns/new").is(http.StatusOK).has(`name="messages[0].subject"`, `name="segment.condition"`)
-	made := v.post("/console/campaigns", tea()).is(http.StatusOK).has("The draft is saved.", "A week of tea", "Nobody is told before it is started", "Try it")
+	made := v.post("/console/campaigns", tea("patience", "1h")).is(http.StatusOK).has("The draft is saved.", "Next channel if not confirmed within", "A week of tea", "Nobody is told before it is started", "Try it")
 	at := made.path
 	v.get("/console/campaigns").is(http.StatusOK).has("A week of tea", "draft")
 	v.post(at+"/dry-run", nil).is(http.StatusOK).has("What it would do", "0 % of the members are asked", "Stop counting")
