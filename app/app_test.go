@@ -210,6 +210,32 @@ func TestExamine(t *testing.T) {
 	}
 }
 
+func TestExamineHoldsTheLedgerAgainstTheMessages(t *testing.T) {
+	cfg := settings(t)
+	stores, err := OpenStores(t.Context(), cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stores.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if f := examineLedger(t.Context(), stores.DB); f.State != Fine || !strings.Contains(f.Text, "balances: 0 messages") {
+		t.Errorf("of an empty ledger: %+v", f)
+	}
+	_, err = stores.DB.Pool().Exec(t.Context(), `
+INSERT INTO ledger_moves (hour, trigger, campaign_id, channel, state, reason, n)
+VALUES (date_trunc('hour', now()), 'price_drop', 0, 'email', 'failed', 'refused', 3)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := examineLedger(t.Context(), stores.DB)
+	if f.State != Warning || !strings.Contains(f.Text, "price_drop email failed refused (ledger 3, messages 0)") || f.Advice == "" {
+		t.Errorf("of one that is wrong: %+v", f)
+	}
+}
+
 func notFine(list []Finding) map[string]Finding {
 	bad := map[string]Finding{}
 	for _, f := range list {

@@ -95,9 +95,9 @@ func examineURL(cfg config.Config) Finding {
 }
 
 func examineDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	db, err := openDatabase(ctx, cfg, log)
+	db, err := openDatabase(limited, cfg, log)
 	if err != nil {
 		advice := "see that database.url is right and the server can be reached"
 		if cfg.Database.URL == "" {
@@ -116,7 +116,11 @@ func examineDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) [
 			log.Error("database did not close", "error", err)
 		}
 	}()
-	return []Finding{examineServer(ctx, db), examineSchema(ctx, db)}
+	list := []Finding{examineServer(limited, db), examineSchema(limited, db)}
+	if list[1].State == Fine {
+		list = append(list, examineLedger(ctx, db))
+	}
+	return list
 }
 
 func examineServer(ctx context.Context, db *postgres.DB) Finding {

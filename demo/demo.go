@@ -82,6 +82,9 @@ Herald is running. Change a price in the shop and watch the mail arrive:
   Operators        %s/console     name %s, password %q
   API              %s/docs/api    key %s
 
+A campaign waits on the console, as a draft that its dry run has counted: start it
+under %s/console/campaigns
+
 Send an event yourself:
 
   curl -i %s/api/v1/events -H 'Authorization: Bearer %s' \
@@ -91,7 +94,7 @@ Send an event yourself:
 
 Stop with Ctrl-C.
 `, shop, shop, s.herald.URL(), memberName, password, s.herald.URL(), operatorName, password,
-		s.herald.URL(), s.client.key, s.herald.URL(), s.client.key)
+		s.herald.URL(), s.client.key, s.herald.URL(), s.herald.URL(), s.client.key)
 }
 
 // RunSMTP runs the SMTP simulator and its page until ctx ends.
@@ -130,13 +133,18 @@ func (s *stage) seed(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if i%4 != 3 { // the others did not tick the box
+			if err := s.agree(ctx, id); err != nil {
+				return err
+			}
+		}
 		for _, order := range wishes(i, p) {
 			if _, err := s.subscribe(ctx, id, order); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return s.draft(ctx, weekOfTea())
 }
 
 // stage is a running Herald and its far ends.

@@ -316,3 +316,65 @@ func TestDigestStaysTogetherUpTheLadder(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// A digest comes back to the return path of one of its items, and is reported
+// by the provider's id: what is said holds for all that were in it, and for
+// nothing else.
+func TestReportsOfADigestHoldForAllItsItems(t *testing.T) {
+	tests := map[string]struct {
+		report func(m Message) Report
+		state  State
+	}{
+		"it comes back":             {func(m Message) Report { return Report{DeliveryID: m.DeliveryID, Event: ReportBounced, Code: "5.1.1"} }, Failed},
+		"the provider says it came": {func(m Message) Report { return Report{DeliveryID: m.DeliveryID, Event: ReportDelivered} }, Delivered},
+		"by the provider's id":      {func(Message) Report { return Report{Account: "main", ProviderID: "p1", Event: ReportBounced} }, Failed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, ids := digestBench(t, 4)
+			b.eleven()
+			b.sender.does(func(context.Context, Message) (Receipt, error) { return Receipt{ProviderID: "p2"}, nil })
+			alone := b.enqueue(b.note())[0]
+			b.worked(1)
+			receipts := b.receipts(nil)
+			for range 2 { // the second changes nothing
+				receipts.must(t, test.report(b.sender.sent()[0]))
+			}
+			for _, id := range ids {
+				if d := b.delivery(id); d.State != test.state {
+					t.Errorf("an item is %s %q, want %s", d.State, d.Reason, test.state)
+				}
+			}
+			if d := b.delivery(alone); d.State != Accepted {
+				t.Errorf("another message is %s", d.State)
+			}
+			b.balanced()
+		})
+	}
+}
+
+// An item that left its digest before it was taken is not spoken of any more.
+func TestReportsOfADigestLeaveOutWhatWentAlone(t *testing.T) {
+	b, ids := digestBench(t, 3)
+	b.sender.fails(&SendError{Class: Transient})
+	b.eleven()
+	head := b.sender.sent()[0].DeliveryID
+	other := ids[0]
+	if other == head {
+		other = ids[1]
+	}
+	b.exec(`UPDATE notifications SET expires_at = $2 WHERE id = (SELECT notification_id FROM deliveries WHERE id = $1)`, other, b.clock.now())
+	b.sender.does(nil)
+	b.due(2 * time.Hour)
+	b.worked(1)
+	b.receipts(nil).must(t, Report{DeliveryID: head, Event: ReportBounced})
+	for _, id := range ids {
+		want := "bounced"
+		if id == other {
+			want = "expired"
+		}
+		if d := b.delivery(id); d.State != Failed || d.Reason != want {
+			t.Errorf("it is %s %q, want failed %q", d.State, d.Reason, want)
+		}
+	}
+}

@@ -152,13 +152,19 @@ FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
 JOIN deliveries d ON d.id = r.delivery_id
 UNION
 SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
+FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
+JOIN attempts a ON a.carried_by = r.delivery_id AND a.outcome IN ('accepted', 'in_doubt')
+JOIN deliveries d ON d.id = a.delivery_id
+UNION
+SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
 FROM unnest($3::int[], $4::text[], $5::text[]) AS r (i, account, provider_id)
 JOIN attempts a ON a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> ''
 JOIN deliveries d ON d.id = a.delivery_id
 ORDER BY 1, 2`
 
 // find says which deliveries the reports are about, and which are of ids that
-// nobody knows yet. One message can be several deliveries: a digest.
+// nobody knows yet. One message can be several deliveries: a digest, which
+// bears the id of one of them.
 func (r *Receipts) find(ctx context.Context, tx pgx.Tx, reports []Report, seen tally) (known []reported, early []Report, err error) {
 	var (
 		byID, byProvider    []int32

@@ -119,6 +119,7 @@ func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
 		numbers                                 []int32
 		repeats                                 []bool
 		accounts, outcomes, codes, details, pid []string
+		carriers                                []*uuid.UUID
 	}
 	counts := map[[3]string]int64{}
 	for _, r := range o.results {
@@ -137,6 +138,11 @@ func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
 		a.codes = append(a.codes, storable(r.code))
 		a.details = append(a.details, storable(r.detail))
 		a.pid = append(a.pid, storable(r.providerID))
+		carrier := &r.carriedBy
+		if r.carriedBy == uuid.Nil {
+			carrier = nil
+		}
+		a.carriers = append(a.carriers, carrier)
 		counts[[3]string{string(r.task.Channel), account, r.outcome}]++
 	}
 	if len(a.ids) == 0 {
@@ -146,7 +152,7 @@ func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
 	if began.IsZero() {
 		began = at
 	}
-	batch.Queue(insertAttemptsSQL, o.node, began, at, a.ids, a.numbers, a.repeats, a.accounts, a.outcomes, a.codes, a.details, a.pid)
+	batch.Queue(insertAttemptsSQL, o.node, began, at, a.ids, a.numbers, a.repeats, a.accounts, a.outcomes, a.codes, a.details, a.pid, a.carriers)
 	for key, n := range counts {
 		batch.Queue(insertMinuteSQL, at, key[0], key[1], key[2], n)
 	}
@@ -154,13 +160,14 @@ func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
 
 const (
 	insertAttemptsSQL = `
-INSERT INTO attempts (delivery_id, number, node, account, started_at, ended_at, repeats, outcome, code, detail, provider_id)
-SELECT id, number, $1, account, $2, $3, repeats, outcome, code, detail, provider_id
-FROM unnest($4::uuid[], $5::int[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
-  AS a (id, number, repeats, account, outcome, code, detail, provider_id)
+INSERT INTO attempts (delivery_id, number, node, account, started_at, ended_at, repeats, outcome, code, detail, provider_id, carried_by)
+SELECT id, number, $1, account, $2, $3, repeats, outcome, code, detail, provider_id, carried_by
+FROM unnest($4::uuid[], $5::int[], $6::boolean[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[])
+  AS a (id, number, repeats, account, outcome, code, detail, provider_id, carried_by)
 ON CONFLICT (delivery_id, number) DO UPDATE
 SET ended_at = excluded.ended_at, outcome = excluded.outcome, account = excluded.account,
-    code = excluded.code, detail = excluded.detail, provider_id = excluded.provider_id
+    code = excluded.code, detail = excluded.detail, provider_id = excluded.provider_id,
+    carried_by = excluded.carried_by
 WHERE attempts.outcome IN ('', 'in_doubt')`
 
 	insertMinuteSQL = `

@@ -65,6 +65,14 @@ type parcel struct {
 
 func (p *parcel) first() *task { return p.tasks[0] }
 
+// carrierOf is the delivery whose id the message bears, when that is another.
+func (p *parcel) carrierOf(t *task) uuid.UUID {
+	if p.message.DeliveryID == t.ID {
+		return uuid.Nil
+	}
+	return p.message.DeliveryID
+}
+
 // slice decides about some deliveries, hands over those that may go, and
 // records what came of them.
 func (r *run) slice(ctx context.Context, tasks []task) error {
@@ -328,6 +336,7 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 		wait := r.waitFor(p)
 		for _, t := range p.tasks {
 			v := r.decide(t, receipt, err, wait)
+			v.carriedBy = p.carrierOf(t)
 			if v.stays {
 				r.later(v.wait)
 			}

@@ -21,6 +21,8 @@ type Delivery struct {
 	Member         string                `json:"member"` // the member's account; empty when they are gone
 	Trigger        string                `json:"trigger,omitempty"`
 	SubscriptionID int64                 `json:"subscription_id,omitempty"`
+	Campaign       int64                 `json:"campaign,omitempty"`      // a campaign's run
+	CampaignName   string                `json:"campaign_name,omitempty"` // as it was when the run was prepared
 	Purpose        subscriptions.Purpose `json:"purpose"`
 	Template       string                `json:"template"`
 	Rung           int                   `json:"rung"` // place on the ladder, from 0
@@ -77,7 +79,8 @@ const (
 )
 
 const deliverySQL = `
-SELECT d.id, d.notification_id, d.member_id, coalesce(m.account, ''), d.trigger, coalesce(n.subscription_id, 0), n.purpose,
+SELECT d.id, d.notification_id, d.member_id, coalesce(m.account, ''), d.trigger, coalesce(n.subscription_id, 0),
+       coalesce(d.campaign_id, 0), coalesce(n.data #>> '{campaign,name}', ''), n.purpose,
        n.template, d.rung, d.channel, d.address, d.state, d.reason, d.attempts, d.repeated, d.account, d.provider_id,
        d.next_attempt_at, d.created_at, d.changed_at
 FROM deliveries d

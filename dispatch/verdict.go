@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // verdict is what becomes of a delivery after an attempt, or instead of one.
@@ -21,6 +23,7 @@ type verdict struct {
 	detail      string
 	providerID  string
 	addressDead bool
+	carriedBy   uuid.UUID // whose message it went in; zero: its own
 }
 
 // stop is the verdict that ends t without an attempt. What may have arrived

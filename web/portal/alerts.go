@@ -207,7 +207,7 @@ func (p *portal) sentLines(v *visit, deliveries []dispatch.Delivery, alerts []al
 	}
 	lines := make([]sentLine, len(deliveries))
 	for i, d := range deliveries {
-		lines[i] = sentLine{Delivery: d, What: v.Word("message", d.Template)}
+		lines[i] = sentLine{Delivery: d, What: unasked(v.Visit, d)}
 		if t, ok := triggers[d.Trigger]; ok {
 			lines[i].What = t.Title.In(v.Tag)
 		}

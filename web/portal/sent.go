@@ -104,8 +104,16 @@ func (p *portal) signedWhy(v *page.Visit) error {
 	return v.Show("why", data)
 }
 
+// unasked is what a delivery that no alert caused is called.
+func unasked(v *page.Visit, d dispatch.Delivery) string {
+	if d.Campaign != 0 {
+		return v.T("message.campaign")
+	}
+	return v.Word("message", d.Template)
+}
+
 func (p *portal) reason(v *page.Visit, t dispatch.Timeline) (reason, error) {
-	data := reason{Delivery: t.Delivery, What: v.Word("message", t.Delivery.Template)}
+	data := reason{Delivery: t.Delivery, What: unasked(v, t.Delivery)}
 	course := page.Course{Audience: page.Customer, Timeline: t}
 	if name := t.Delivery.Trigger; name != "" {
 		trigger, err := p.Triggers.Get(v.Context(), name)
