@@ -221,6 +221,12 @@ func newIdleBench(t testing.TB, change ...func(*WorkerConfig)) *bench {
 // newWorker is a worker on a node that has just beaten.
 func (b *bench) newWorker(name string, sender Sender, change ...func(*WorkerConfig)) (*Node, *Worker) {
 	b.t.Helper()
+	return b.newWorkerOf(name, []AccountConfig{{Sender: sender, MaxSessions: 20, tune: patient}}, change...)
+}
+
+// newWorkerOf is newWorker with accounts of the test's choice.
+func (b *bench) newWorkerOf(name string, list []AccountConfig, change ...func(*WorkerConfig)) (*Node, *Worker) {
+	b.t.Helper()
 	node := NewNode(b.pool, name, time.Now, slog.New(slog.DiscardHandler))
 	node.silent = time.Hour // these tests do not beat
 	if err := node.beat(b.t.Context()); err != nil {
@@ -233,7 +239,7 @@ func (b *bench) newWorker(name string, sender Sender, change ...func(*WorkerConf
 	for _, c := range change {
 		c(&cfg)
 	}
-	accounts, err := NewAccounts(b.pool, node, []AccountConfig{{Sender: sender, MaxSessions: 20, tune: patient}}, slog.New(slog.DiscardHandler))
+	accounts, err := NewAccounts(b.pool, node, list, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,4 +160,82 @@ func TestSessionsThatBreakOpenTheCircuit(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRouteTakesTheBestFirst(t *testing.T) {
+	bulk := AccountConfig{Sender: named("bulk"), Purposes: []subscriptions.Purpose{subscriptions.Marketing}}
+	all := AccountConfig{Sender: named("all"), Cost: 1}
+	dear := AccountConfig{Sender: named("dear"), Cost: 2}
+	example := AccountConfig{Sender: named("example"), Cost: 9, Recipients: []string{"Example.com"}}
+	shop := AccountConfig{Sender: named("shop"), Cost: 9, Recipients: []string{"shop.example.com", "other.org"}}
+	mobile := AccountConfig{Sender: named("mobile"), Recipients: []string{"+86139"}}
+	tests := map[string]struct {
+		purpose subscriptions.Purpose
+		address string
+		want    []string
+	}{
+		"the cheap before the dear":      {subscriptions.Service, "wei@else.net", []string{"all", "dear"}},
+		"only for its purpose":           {subscriptions.Marketing, "wei@else.net", []string{"bulk", "all", "dear"}},
+		"its domain before all":          {subscriptions.Service, "wei@EXAMPLE.com", []string{"example", "all", "dear"}},
+		"a domain below it too":          {subscriptions.Service, "wei@mail.example.com", []string{"example", "all", "dear"}},
+		"the longest domain first":       {subscriptions.Service, "wei@a.shop.example.com", []string{"shop", "example", "all", "dear"}},
+		"not a domain that ends like it": {subscriptions.Service, "wei@notexample.com", []string{"all", "dear"}},
+		"the beginning of a number":      {subscriptions.Service, "+8613900139000", []string{"mobile", "all", "dear"}},
+		"not of another number":          {subscriptions.Service, "+8613800138000", []string{"all", "dear"}},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a := &Accounts{list: openAccounts(t, bulk, dear, all, example, shop, mobile)}
+		defer closeAccounts(t, a.list)
+		for name, test := range tests {
+			if got := names(a.route(subscriptions.Email, test.purpose, test.address)); !slices.Equal(got, test.want) {
+				t.Errorf("%s: %v, want %v", name, got, test.want)
+			}
+		}
+		if got := a.route(subscriptions.SMS, subscriptions.Service, "+8613900139000"); len(got) != 0 {
+			t.Errorf("accounts of another channel: %v", names(got))
+		}
+	})
+}
+
+func names(routes []*account) []string {
+	list := make([]string, len(routes))
+	for i, one := range routes {
+		list[i] = one.name
+	}
+	return list
+}
+
+func TestEqualAccountsShareByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &Accounts{list: openAccounts(t, AccountConfig{Sender: named("one")}, AccountConfig{Sender: named("three"), Weight: 3})}
+		defer closeAccounts(t, a.list)
+		const trials = 20_000
+		first := 0
+		for range trials {
+			if a.route(subscriptions.Email, subscriptions.Service, "wei@example.com")[0].name == "three" {
+				first++
+			}
+		}
+		// Eight standard deviations of sqrt(p(1-p)/n) = 0.3 %.
+		if share := float64(first) / trials; share < 0.725 || share > 0.775 {
+			t.Errorf("three of four should be its share, and %.3f are", share)
+		}
+	})
+}
+
+func TestAnAccountThatFailsIsLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := named("failing")
+		failing.opening = &SendError{Class: Configuration, Code: "535"}
+		a := &Accounts{list: openAccounts(t,
+			AccountConfig{Sender: failing, Recipients: []string{"example.com"}}, AccountConfig{Sender: named("dear"), Cost: 5})}
+		defer closeAccounts(t, a.list)
+		var none *noWay
+		if _, _, err := acquire(t.Context(), a.list[:1], &task{Address: "wei@example.com", Priority: 1}); !errors.As(err, &none) {
+			t.Fatalf("got %v", err)
+		}
+		if got := names(a.route(subscriptions.Email, subscriptions.Service, "wei@example.com")); !slices.Equal(got, []string{"dear", "failing"}) {
+			t.Errorf("the order is %v", got)
+		}
+	})
 }
