@@ -200,22 +200,27 @@ type sentLine struct {
 }
 
 // sentLines words deliveries; alerts that are at hand give their summaries.
+// What the shop wanted to tell many and kept from this member is no news.
 func (p *portal) sentLines(v *visit, deliveries []dispatch.Delivery, alerts []alert) ([]sentLine, error) {
 	triggers, err := p.triggers(v.Visit)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]sentLine, len(deliveries))
-	for i, d := range deliveries {
-		lines[i] = sentLine{Delivery: d, What: unasked(v.Visit, d)}
+	lines := make([]sentLine, 0, len(deliveries))
+	for _, d := range deliveries {
+		if d.Campaign != 0 && d.State == dispatch.Suppressed {
+			continue
+		}
+		line := sentLine{Delivery: d, What: unasked(v.Visit, d)}
 		if t, ok := triggers[d.Trigger]; ok {
-			lines[i].What = t.Title.In(v.Tag)
+			line.What = t.Title.In(v.Tag)
 		}
 		for _, a := range alerts {
 			if a.ID == d.SubscriptionID && a.Summary != "" {
-				lines[i].What = a.Summary
+				line.What = a.Summary
 			}
 		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }
