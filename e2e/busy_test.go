@@ -52,10 +52,26 @@ func lookAtOperatorsPages(t *testing.T, d demonstration) {
 	o.clickOn("tbody tr td:last-child")
 	o.sees("attempt 1 accepted")
 	o.picture("console-delivery.png")
+	o.open("/console/attention?state=deferred")
+	o.sees("All ", "that match")
+	o.picture("console-attention.png")
+	startCampaign(o)
 	o.open("/console/members?q=wei")
 	o.press("wei")
 	o.window.language = "zh"
 	o.press("中文")
+}
+
+// startCampaign starts the demonstration's draft and watches it leave.
+func startCampaign(o *visitor) {
+	o.open("/console/campaigns")
+	o.press("A week of tea")
+	o.sees("9 members would be told")
+	o.unfold("Start…")
+	o.press("Start now")
+	o.awaits("the messages to leave", `document.body.innerText.includes("balanced") && /accepted\s+[78]\b/.test(document.body.innerText)`)
+	o.picture("console-campaign.png")
+	o.open("/console/campaigns")
 }
 
 func lookAtCustomersPages(t *testing.T, d demonstration) {

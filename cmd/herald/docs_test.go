@@ -167,7 +167,7 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 	}
 	known := regexp.MustCompile(`HERALD_[A-Z_]+`).FindAllString(example.String(), -1)
 	known = append(known, config.FileVariable)
-	setting := regexp.MustCompile(`(?m)^((?:log|database|http|api|matcher|subscriptions|dispatch|email)\.[a-z_]+)$`)
+	setting := regexp.MustCompile(`(?m)^((?:log|database|http|api|matcher|subscriptions|dispatch|email|bounces|webhooks)\.[a-z_]+)$`)
 	for _, d := range documents(t) {
 		var named []string
 		for line := range strings.Lines(d.code) {
@@ -190,7 +190,13 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 
 func TestDocumentsNameMakeTargetsAndMetricsThatExist(t *testing.T) {
 	makefile := read(t, "Makefile")
-	figures := read(t, "web/traffic.go") + read(t, "matcher/metrics.go") + read(t, "dispatch/metrics.go")
+	var figures string
+	for _, path := range []string{
+		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go",
+		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go",
+	} {
+		figures += read(t, path)
+	}
 	for _, d := range documents(t) {
 		for _, found := range regexp.MustCompile(`(?m)^make ([a-z-]+)`).FindAllStringSubmatch(d.code, -1) {
 			if !strings.Contains(makefile, "\n"+found[1]+":") {
