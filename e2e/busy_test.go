@@ -215,6 +215,11 @@ func spreadOverAnHour(t *testing.T, server string) {
 			SELECT jsonb_agg(step || jsonb_build_object('at', (step ->> 'at')::timestamptz - back) ORDER BY place)
 			FROM jsonb_array_elements(decision) WITH ORDINALITY AS steps (step, place))
 		FROM ` + back + ` WHERE n.id = moved.id`,
+		`DELETE FROM minutes`,
+		`INSERT INTO minutes (minute, channel, account, outcome, n)
+		SELECT date_trunc('minute', a.ended_at), d.channel, a.account, a.outcome, count(*)
+		FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+		WHERE a.outcome <> '' GROUP BY 1, 2, 3, 4`,
 	} {
 		if _, err := db.Pool().Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%v: %s", err, statement)
