@@ -28,6 +28,34 @@ func TestWhyDidIGetThis(t *testing.T) {
 	s.browser().get(s.config.Links.Delivery(uuid.New())).has(404, "There is nothing here")
 }
 
+// A campaign has a name for marketers, and members whom it was kept from.
+func TestACampaignsMessage(t *testing.T) {
+	s := newShop(t)
+	m := s.register("wei")
+	s.order(m)
+	d := s.drop(m)
+	for _, statement := range []string{
+		`UPDATE deliveries SET trigger = '', campaign_id = 7 WHERE id = $1`,
+		`UPDATE notifications SET trigger = '', subscription_id = NULL, template = 'campaign_7_1', data = '{"campaign": {"name": "Win back the cheap ones"}}'
+		WHERE id = (SELECT notification_id FROM deliveries WHERE id = $1)`,
+	} {
+		if _, err := s.pool.Exec(t.Context(), statement, d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := s.signedIn("wei")
+	for _, path := range []string{"/alerts", "/sent", "/sent/" + d.ID.String()} {
+		answer := b.get(path).has(200, "A message from the shop")
+		answer.lacks("campaign_7_1")
+		answer.lacks("cheap")
+	}
+	if _, err := s.pool.Exec(t.Context(), `UPDATE deliveries SET state = 'suppressed', reason = 'no_consent' WHERE id = $1`, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/alerts").lacks("A message from the shop")
+	b.get("/sent").lacks("A message from the shop")
+}
+
 func TestUnsubscribingTakesAPostAndNoSession(t *testing.T) {
 	s := newShop(t)
 	m := s.register("wei")
