@@ -2,11 +2,13 @@
 // into a recorded delivery.
 //
 // Notifications come in through EnqueueTx, inside the transaction of whoever
-// decided; they become deliveries with their River jobs. A worker takes a job,
-// asks once more whether the member may be contacted, fills the template,
-// hands the message to the channel's Sender and records what came of it
-// together with the end of the job. What the console and the member's page
-// show of a delivery is read from here.
+// decided; they become deliveries, and River jobs that each carry a chunk of
+// them. A worker goes through a chunk slice by slice: it asks once more
+// whether the members may be contacted now, fills the templates, takes a
+// session from the pool of the account that suits, notes the intent, hands
+// over, and records what came of each, together with what follows from it and
+// what the ledger counts. Receipts come in through Receipts.Report. What the
+// console and the member's page show of a delivery is read from here.
 //
 // A delivery's state moves like this; the states on the right are final,
 // except that a receipt may still turn accepted into delivered or failed, and
