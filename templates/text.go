@@ -22,6 +22,7 @@ func oneLine(s string) string {
 // tidyText is a plain text part: valid UTF-8, without control characters
 // other than line ends and tabs, and with no more than one empty line in a row.
 func tidyText(s string) string {
+	s = strings.TrimSpace(s)
 	if isTidy(s) {
 		return s
 	}
@@ -42,11 +43,11 @@ func tidyText(s string) string {
 	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
-// isTidy reports of most texts that are tidy already that they are: of those
-// without a control character, a blank at the end of a line or two empty lines
+// isTidy reports of most texts without space around them that are tidy already
+// that they are: of those without a control character, a blank at the end of a line or two empty lines
 // in a row.
 func isTidy(s string) bool {
-	if s == "" || s != strings.TrimSpace(s) || !utf8.ValidString(s) {
+	if !utf8.ValidString(s) {
 		return false
 	}
 	for i := range len(s) {
