@@ -87,11 +87,12 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 }
 
 // wakeEvery is the least time between two looks of a queue's workers at what
-// waits, and urgentEvery how often they look at what is urgent though nobody
-// woke them: two inserts at the same moment wake once, and the second may not
-// be there yet.
+// waits, wakeUrgent that at what is urgent, and urgentEvery how often they look
+// at that though nobody woke them: two inserts at the same moment wake once,
+// and the second may not be there yet.
 const (
 	wakeEvery   = 10 * time.Millisecond
+	wakeUrgent  = 2 * time.Millisecond
 	urgentEvery = 100 * time.Millisecond
 )
 

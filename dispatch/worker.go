@@ -144,7 +144,7 @@ func (w *Worker) Queues() map[string]river.QueueConfig {
 			workers := min(w.cfg.Workers, 2*w.accounts.sessions(ch))
 			queue := river.QueueConfig{MaxWorkers: workers, FetchCooldown: wakeEvery}
 			if priority <= lastUrgent {
-				queue.FetchPollInterval = urgentEvery
+				queue.FetchCooldown, queue.FetchPollInterval = wakeUrgent, urgentEvery
 			}
 			queues[queueFor(ch, priority)] = queue
 		}

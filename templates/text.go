@@ -62,4 +62,3 @@ func isTidy(s string) bool {
 	}
 	return true
 }
-
