@@ -99,6 +99,10 @@ func (a *App) build(ctx context.Context) (err error) {
 
 // Start sets the node going. What it starts ends at Stop.
 func (a *App) Start(ctx context.Context) error {
+	// Its share of the accounts' sessions is given to a node that is known.
+	if err := a.node.Beat(ctx); err != nil {
+		return fmt.Errorf("cannot begin: %w", err)
+	}
 	a.begin("node", a.node.Run)
 	if a.cfg.Has("web") {
 		a.begin("session sweep", func(ctx context.Context) { access.SweepSessions(ctx, a.DB.Pool(), sweepSessions, a.log) })

@@ -96,7 +96,7 @@ func TestKilledInTheMiddleItGoesOn(t *testing.T) {
 	if err := d.store.prepareRange(ctx, d.ranges()[0]); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want the cancellation", err)
 	}
-	if told := d.told(); told != 4000 {
+	if told := d.told(); told != 2*batchMembers {
 		t.Errorf("%d were told before the kill, want two whole batches", told)
 	}
 	d.prepare()

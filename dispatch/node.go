@@ -117,6 +117,9 @@ WHERE id IN (
 	signOffSQL = `DELETE FROM nodes WHERE name = $1`
 )
 
+// Beat makes the node known to the others at once; Run goes on with it.
+func (n *Node) Beat(ctx context.Context) error { return n.beat(ctx) }
+
 func (n *Node) beat(ctx context.Context) error {
 	began := n.now() // others count from when it is written, which is later
 	if _, err := n.pool.Exec(ctx, beatSQL, n.name); err != nil {
