@@ -121,7 +121,11 @@ func TestMailServerThatComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("while it is away", 40), nil)
-	h.eventually("the delivery to be deferred", func() bool { return h.ledger().Deferred == 1 })
+	h.eventually("the account to fail, with the delivery waiting", func() bool {
+		var accounts struct{ Items []struct{ Circuit string } }
+		h.call(http.StatusOK, "GET", "/api/v1/accounts", "", nil, &accounts)
+		return len(accounts.Items) == 1 && accounts.Items[0].Circuit != "closed" && h.ledger().Pending == 1
+	})
 
 	h.mail = sim.NewSMTP(sim.SMTPConfig{Addr: address})
 	if err := h.mail.Start(t.Context()); err != nil {
