@@ -52,10 +52,14 @@ deps:
 	  echo 'installing: postgresql'; \
 	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends postgresql >/dev/null; }
 
-# What the tests need besides: a browser with Chinese letters, and mail programs that we did not write.
-TEST_PACKAGES := chromium fonts-noto-cjk curl postfix
+# What the tests need besides: a browser with Chinese letters, and far ends that we did not write.
+TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras
 test-deps: deps
 	@missing=; for p in $(TEST_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || { echo "installing:$$missing"; \
 	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; }
+	@command -v npm >/dev/null || { echo 'installing: nodejs npm'; \
+	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+	@cmp -s e2e/peers/npm/package-lock.json e2e/peers/npm/node_modules/.from || { \
+	  (cd e2e/peers/npm && npm ci --no-audit --no-fund --silent && cp package-lock.json node_modules/.from); }

@@ -6,77 +6,19 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"herald/e2e/peers"
 )
-
-// smtpSink starts Postfix's smtp-sink, a server that is not ours, and gives
-// its address.
-func smtpSink(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("smtp-sink")
-	if err != nil {
-		program = "/usr/sbin/smtp-sink" // not in everybody's PATH
-		if _, err := os.Stat(program); err != nil {
-			t.Fatal("this test needs smtp-sink: apt-get install postfix, or make test-deps")
-		}
-	}
-	address := freeAddress(t)
-	args := []string{"inet:" + address, "1024"}
-	if os.Getuid() == 0 {
-		args = append([]string{"-u", "nobody"}, args...)
-	}
-	sink := exec.Command(program, args...)
-	var said bytes.Buffer
-	sink.Stdout, sink.Stderr = &said, &said
-	if err := sink.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := sink.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		_ = sink.Wait() // "signal: killed", as it should
-	})
-	limit := time.After(10 * time.Second)
-	for {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			if err := conn.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return address
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-limit:
-			t.Fatalf("smtp-sink does not listen: %v\n%s", err, &said)
-		}
-	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
-}
 
 func where(smtp string) Where {
 	return Where{SMTP: smtp, Sessions: 3, Log: slog.New(slog.DiscardHandler)}
 }
 
 func TestEmailMeasuresAWholeCampaign(t *testing.T) {
-	r, err := Email(t.Context(), EmailOptions{Where: where(smtpSink(t)), Recipients: 300})
+	r, err := Email(t.Context(), EmailOptions{Where: where(peers.SMTPSink(t)), Recipients: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +31,7 @@ func TestEmailMeasuresAWholeCampaign(t *testing.T) {
 }
 
 func TestAlertTimesAlertsAloneAndBesideACampaign(t *testing.T) {
-	r, err := Alert(t.Context(), AlertOptions{Where: where(smtpSink(t)), Alerts: 5, Recipients: 300})
+	r, err := Alert(t.Context(), AlertOptions{Where: where(peers.SMTPSink(t)), Alerts: 5, Recipients: 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +44,7 @@ func TestAlertTimesAlertsAloneAndBesideACampaign(t *testing.T) {
 }
 
 func TestAMailServerThatIsNotThereIsSaid(t *testing.T) {
-	_, err := Email(t.Context(), EmailOptions{Where: where(freeAddress(t)), Recipients: 10})
+	_, err := Email(t.Context(), EmailOptions{Where: where(peers.Address(t)), Recipients: 10})
 	if err == nil || !strings.Contains(err.Error(), "measure the floor") {
 		t.Errorf("err = %v", err)
 	}

@@ -127,8 +127,8 @@ type Receipt struct {
 }
 
 // Sender opens sessions of one account of a provider. It must be safe for many
-// goroutines. What else it can do, extra interfaces say: Resolver, Reporter
-// and Checker here, BatchSession and LiveSession of its sessions.
+// goroutines. What else it can do, extra interfaces say: Resolver, Reporter,
+// Receiver and PartCounter here, BatchSession and LiveSession of its sessions.
 type Sender interface {
 	Channel() subscriptions.Channel
 	// Account is the account's name: unique among all, and the same on every node.
@@ -151,6 +151,13 @@ type Resolver interface {
 // again after an error: nothing reported may be lost.
 type Reporter interface {
 	Reports(ctx context.Context, take func(context.Context, []Report) error) error
+}
+
+// Receiver is a Sender whose account is written to. Receive runs until ctx
+// ends and gives what comes to take; the provider is told that it was taken
+// only after take returned nil, and is asked for it again otherwise.
+type Receiver interface {
+	Receive(ctx context.Context, take func(context.Context, []Inbound) error) error
 }
 
 // PartCounter is a Sender whose provider takes a message in parts, and counts

@@ -78,3 +78,14 @@ const (
 	ReportComplained   ReportEvent = "complained"   // its reader calls it spam: no more to this address
 	ReportUnsubscribed ReportEvent = "unsubscribed" // its reader wants no more
 )
+
+// Inbound is a message that somebody sent to one of our accounts.
+type Inbound struct {
+	Account string // that it came to
+	Channel subscriptions.Channel
+	Key     string // tells one that is given twice, among those of its account
+	From    string // an address as contact points have it: E.164 for a number
+	To      string // our number, as the provider writes it; may be empty
+	Text    string
+	At      time.Time // when it was sent, as the provider says; zero: now
+}

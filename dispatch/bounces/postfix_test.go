@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/dispatch"
+	"herald/e2e/peers"
 )
 
 // TestPostfixBounces sends mail through a Postfix of our own to a server that
@@ -97,7 +98,7 @@ func TestPostfixClientHearsOurAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), postfixProgram(t, "smtp-source"),
+	cmd := exec.CommandContext(t.Context(), peers.Program(t, "smtp-source", "postfix"),
 		"-4", "-s", "4", "-m", "40", "-f", "", "-t", desk.address(), "-F", file, desk.Addr())
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
@@ -106,18 +107,6 @@ func TestPostfixClientHearsOurAnswers(t *testing.T) {
 	if got := desk.all(); len(got) != 40 || got[0].Event != dispatch.ReportBounced || got[39].Key != got[0].Key {
 		t.Errorf("%d reports were taken, such as %+v", len(got), got)
 	}
-}
-
-func postfixProgram(t *testing.T, name string) string {
-	t.Helper()
-	if program, err := exec.LookPath(name); err == nil {
-		return program
-	}
-	program := "/usr/sbin/" + name // not in everybody's PATH
-	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("this test needs %s: apt-get install postfix, or make deps", name)
-	}
-	return program
 }
 
 // farServer is a mail server that refuses by the name of the recipient.
@@ -196,7 +185,7 @@ func startPostfix(t *testing.T, routes map[string]string) string {
 	}
 	write("main.cf", mainCF)
 	write("master.cf", masterCF)
-	postfix := postfixProgram(t, "postfix")
+	postfix := peers.Program(t, "postfix", "postfix")
 	for _, step := range [][]string{
 		{"chmod", "755", dir},
 		{"mkdir", dir + "/spool", dir + "/data"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herald/dispatch"
+	"herald/e2e/peers"
 )
 
 // mailerAt is an account at addr, without encryption.
@@ -42,7 +43,7 @@ func BenchmarkSessions(b *testing.B) {
 		for _, sessions := range []int{5, 10, 20} {
 			for _, size := range []int{1, 10, 50} {
 				b.Run(fmt.Sprintf("%s/sessions=%d/batch=%d", way.name, sessions, size), func(b *testing.B) {
-					benchmarkSessions(b, mailerAt(b, smtpSink(b, way.args...)), sessions, size)
+					benchmarkSessions(b, mailerAt(b, peers.SMTPSink(b, way.args...)), sessions, size)
 				})
 			}
 		}
@@ -91,7 +92,7 @@ func BenchmarkFloor(b *testing.B) {
 	for _, pipelining := range []bool{true, false} {
 		for _, connections := range []int{5, 10, 20} {
 			b.Run(fmt.Sprintf("pipelining=%v/connections=%d", pipelining, connections), func(b *testing.B) {
-				m := mailerAt(b, smtpSink(b))
+				m := mailerAt(b, peers.SMTPSink(b))
 				before := cpu(b)
 				b.ResetTimer()
 				perSecond, err := m.Floor(b.Context(), FloorRun{Connections: connections, Messages: b.N, Message: twoKilobytes(), Pipelining: pipelining})

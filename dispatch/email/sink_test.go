@@ -1,77 +1,15 @@
 package email
 
 import (
-	"bytes"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"herald/dispatch"
+	"herald/e2e/peers"
 )
-
-// smtpSink starts Postfix's smtp-sink, a server that is not ours, and gives
-// its address. It says nothing when it is ready, so it is asked until it greets.
-func smtpSink(t testing.TB, args ...string) string {
-	t.Helper()
-	program, err := exec.LookPath("smtp-sink")
-	if err != nil {
-		program = "/usr/sbin/smtp-sink" // not in everybody's PATH
-		if _, err := os.Stat(program); err != nil {
-			t.Fatal("this test needs smtp-sink: apt-get install postfix, or make deps")
-		}
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if os.Getuid() == 0 {
-		args = append([]string{"-u", "nobody"}, args...)
-	}
-	cmd := exec.Command(program, append(args, "inet:"+addr, "1024")...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		if err := cmd.Process.Kill(); err != nil {
-			t.Error(err)
-		}
-		<-ended
-	})
-	limit := time.NewTimer(10 * time.Second)
-	defer limit.Stop()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			if err := conn.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return addr
-		}
-		select {
-		case <-again.C:
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("smtp-sink ended: %v\n%s", err, &said)
-		case <-limit.C:
-			t.Fatalf("smtp-sink does not listen: %v\n%s", err, &said)
-		}
-	}
-}
 
 // openDir is a directory that smtp-sink, which runs as nobody, may write to.
 func openDir(t *testing.T) string {
@@ -89,7 +27,7 @@ func openDir(t *testing.T) string {
 // TestPostfixTakesOurMail: another program reads what we wrote.
 func TestPostfixTakesOurMail(t *testing.T) {
 	dir := openDir(t)
-	account := accountAt(t, "sink", smtpSink(t, "-d", filepath.Join(dir, "mail.")))
+	account := accountAt(t, "sink", peers.SMTPSink(t, "-d", filepath.Join(dir, "mail.")))
 	m := message()
 	m.Content.Text = "one\n.\n..two\n" // dots that must not end the message
 	r := mustSend(t, account, m)
@@ -129,7 +67,7 @@ func TestPostfixRefuses(t *testing.T) {
 		"421 at RCPT":          {[]string{"-Q", "rcpt"}, dispatch.SessionFatal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := send(t, accountAt(t, "sink", smtpSink(t, c.args...)), message())
+			_, err := send(t, accountAt(t, "sink", peers.SMTPSink(t, c.args...)), message())
 			if failure := failureOf(t, err); failure.Class != c.class {
 				t.Errorf("gives %v, want %s", err, c.class)
 			}
@@ -143,7 +81,7 @@ func TestPostfixTakesBatches(t *testing.T) {
 	for name, args := range map[string][]string{"pipelining": nil, "turns": {"-p"}} {
 		t.Run(name, func(t *testing.T) {
 			dir := openDir(t)
-			m := mailerAt(t, smtpSink(t, append(args, "-d", filepath.Join(dir, "mail."))...))
+			m := mailerAt(t, peers.SMTPSink(t, append(args, "-d", filepath.Join(dir, "mail."))...))
 			s, err := m.dial(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -203,7 +141,7 @@ func TestPostfixEndsABatch(t *testing.T) {
 		"refused after 354": {[]string{"-A", "0"}, dispatch.Permanent},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := mailerAt(t, smtpSink(t, c.args...)).dial(t.Context())
+			s, err := mailerAt(t, peers.SMTPSink(t, c.args...)).dial(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
