@@ -23,6 +23,7 @@ var house = map[string][]string{
 	"herald/webhooks":                 {"herald/problem"},
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
+	"herald/hardware/gsm/tpdu":        {},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
 	"herald/dispatch/limits":          {"herald/problem"},
