@@ -33,6 +33,8 @@ var house = map[string][]string{
 	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
+	"herald/dispatch/sms":             {},
+	"herald/dispatch/sms/parts":       {"herald/problem", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
@@ -60,7 +62,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/campaigns", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 

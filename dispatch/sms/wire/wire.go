@@ -1,0 +1,105 @@
+// Package wire keeps a connection to an operator's gateway: what CMPP and SGIP
+// have in common below their fields.
+//
+// A Conn speaks in PDUs that begin with their length, a command and a
+// sequence. Requests of ours go out in order, at most a window of them
+// unanswered, and again with the same sequence when no answer comes; what the
+// gateway asks is given to its protocol at once, whatever waits. A Courier
+// makes parts of dispatch's messages and hands them over on a Conn; a Queue
+// keeps what a gateway told until somebody took it, and only then is the
+// gateway answered. Fields reads and writes what stands in a PDU.
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Sequence tells the requests of a connection apart. SGIP's has three words;
+// of CMPP's one, the first two are zero.
+type Sequence [3]uint32
+
+// PDU is one unit of a protocol, without its length.
+type PDU struct {
+	Command  uint32
+	Sequence Sequence
+	Body     []byte
+}
+
+// answering is set in the command of every answer (CMPP 3.0, section 8.3;
+// SGIP 1.2, section 4.1).
+const answering = 0x80000000
+
+// IsAnswer tells an answer from a request.
+func (p PDU) IsAnswer() bool { return p.Command&answering != 0 }
+
+// Protocol is how a protocol's PDUs look.
+type Protocol struct {
+	// Words is how many words of a sequence are on the wire: 1 or 3.
+	Words int
+	// Longest is the most octets a PDU may have, its length field included.
+	Longest int
+	// Probe is the request that asks whether the other side is there. 0: the
+	// protocol has none.
+	Probe uint32
+}
+
+func (p Protocol) header() int { return 8 + 4*p.Words }
+
+// Append writes a whole PDU behind dst.
+func (p Protocol) Append(dst []byte, u PDU) []byte {
+	dst = Uint32(dst, uint32(p.header()+len(u.Body)))
+	dst = Uint32(dst, u.Command)
+	for _, word := range u.Sequence[3-p.Words:] {
+		dst = Uint32(dst, word)
+	}
+	return append(dst, u.Body...)
+}
+
+// ErrMalformed is in errors about a PDU that cannot be one.
+var ErrMalformed = errors.New("malformed PDU")
+
+// Read reads the next PDU. A length that cannot be is an error before anything
+// is read or made room for.
+func (p Protocol) Read(r io.Reader) (PDU, error) {
+	var head [20]byte
+	h := head[:p.header()]
+	if _, err := io.ReadFull(r, h); err != nil {
+		return PDU{}, fmt.Errorf("read a PDU: %w", err)
+	}
+	f := Fields{Rest: h}
+	length := f.Uint32()
+	if length < uint32(len(h)) || length > uint32(p.Longest) {
+		return PDU{}, fmt.Errorf("%w: its length is %d", ErrMalformed, length)
+	}
+	u := PDU{Command: f.Uint32()}
+	for i := 3 - p.Words; i < 3; i++ {
+		u.Sequence[i] = f.Uint32()
+	}
+	u.Body = make([]byte, int(length)-len(h))
+	if _, err := io.ReadFull(r, u.Body); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return PDU{}, fmt.Errorf("read a PDU: %w", err)
+	}
+	return u, nil
+}
+
+// Timing says how long is waited for what.
+type Timing struct {
+	// Window is the most requests that may be unanswered.
+	Window int
+	// Answer is how long an answer may take before the request is sent again:
+	// CMPP's T.
+	Answer time.Duration
+	// Tries is how often a request is sent before nobody waits any more:
+	// CMPP's N.
+	Tries int
+	// Idle is how long a connection may be silent before the other side is
+	// asked whether it is there (CMPP's C), or before it is left, where the
+	// protocol has no such question.
+	Idle time.Duration
+}
