@@ -23,6 +23,8 @@ var house = map[string][]string{
 	"herald/webhooks":                 {"herald/problem"},
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
+	"herald/hardware/sim/texts":       {"herald/problem"},
+	"herald/hardware/sim/smsc":        {"herald/problem", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/smpp/pdu"}, // of the senders only what is pure
 	"herald/hardware/gsm/tpdu":        {},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
@@ -32,6 +34,8 @@ var house = map[string][]string{
 	"herald/dispatch/timing":          {"herald/problem"},
 	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
+	"herald/dispatch/sms/smpp/pdu":    {},
+	"herald/dispatch/sms/smpp":        {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/smpp/pdu"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms":             {},
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/dispatch", "herald/dispatch/sms"},
