@@ -101,7 +101,7 @@ type enqueueBatch struct {
 		data, decision                          []string // JSON
 		ladder                                  []string // with commas
 		priority                                []int16
-		private                                 []bool
+		private, answers                        []bool
 		patience                                []time.Duration
 		expires                                 []time.Time
 	}
@@ -209,6 +209,7 @@ func (b *enqueueBatch) addNotification(n *Notification, state State) error {
 	b.n.digest = append(b.n.digest, string(n.Digest))
 	b.n.priority = append(b.n.priority, int16(n.Priority))
 	b.n.private = append(b.n.private, n.Private)
+	b.n.answers = append(b.n.answers, n.Answers)
 	b.n.patience = append(b.n.patience, n.Patience)
 	b.n.expires = append(b.n.expires, n.ExpiresAt)
 	return nil
@@ -218,14 +219,14 @@ const (
 	insertNotificationsSQL = `
 INSERT INTO notifications
        (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, created_at)
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, answers, created_at)
 SELECT id, member_id, trigger, nullif(subscription_id, 0), nullif(event_id, '00000000-0000-0000-0000-000000000000'),
        nullif(campaign_id, 0), purpose, priority, template, data::jsonb, decision::jsonb,
-       string_to_array(ladder, ','), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, $1
+       string_to_array(ladder, ','), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, answers, $1
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], $7::bigint[], $8::text[], $9::smallint[], $10::text[],
-            $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::text[], $18::timestamptz[])
+            $11::text[], $12::text[], $13::text[], $14::bigint[], $15::boolean[], $16::interval[], $17::text[], $18::timestamptz[], $19::boolean[])
   AS n (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, digest, expires_at)`
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, answers)`
 
 	insertDeliveriesSQL = `
 INSERT INTO deliveries
@@ -255,7 +256,7 @@ func (r *deliveryRows) queue(batch *pgx.Batch, at time.Time) {
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, b *enqueueBatch) error {
 	var batch pgx.Batch
 	batch.Queue(insertNotificationsSQL, b.at, b.n.id, b.n.member, b.n.trigger, b.n.subscription, b.n.event, b.n.campaign, b.n.purpose,
-		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.n.patience, b.n.digest, b.n.expires)
+		b.n.priority, b.n.template, b.n.data, b.n.decision, b.n.ladder, b.n.contact, b.n.private, b.n.patience, b.n.digest, b.n.expires, b.n.answers)
 	b.d.queue(&batch, b.at)
 	b.moves.queue(&batch)
 	begun := map[uuid.UUID]bool{}
