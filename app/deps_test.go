@@ -24,6 +24,7 @@ var house = map[string][]string{
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/hardware/sim/texts":       {"herald/problem"},
+	"herald/hardware/sim/modem":       {"herald/problem", "herald/hardware/sim/texts", "herald/hardware/gsm/tpdu", "herald/dispatch/sms"},
 	"herald/hardware/sim/smsc":        {"herald/problem", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/smpp/pdu"}, // of the senders only what is pure
 	"herald/hardware/gsm/tpdu":        {},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},

@@ -8,7 +8,8 @@ import (
 )
 
 type simCmd struct {
-	SMTP simSMTPCmd `cmd:"" name:"smtp" help:"An SMTP server that keeps mail and shows it on a page; it can be told to refuse, delay or drop."`
+	SMTP  simSMTPCmd  `cmd:"" name:"smtp" help:"An SMTP server that keeps mail and shows it on a page; it can be told to refuse, delay or drop."`
+	Modem simModemCmd `cmd:"" name:"modem" help:"A GSM modem on a pseudo-terminal, with its SIM and network; it shows what was sent, and can be told to err, hang and lose."`
 }
 
 type simSMTPCmd struct {
