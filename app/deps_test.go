@@ -26,6 +26,9 @@ var house = map[string][]string{
 	"herald/hardware/sim/texts":       {"herald/problem"},
 	"herald/hardware/sim/modem":       {"herald/problem", "herald/hardware/sim/texts", "herald/hardware/gsm/tpdu", "herald/dispatch/sms"},
 	"herald/hardware/sim/smsc":        {"herald/problem", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/smpp/pdu"}, // of the senders only what is pure
+	"herald/hardware/sim/ismg":        {"herald/problem", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/wire"},
+	"herald/hardware/sim/cmpp":        {"herald/problem", "herald/hardware/sim/texts", "herald/hardware/sim/ismg", "herald/dispatch/sms/wire"},
+	"herald/hardware/sim/sgip":        {"herald/problem", "herald/hardware/sim/texts", "herald/hardware/sim/ismg", "herald/dispatch/sms/wire"},
 	"herald/hardware/gsm/tpdu":        {},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
@@ -37,8 +40,14 @@ var house = map[string][]string{
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms/smpp/pdu":    {},
 	"herald/dispatch/sms/smpp":        {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/smpp/pdu"},
+	"herald/dispatch/replies":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms":             {},
+	"herald/dispatch/sms/wire":        {"herald/dispatch/sms"},
+	"herald/dispatch/sms/link":        {"herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/wire"},
+	"herald/dispatch/sms/cmpp":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
+	"herald/dispatch/sms/sgip":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
+	"herald/dispatch/sms/gateway":     {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts"},
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/campaigns/segment":        {"herald/problem"},
@@ -48,7 +57,7 @@ var house = map[string][]string{
 	"herald/web/api/eventform":        {"herald/problem", "herald/matcher", "herald/web/api/jsontext", "herald/web/api/xmlform"},
 	"herald/web/api/xmlform":          {"herald/problem"},
 	"herald/web/api":                  append(below("herald/matcher"), "herald/campaigns", "herald/web/api/jsontext", "herald/web/api/eventform", "herald/web/api/xmlform"),
-	"herald/web/receipts":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/bounces"},
+	"herald/web/receipts":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/bounces", "herald/dispatch/sms/gateway"},
 	"herald/web/portal":               append(below("herald/matcher"), "herald/web/page"),
 	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/web/page"),
 	"herald/web":                      append(below("herald/matcher"), "herald/web/page", "herald/web/api", "herald/web/portal", "herald/web/console", "herald/web/receipts"),
@@ -67,7 +76,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 

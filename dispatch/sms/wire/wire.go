@@ -1,20 +1,15 @@
-// Package wire keeps a connection to an operator's gateway: what CMPP and SGIP
-// have in common below their fields.
+// Package wire is the octets that CMPP and SGIP have in common: PDUs that begin
+// with their length, a command and a sequence, fields of fixed widths, and the
+// formats of a text.
 //
-// A Conn speaks in PDUs that begin with their length, a command and a
-// sequence. Requests of ours go out in order, at most a window of them
-// unanswered, and again with the same sequence when no answer comes; what the
-// gateway asks is given to its protocol at once, whatever waits. A Courier
-// makes parts of dispatch's messages and hands them over on a Conn; a Queue
-// keeps what a gateway told until somebody took it, and only then is the
-// gateway answered. Fields reads and writes what stands in a PDU.
+// It is pure. A Protocol reads and writes PDUs, Fields what stands in one;
+// Writing makes a Letter of a text, and Read a text of what came.
 package wire
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Sequence tells the requests of a connection apart. SGIP's has three words;
@@ -86,20 +81,4 @@ func (p Protocol) Read(r io.Reader) (PDU, error) {
 		return PDU{}, fmt.Errorf("read a PDU: %w", err)
 	}
 	return u, nil
-}
-
-// Timing says how long is waited for what.
-type Timing struct {
-	// Window is the most requests that may be unanswered.
-	Window int
-	// Answer is how long an answer may take before the request is sent again:
-	// CMPP's T.
-	Answer time.Duration
-	// Tries is how often a request is sent before nobody waits any more:
-	// CMPP's N.
-	Tries int
-	// Idle is how long a connection may be silent before the other side is
-	// asked whether it is there (CMPP's C), or before it is left, where the
-	// protocol has no such question.
-	Idle time.Duration
 }

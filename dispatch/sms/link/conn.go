@@ -1,4 +1,13 @@
-package wire
+// Package link keeps a connection to an operator's gateway that is spoken to
+// in PDUs with sequences, and hands messages over on it.
+//
+// Requests of ours go out in order, at most a window of them unanswered, and
+// again with the same sequence when no answer comes; what the gateway asks is
+// given to its protocol at once, whatever waits. A Courier makes parts of
+// dispatch's messages and hands them over on a Conn; a Queue and an Inbox keep
+// what a gateway told until somebody took it, and only then is the gateway
+// answered.
+package link
 
 import (
 	"bufio"
@@ -7,27 +16,45 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"herald/dispatch/sms/wire"
 )
+
+// Timing says how long is waited for what.
+type Timing struct {
+	// Window is the most requests that may be unanswered.
+	Window int
+	// Answer is how long an answer may take before the request is sent again:
+	// CMPP's T.
+	Answer time.Duration
+	// Tries is how often a request is sent before nobody waits any more:
+	// CMPP's N.
+	Tries int
+	// Idle is how long a connection may be silent before the other side is
+	// asked whether it is there (CMPP's C), or before it is left, where the
+	// protocol has no such question.
+	Idle time.Duration
+}
 
 // Conn is one connection to a gateway. Its own goroutines read, and ask a
 // silent gateway whether it is there; what we ask, one goroutine at a time
 // does, by Ask or Exchange.
 type Conn struct {
-	protocol Protocol
+	protocol wire.Protocol
 	timing   Timing
 	conn     net.Conn
-	next     func() Sequence
-	asked    func(*Conn, PDU)
+	next     func() wire.Sequence
+	asked    func(*Conn, wire.PDU)
 
 	writing sync.Mutex // held while something is written
 
 	mu      sync.Mutex
-	waiting map[Sequence]struct{} // guarded by mu: requests of ours without an answer
-	probed  chan struct{}         // guarded by mu: closed when something is heard; nil: nobody waits
-	spoken  time.Time             // guarded by mu: when the wire was last used, by either side
-	why     error                 // guarded by mu: of ended
+	waiting map[wire.Sequence]struct{} // guarded by mu: requests of ours without an answer
+	probed  chan struct{}              // guarded by mu: closed when something is heard; nil: nobody waits
+	spoken  time.Time                  // guarded by mu: when the wire was last used, by either side
+	why     error                      // guarded by mu: of ended
 
-	answers chan PDU      // to requests in waiting
+	answers chan wire.PDU // to requests in waiting
 	ended   chan struct{} // closed when nothing more can be said
 	running sync.WaitGroup
 }
@@ -35,11 +62,11 @@ type Conn struct {
 // NewConn speaks protocol on conn. next gives the sequence of each request;
 // asked is called for each request of the gateway, by the goroutine that
 // reads, and must not wait.
-func NewConn(conn net.Conn, protocol Protocol, timing Timing, next func() Sequence, asked func(*Conn, PDU)) *Conn {
+func NewConn(conn net.Conn, protocol wire.Protocol, timing Timing, next func() wire.Sequence, asked func(*Conn, wire.PDU)) *Conn {
 	c := &Conn{
 		protocol: protocol, timing: timing, conn: conn, next: next, asked: asked,
-		waiting: map[Sequence]struct{}{}, spoken: time.Now(),
-		answers: make(chan PDU, timing.Window+1), // as many as can be waited for
+		waiting: map[wire.Sequence]struct{}{}, spoken: time.Now(),
+		answers: make(chan wire.PDU, timing.Window+1), // as many as can be waited for
 		ended:   make(chan struct{}),
 	}
 	c.running.Go(c.read)
@@ -129,14 +156,14 @@ func (c *Conn) touch(heard bool) {
 }
 
 // expect notes that an answer is waited for.
-func (c *Conn) expect(s Sequence) {
+func (c *Conn) expect(s wire.Sequence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting[s] = struct{}{}
 }
 
 // forget notes that it is not any more; it is false when it was not.
-func (c *Conn) forget(s Sequence) bool {
+func (c *Conn) forget(s wire.Sequence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, known := c.waiting[s]
@@ -164,18 +191,18 @@ func (c *Conn) write(b []byte) (n int, err error) {
 }
 
 // Tell sends a PDU that is not answered, such as an answer.
-func (c *Conn) Tell(u PDU) error {
+func (c *Conn) Tell(u wire.PDU) error {
 	_, err := c.write(c.protocol.Append(nil, u))
 	return err
 }
 
 // Ask sends a request and waits for its answer, once, as long as an answer may
 // take. After an error the connection is broken.
-func (c *Conn) Ask(ctx context.Context, command uint32, body []byte) (PDU, error) {
+func (c *Conn) Ask(ctx context.Context, command uint32, body []byte) (wire.PDU, error) {
 	s := c.next()
 	c.expect(s)
-	if err := c.Tell(PDU{command, s, body}); err != nil {
-		return PDU{}, err
+	if err := c.Tell(wire.PDU{Command: command, Sequence: s, Body: body}); err != nil {
+		return wire.PDU{}, err
 	}
 	limit := time.NewTimer(c.timing.Answer)
 	defer limit.Stop()
@@ -189,16 +216,16 @@ func (c *Conn) Ask(ctx context.Context, command uint32, body []byte) (PDU, error
 			return c.lastAnswer(s)
 		case <-limit.C:
 			c.End(ErrSilent)
-			return PDU{}, ErrSilent
+			return wire.PDU{}, ErrSilent
 		case <-ctx.Done():
 			c.End(ctx.Err())
-			return PDU{}, ctx.Err()
+			return wire.PDU{}, ctx.Err()
 		}
 	}
 }
 
 // lastAnswer looks whether the answer came just before the end.
-func (c *Conn) lastAnswer(s Sequence) (PDU, error) {
+func (c *Conn) lastAnswer(s wire.Sequence) (wire.PDU, error) {
 	for {
 		select {
 		case u := <-c.answers:
@@ -206,7 +233,7 @@ func (c *Conn) lastAnswer(s Sequence) (PDU, error) {
 				return u, nil
 			}
 		default:
-			return PDU{}, c.Why()
+			return wire.PDU{}, c.Why()
 		}
 	}
 }
@@ -220,7 +247,7 @@ func (c *Conn) Probe(ctx context.Context) error {
 	}
 	answered := c.probed
 	c.mu.Unlock()
-	if err := c.Tell(PDU{Command: c.protocol.Probe, Sequence: c.next()}); err != nil {
+	if err := c.Tell(wire.PDU{Command: c.protocol.Probe, Sequence: c.next()}); err != nil {
 		return err
 	}
 	limit := time.NewTimer(c.timing.Answer)

@@ -1,10 +1,12 @@
-package wire
+package link
 
 import (
 	"context"
 	"errors"
 	"slices"
 	"time"
+
+	"herald/dispatch/sms/wire"
 )
 
 // Request is a PDU of ours on its way.
@@ -14,13 +16,17 @@ type Request struct {
 	Command  uint32
 	Body     []byte
 	// Sequence is the one it was sent with; zero: a new one is given to it.
-	Sequence Sequence
+	Sequence wire.Sequence
 	// Again is how often it came back because the gateway found us too fast.
 	Again int
 
 	order int
 	sent  int // times
 	due   time.Time
+}
+
+func (r *Request) pdu() wire.PDU {
+	return wire.PDU{Command: r.Command, Sequence: r.Sequence, Body: r.Body}
 }
 
 // Repeated reports whether it was sent more than once with its sequence.
@@ -37,7 +43,7 @@ var (
 type exchange struct {
 	*Conn
 	more  func() *Request
-	heard func(*Request, PDU, error) time.Duration
+	heard func(*Request, wire.PDU, error) time.Duration
 
 	dry      bool // more gave its last
 	given    int
@@ -58,7 +64,7 @@ type exchange struct {
 // section 7.1; SGIP 1.2, section 2.4). When there is none in the end, the rest
 // is waited for and the connection is broken; it is broken at once when ctx
 // ends. Requests that more was not asked for are the caller's.
-func (c *Conn) Exchange(ctx context.Context, more func() *Request, heard func(r *Request, answer PDU, err error) (again time.Duration)) {
+func (c *Conn) Exchange(ctx context.Context, more func() *Request, heard func(r *Request, answer wire.PDU, err error) (again time.Duration)) {
 	e := &exchange{Conn: c, more: more, heard: heard}
 	if ctx.Err() != nil {
 		c.End(context.Cause(ctx))
@@ -72,7 +78,7 @@ func (c *Conn) Exchange(ctx context.Context, more func() *Request, heard func(r 
 		e.wait()
 	}
 	for _, r := range e.again {
-		e.heard(r, PDU{}, errors.Join(ErrUnsent, c.Why()))
+		e.heard(r, wire.PDU{}, errors.Join(ErrUnsent, c.Why()))
 	}
 	if e.stopping {
 		c.End(ErrSilent)
@@ -89,13 +95,13 @@ func (e *exchange) send() {
 		if r == nil {
 			break
 		}
-		if r.Sequence == (Sequence{}) || r.sent > 0 {
+		if r.Sequence == (wire.Sequence{}) || r.sent > 0 {
 			r.Sequence = e.next()
 		}
 		r.sent, r.due = 1, time.Now().Add(e.timing.Answer)
 		e.expect(r.Sequence)
 		e.open = append(e.open, r)
-		e.said = e.protocol.Append(e.said, PDU{r.Command, r.Sequence, r.Body})
+		e.said = e.protocol.Append(e.said, r.pdu())
 		ends = append(ends, len(e.said))
 	}
 	if len(ends) == 0 {
@@ -111,7 +117,7 @@ func (e *exchange) send() {
 			r := e.open[first+i]
 			e.open = slices.Delete(e.open, first+i, first+i+1)
 			e.forget(r.Sequence)
-			defer e.heard(r, PDU{}, errors.Join(ErrUnsent, err)) // in their order
+			defer e.heard(r, wire.PDU{}, errors.Join(ErrUnsent, err)) // in their order
 		}
 	}
 }
@@ -175,7 +181,7 @@ func (e *exchange) until() time.Time {
 	return at
 }
 
-func (e *exchange) answered(u PDU) {
+func (e *exchange) answered(u wire.PDU) {
 	i := slices.IndexFunc(e.open, func(r *Request) bool { return r.Sequence == u.Sequence })
 	if i < 0 {
 		return // it was waited for by somebody who has given up
@@ -203,7 +209,7 @@ func (e *exchange) overdue(now time.Time) {
 		}
 		r.sent++
 		r.due = now.Add(e.timing.Answer)
-		e.said = e.protocol.Append(e.said, PDU{r.Command, r.Sequence, r.Body})
+		e.said = e.protocol.Append(e.said, r.pdu())
 	}
 	if len(e.said) > 0 {
 		_, _ = e.write(e.said) // after a failure the connection is broken, and that is seen next
@@ -222,6 +228,6 @@ func (e *exchange) giveUp(which func(*Request) bool, why error) {
 	for _, r := range given {
 		e.stopping = true
 		e.forget(r.Sequence)
-		e.heard(r, PDU{}, errors.Join(ErrUnanswered, why))
+		e.heard(r, wire.PDU{}, errors.Join(ErrUnanswered, why))
 	}
 }
