@@ -52,7 +52,7 @@ func (d *Description) compileRequest(f *problem.Fields) {
 	if r.URL == "" {
 		f.Add("request.url", "required", "say where messages are handed over")
 	}
-	d.url = d.text(r.URL, message{}, "request.url", f)
+	d.url = d.text(r.URL, target{}, "request.url", f)
 	d.query = d.texts(r.Query, "request.query", f)
 	d.headers = d.texts(r.Headers, "request.headers", f)
 	d.form = d.texts(r.Form, "request.form", f)

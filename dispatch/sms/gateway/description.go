@@ -26,6 +26,7 @@ type Description struct {
 	inbound   *callback
 	callers   []caller
 	token     *text
+	networks  *text
 	mayAsk    map[string]bool // settings that texts ask for
 	mayReveal map[string]bool // secrets that they do
 }
@@ -208,3 +209,6 @@ var events = []dispatch.ReportEvent{
 	dispatch.ReportDelivered, dispatch.ReportBounced, dispatch.ReportDelayed, dispatch.ReportExpired,
 	dispatch.ReportRead, dispatch.ReportComplained, dispatch.ReportUnsubscribed,
 }
+
+// inParts reports whether each part is a request of its own.
+func (d *Description) inParts() bool { return d.spec.Text.Parts == "each" }

@@ -23,7 +23,14 @@ type account struct {
 	Secrets  map[string]string
 }
 
-// message is what the texts of a request are filled from.
+// target is what the address of a request is filled from: nothing that somebody
+// wrote, so that nothing need be escaped.
+type target struct {
+	account
+	To, DeliveryID string
+}
+
+// message is what the other texts of a request are filled from.
 type message struct {
 	account
 	To, Name string // To with its plus
@@ -41,6 +48,8 @@ type message struct {
 	Reference   int    // of a message in parts
 	Header      string // of a part: the user data header, in hexadecimal
 	Hex         string // what follows it: septets one to the octet, or UTF-16BE
+	Octets      string // both, packed as a phone network carries them
+	Key         string // the same whenever this request is repeated, and no other's
 
 	ValidFor time.Duration // 0: no end
 	Expires  time.Time
@@ -65,7 +74,7 @@ type call struct {
 }
 
 // maxText is how long a filled text may be, in bytes.
-const maxText = 64 << 10
+const maxText = 512 << 10
 
 // text is a template of one value. What stands around the value, and so how it
 // must be escaped, is not its concern: the place it is filled in for is.
@@ -216,6 +225,7 @@ var functions = template.FuncMap{
 	"lower":   strings.ToLower,
 	"digits":  func(number string) string { return strings.TrimPrefix(number, "+") },
 	"without": func(prefix, s string) string { return strings.TrimPrefix(s, prefix) },
+	"atmost":  func(limit, n int64) int64 { return min(limit, n) },
 	"seconds": func(d time.Duration) int64 { return int64(d / time.Second) },
 	"minutes": func(d time.Duration) int64 { return int64((d + time.Minute - 1) / time.Minute) },
 	"unix":    func(at time.Time) int64 { return at.Unix() },
