@@ -69,13 +69,13 @@ func (m *Modem) service(c command) answer {
 func (m *Modem) notification(c command) answer {
 	switch c.form {
 	case probe:
-		return ok("+CNMI: (0-2),(0-3),(0),(0-2),(0,1)")
+		return ok("+CNMI: (0-2),(0-3),(0,2),(0-2),(0,1)")
 	case query:
 		n := m.state.notify
 		return ok(fmt.Sprintf("+CNMI: %d,%d,%d,%d,%d", n[0], n[1], n[2], n[3], n[4]))
 	}
 	next := m.state.notify
-	for i, most := range [...]int{2, 3, 0, 2, 1} {
+	for i, most := range [...]int{2, 3, 2, 2, 1} {
 		n, fine := c.number(i, next[i], most)
 		if !fine {
 			return cms(cmsNotAllowed)
