@@ -46,15 +46,17 @@ type News struct {
 	Inbound []dispatch.Inbound
 }
 
-// Reply is what the provider is answered once its news are kept.
-type Reply struct {
+// Terms are how a provider calls, and what it is answered once its news are kept.
+type Terms struct {
+	Methods    []string
+	Password   bool // it signs in by HTTP Basic, for which it may have to be asked
 	Status     int
 	Type, Body string
 }
 
 // The errors of Read; anything else is not the provider's fault.
 var (
-	ErrNoCallback = errors.New("the gateway has no such callback")
+	ErrNoCallback = errors.New("the gateway does not call like that")
 	ErrForged     = errors.New("the signature is not right")
 	ErrStale      = errors.New("the request is too old, or from the future")
 	ErrUnreadable = errors.New("the request cannot be read")
@@ -70,24 +72,22 @@ func (g *Gateway) CallbackAddress(k Kind) string {
 	return address
 }
 
-// Reply is what a callback of a kind is answered.
-func (g *Gateway) Reply(k Kind) Reply {
+// Terms are those of a kind of callback; false where it is not described.
+func (g *Gateway) Terms(k Kind) (Terms, bool) {
 	c := g.description.callback(k)
-	if c == nil {
-		return Reply{Status: http.StatusNotFound}
+	if c == nil || g.cfg.CallbackURL == "" {
+		return Terms{}, false
 	}
-	return Reply(c.spec.Reply)
+	r := c.spec.Reply
+	return Terms{Methods: c.spec.Methods, Password: g.description.spec.Trust.Basic != nil, Status: r.Status, Type: r.Type, Body: r.Body}, true
 }
 
 // Read checks whose a callback is, and reads it. What says nothing of a
 // delivery, such as that a message was sent, is left out.
 func (g *Gateway) Read(c Call) (News, error) {
 	d := g.description.callback(c.Kind)
-	if d == nil {
+	if d == nil || g.cfg.CallbackURL == "" || !slices.Contains(d.spec.Methods, c.Method) {
 		return News{}, ErrNoCallback
-	}
-	if !slices.Contains(d.spec.Methods, c.Method) {
-		return News{}, fmt.Errorf("%w: %s is not how it is called", ErrUnreadable, c.Method)
 	}
 	if err := g.verify(c); err != nil {
 		return News{}, err
