@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 )
@@ -52,6 +53,10 @@ func AppendGSM7(dst []byte, text string, locking, shift Language) (septets []byt
 		return appendNational(dst, text, locking, shift)
 	}
 	for _, r := range text {
+		if r < 0x80 && quick[r]&extended == 0 {
+			dst = append(dst, quick[r])
+			continue
+		}
 		switch {
 		case r == '€':
 			dst = append(dst, escape, euro)
@@ -117,18 +122,23 @@ func Pack(septets []byte, fill int) []byte {
 
 // AppendPack is Pack into memory of the caller's.
 func AppendPack(dst, septets []byte, fill int) []byte {
+	if len(septets) == 0 {
+		return dst
+	}
 	dst = slices.Grow(dst, (len(septets)*7+fill+7)/8)
-	var bits uint
+	var bits uint64 // n of them wait to be written
 	n := fill
 	for _, s := range septets {
-		bits |= uint(s&0x7F) << n
-		for n += 7; n >= 8; n -= 8 {
-			dst = append(dst, byte(bits))
-			bits >>= 8
+		bits |= uint64(s&0x7F) << n
+		if n += 7; n >= 32 {
+			dst = binary.LittleEndian.AppendUint32(dst, uint32(bits)) //nolint:gosec // the lower half
+			bits >>= 32
+			n -= 32
 		}
 	}
-	if n > 0 && len(septets) > 0 {
+	for ; n > 0; n -= 8 {
 		dst = append(dst, byte(bits))
+		bits >>= 8
 	}
 	return dst
 }
