@@ -15,11 +15,14 @@ package cmpp
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/texts"
 	"herald/problem"
@@ -77,10 +80,11 @@ type Gateway struct {
 	last   atomic.Uint32 // sequence of the latest Msg_Id, and reference of what phones write
 
 	mu        sync.Mutex
-	accounts  map[string]*account // guarded by mu
-	latest    *account            // guarded by mu: who connected last
-	submitted []ismg.Message      // guarded by mu
-	count     int64               // guarded by mu
+	accounts  map[string]*account   // guarded by mu
+	latest    *account              // guarded by mu: who connected last
+	sessions  map[*session]struct{} // guarded by mu: those that are let in
+	submitted []ismg.Message        // guarded by mu
+	count     int64                 // guarded by mu
 }
 
 // account is a client, across its connections.
@@ -104,7 +108,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{cfg: cfg, phones: ismg.NewPhones(cfg.Keep), accounts: map[string]*account{}}
+	g := &Gateway{cfg: cfg, phones: ismg.NewPhones(cfg.Keep), accounts: map[string]*account{}, sessions: map[*session]struct{}{}}
 	g.pace.PerSecond = cfg.PerSecond
 	g.door.Name, g.door.Faults, g.door.Logger, g.door.Serve = "simulated CMPP gateway", &g.faults, cfg.Logger, g.serve
 	return g
@@ -129,6 +133,16 @@ func (g *Gateway) Close() error { return g.door.Close() }
 
 // DropAll breaks every connection, now; new ones are let in.
 func (g *Gateway) DropAll() { g.door.DropAll() }
+
+// TerminateAll signs every client out, politely.
+func (g *Gateway) TerminateAll() {
+	g.mu.Lock()
+	all := slices.Collect(maps.Keys(g.sessions))
+	g.mu.Unlock()
+	for _, s := range all {
+		_ = s.say(wire.PDU{Command: terminate, Sequence: wire.Sequence{2: s.next()}}) // its reader notices
+	}
+}
 
 // Connections is how many there are.
 func (g *Gateway) Connections() int { return g.door.Inside() }
@@ -174,7 +188,12 @@ func (g *Gateway) Handler() http.Handler {
 // Say lets the phone with the number from write to our number to: the account
 // that connected last is told. It fails with problem.Unavailable when there is
 // none, and with problem.Invalid when the text is too long.
-func (g *Gateway) Say(from, to, text string) error {
+func (g *Gateway) Say(from, to, text string) error { return g.say(from, to, text, 0) }
+
+// SayPart is Say of which one part, counted from 1, reaches the gateway only.
+func (g *Gateway) SayPart(from, to, text string, part int) error { return g.say(from, to, text, part) }
+
+func (g *Gateway) say(from, to, text string, only int) error {
 	g.mu.Lock()
 	a := g.latest
 	g.mu.Unlock()
@@ -186,7 +205,10 @@ func (g *Gateway) Say(from, to, text string) error {
 		return problem.New(problem.Invalid, "the text is too long")
 	}
 	now := g.cfg.Now()
-	for _, w := range written {
+	for i, w := range written {
+		if only != 0 && only != i+1 {
+			continue
+		}
 		a.outbox.Add(telling{id: g.id(now), from: from, to: to, format: w.Format, hasUDH: w.HasUDH, content: w.Content}, now)
 	}
 	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Account: a.name, Reply: true})
@@ -224,7 +246,7 @@ func (g *Gateway) keep(a *account, m ismg.Message, id uint64, registered bool, f
 }
 
 // enter lets a client's connection in; false: it has too many.
-func (g *Gateway) enter(name string) (*account, bool) {
+func (g *Gateway) enter(s *session, name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.accounts[name]
@@ -234,15 +256,17 @@ func (g *Gateway) enter(name string) (*account, bool) {
 		g.accounts[name] = a
 	}
 	if g.cfg.MostConnections > 0 && a.connections >= g.cfg.MostConnections {
-		return nil, false
+		return false
 	}
 	a.connections++
-	g.latest = a
-	return a, true
+	g.latest, s.account = a, a
+	g.sessions[s] = struct{}{}
+	return true
 }
 
-func (g *Gateway) leave(a *account) {
+func (g *Gateway) leave(s *session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a.connections--
+	s.account.connections--
+	delete(g.sessions, s)
 }

@@ -52,7 +52,7 @@ func (g *Gateway) serve(conn net.Conn) {
 	in := bufio.NewReader(conn)
 	let := s.letIn(in)
 	if s.account != nil {
-		defer g.leave(s.account)
+		defer g.leave(s)
 	}
 	if !let {
 		return
@@ -103,9 +103,7 @@ func (s *session) letIn(in *bufio.Reader) bool {
 		status = statusVersion
 	}
 	if status == resultOK {
-		account, let := g.enter(l.name)
-		s.account = account
-		if !let {
+		if !g.enter(s, l.name) {
 			status = statusOther
 		}
 	}
@@ -137,6 +135,8 @@ func (s *session) hear(u wire.PDU) bool {
 		}
 	case activeTest | answer:
 		s.unheard.Store(0)
+	case terminate | answer:
+		return false
 	case terminate:
 		_ = s.say(reply) // it is over either way
 		return false
