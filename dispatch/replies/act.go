@@ -101,16 +101,22 @@ func (s *Store) answer(ctx context.Context, tx pgx.Tx, one *incoming) error {
 	if one.Answer = Repeated; !first {
 		return nil
 	}
-	one.Answer = Answered
 	now := s.cfg.Now()
-	return s.cfg.Deliveries.EnqueueTx(ctx, tx, []dispatch.Notification{{
+	n := []dispatch.Notification{{
 		MemberID: one.MemberID, Purpose: subscriptions.Transactional, Priority: 1, Template: one.Kind.template(),
 		Data: map[string]any{"word": storable(one.Text, maxWord)}, Channels: []subscriptions.Channel{one.Channel},
 		ContactPoint: one.point, Answers: true, ExpiresAt: now.Add(answerExpiry),
 		Decision: dispatch.Decision{{At: now, Code: "reply_received", OK: true, Args: map[string]any{
 			"kind": one.Kind, "done": one.Done, "account": one.Account, "channel": one.Channel,
 		}}},
-	}})
+	}}
+	if err := s.cfg.Deliveries.EnqueueTx(ctx, tx, n); err != nil {
+		return err
+	}
+	if one.Answer = Answered; !n[0].Decision[len(n[0].Decision)-1].OK {
+		one.Answer = Refused
+	}
+	return nil
 }
 
 // claim reports whether nobody has answered this word to this address within

@@ -48,6 +48,7 @@ const (
 	Repeated  Answer = "repeated"  // the same word was answered within the last day
 	Stranger  Answer = "unknown"   // the address is nobody's whom we know
 	NoAddress Answer = "no_number" // a short code or a name wrote: nobody reads there
+	Refused   Answer = "refused"   // nothing may go there now; the delivery says why
 )
 
 // Reply is a message that somebody sent to one of our accounts.
@@ -60,7 +61,7 @@ type Reply struct {
 	Text    string                `json:"text"`
 	Kind    Kind                  `json:"kind" enum:"stop,start,help,message"`
 	Done    Done                  `json:"done,omitempty" doc:"What a keyword did: stopped, restarted or unchanged."`
-	Answer  Answer                `json:"answer,omitempty" doc:"Whether a keyword was answered: sent, or repeated, unknown or no_number."`
+	Answer  Answer                `json:"answer,omitempty" doc:"Whether a keyword was answered: sent, or repeated, unknown, no_number or refused."`
 	Inbox   bool                  `json:"inbox" doc:"Somebody should read it."`
 	// MemberID is who probably wrote, 0 for nobody we know: of several whose
 	// number it is, the one we last wrote to there.

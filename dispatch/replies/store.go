@@ -184,14 +184,14 @@ func (s *Store) Get(ctx context.Context, id int64) (Reply, error) {
 	return r, nil
 }
 
-// unreadMost is as far as unread replies are counted.
-const unreadMost = 1000
+// UnreadMost is as far as unread replies are counted.
+const UnreadMost = 1000
 
-// Unread is how many replies nobody has read, counted up to a thousand.
+// Unread is how many replies nobody has read, counted up to UnreadMost.
 func (s *Store) Unread(ctx context.Context) (int, error) {
 	var n int
 	err := s.pool.QueryRow(ctx, `
-		SELECT count(*) FROM (SELECT FROM replies WHERE inbox AND read_at IS NULL ORDER BY id DESC LIMIT $1) AS unread`, unreadMost).Scan(&n)
+		SELECT count(*) FROM (SELECT FROM replies WHERE inbox AND read_at IS NULL ORDER BY id DESC LIMIT $1) AS unread`, UnreadMost).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count unread replies: %w", err)
 	}
