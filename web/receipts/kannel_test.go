@@ -121,7 +121,7 @@ func startKannel(t *testing.T, written string) *kannel {
 	}
 	k.phones = peers.Start(t, exec.Command(fakesmsc, "-H", "127.0.0.1", "-r", port(t, smsc), "-i", "0.01", "-m", "1", written))
 	k.box = peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf))
-	k.box.UntilListening(send)
+	k.box.UntilSaid("Connected to bearerbox")
 	return k
 }
 
