@@ -1,10 +1,14 @@
 package modem
 
 import (
+	"context"
 	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"herald/e2e/peers"
+	"herald/hardware/sim/texts"
 )
 
 // TestMain lets many tests run at a time: the programs they wait for sleep
@@ -42,5 +46,15 @@ func deliver(t *testing.T, m *Modem, from, text string) {
 	t.Helper()
 	if err := m.Deliver(from, text); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// until waits for what the network is to have.
+func until(t *testing.T, m *Modem, enough func(kept []texts.Text, total int64) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
+	defer cancel()
+	if err := m.Texts().WaitFor(ctx, enough); err != nil {
+		t.Fatalf("the network has %+v: %v", m.Texts().All(), err)
 	}
 }
