@@ -8,6 +8,7 @@ import (
 
 // Piece is one short message as it came in.
 type Piece struct {
+	Key      string // tells one that comes twice, where the provider says that; may be empty
 	From, To string // as the provider writes them
 	Header   Header // the zero Header: it had none
 	Encoding Encoding
@@ -17,6 +18,7 @@ type Piece struct {
 
 // Whole is a message that came in, in one piece or put together.
 type Whole struct {
+	Key      string // of its first piece that came
 	From, To string
 	Text     string    // of the pieces that came, in their order
 	Of       int       // how many there are; 1: it came in one piece
@@ -34,7 +36,7 @@ func Join(pieces []Piece) Whole {
 		return Whole{}
 	}
 	first := pieces[0]
-	w := Whole{From: first.From, To: first.To, At: first.At, Of: max(int(first.Header.Of), 1)}
+	w := Whole{Key: first.Key, From: first.From, To: first.To, At: first.At, Of: max(int(first.Header.Of), 1)}
 	w.Missing = w.Of - len(pieces)
 	for len(pieces) > 0 {
 		one := pieces[0]
