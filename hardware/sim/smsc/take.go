@@ -1,6 +1,7 @@
 package smsc
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,9 +25,10 @@ type Unit struct {
 type units struct {
 	keep int
 
-	mu    sync.Mutex
-	list  []Unit // guarded by mu
-	total int64  // guarded by mu
+	mu      sync.Mutex
+	list    []Unit        // guarded by mu
+	total   int64         // guarded by mu
+	arrived chan struct{} // guarded by mu: closed at the next arrival; nil: nobody waits
 }
 
 func (u *units) add(one Unit) {
@@ -36,6 +38,31 @@ func (u *units) add(one Unit) {
 	u.list = append(u.list, one)
 	if len(u.list) >= 2*u.keep { // copied seldom, so that adding stays cheap
 		u.list = slices.Clone(u.list[len(u.list)-u.keep:])
+	}
+	if u.arrived != nil {
+		close(u.arrived)
+		u.arrived = nil
+	}
+}
+
+// WaitFor returns nil as soon as enough says so of the units kept, or ctx's
+// error when ctx ends first. enough is asked at once and after every arrival.
+func (s *SMSC) WaitFor(ctx context.Context, enough func([]Unit) bool) error {
+	for {
+		s.units.mu.Lock()
+		if s.units.arrived == nil {
+			s.units.arrived = make(chan struct{})
+		}
+		arrived := s.units.arrived
+		s.units.mu.Unlock()
+		if enough(s.Units()) {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

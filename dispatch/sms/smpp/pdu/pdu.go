@@ -95,6 +95,11 @@ func End(unit []byte, start int) {
 	binary.BigEndian.PutUint32(unit[start:], uint32(len(unit)-start))
 }
 
+// SetSequence changes the sequence number of the unit that begins at start.
+func SetSequence(unit []byte, start int, sequence uint32) {
+	binary.BigEndian.PutUint32(unit[start+12:], sequence)
+}
+
 // AppendBare appends a unit without a body, such as enquire_link, unbind,
 // their answers, and any answer that refuses (section 4.4.2: a refusal has no
 // body).
