@@ -15,8 +15,18 @@ import (
 	"herald/dispatch/sms/smpp/pdu"
 )
 
-// dial connects and binds. It fails with *dispatch.SendError.
+// dial connects, binds and begins to listen. It fails with *dispatch.SendError.
 func (c *Client) dial(ctx context.Context, kind pdu.Command) (*link, *dispatch.SendError) {
+	l, err := c.connect(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	l.begin()
+	return l, nil
+}
+
+// connect connects and binds. It fails with *dispatch.SendError.
+func (c *Client) connect(ctx context.Context, kind pdu.Command) (*link, *dispatch.SendError) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(c.cfg.Host, strconv.Itoa(c.cfg.Port)))
 	if err != nil {
 		return nil, c.unbound(fmt.Errorf("connect: %w", plain(err)))
@@ -39,7 +49,6 @@ func (c *Client) dial(ctx context.Context, kind pdu.Command) (*link, *dispatch.S
 		_ = conn.Close() // it is of no use
 		return nil, c.unbound(err)
 	}
-	l.begin()
 	return l, nil
 }
 
