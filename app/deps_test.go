@@ -49,7 +49,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/cmpp":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/sgip":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/gateway":     {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts"},
-	"herald/dispatch/sms/parts":       {"herald/problem", "herald/dispatch", "herald/dispatch/sms"},
+	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},

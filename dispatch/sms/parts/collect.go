@@ -12,6 +12,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/sms"
+	"herald/subscriptions"
 )
 
 const (
@@ -204,7 +205,7 @@ func inbound(account, key string, w sms.Whole) dispatch.Inbound {
 	if w.Key != "" {
 		key = w.Key
 	}
-	return dispatch.Inbound{Account: account, Channel: "sms", Key: key, From: w.From, To: w.To, Text: w.Text, At: w.At}
+	return dispatch.Inbound{Account: account, Channel: subscriptions.SMS, Key: key, From: w.From, To: w.To, Text: w.Text, At: w.At}
 }
 
 // messageOf is what pieces of one message have in common (3GPP 23.040 section
