@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -23,6 +24,34 @@ func BenchmarkReportsOfSingleMessages(b *testing.B) {
 		got, err := s.Reports(b.Context(), reports)
 		if err != nil || len(got) != len(reports) {
 			b.Fatal(len(got), err)
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "reports/s")
+}
+
+// What they pay while a message of several parts is in hand and their own
+// attempts are not yet recorded: they are held, and given.
+func BenchmarkReportsThatAreHeld(b *testing.B) {
+	s := NewStore(pgtest.New(b))
+	reports := make([]dispatch.Report, 500)
+	n := 0
+	for b.Loop() {
+		start := Start{DeliveryID: uuid.Must(uuid.NewV7()), Address: "+1", Of: 2}
+		if _, err := s.Begin(b.Context(), account, []Start{start}); err != nil {
+			b.Fatal(err)
+		}
+		for i := range reports {
+			reports[i] = says(dispatch.ReportDelivered, fmt.Sprint("single", n))
+			n++
+		}
+		if got, err := s.Reports(b.Context(), reports); err != nil || len(got) != 0 {
+			b.Fatal(len(got), err)
+		}
+		if err := s.Accepted(b.Context(), account, Part{start.DeliveryID, 0, ""}, Part{start.DeliveryID, 1, ""}); err != nil {
+			b.Fatal(err)
+		}
+		if given, err := s.look(b.Context(), func(context.Context, []dispatch.Report) error { return nil }); err != nil || given != len(reports) {
+			b.Fatal(given, err)
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "reports/s")

@@ -120,3 +120,14 @@ func TestDeliveryMovesThoughItsReportsCameBeforeTheRecord(t *testing.T) {
 		t.Errorf("it is %s", got)
 	}
 }
+
+// Only what comes before its record may be of a part in hand.
+func TestReportOfAnAttemptThatIsRecordedIsNotHeld(t *testing.T) {
+	n := newNode(t)
+	single := uuid.Must(uuid.NewV7())
+	n.attempted(single, single, dispatch.Accepted, "accepted", "single")
+	n.begin(Start{DeliveryID: uuid.New(), Address: "+1", Of: 2})
+	if got := n.report(says(dispatch.ReportDelivered, "single"), says(dispatch.ReportDelivered, "other")); len(got) != 1 || got[0].ProviderID != "single" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -79,14 +79,20 @@ func (s *Store) Run(ctx context.Context, logger *slog.Logger, take func(context.
 }
 
 const (
+	// A message that was begun after a report came is not what it is about.
 	ripeSQL = `
+WITH oldest AS MATERIALIZED (
+    SELECT account, min(begun_at) AS begun_at
+    FROM sms_messages
+    WHERE missing > 0 AND begun_at > $2
+    GROUP BY account
+)
 SELECT h.provider_id, h.account, h.key, h.report
 FROM sms_held_reports h
-WHERE h.taken_at < $1
+LEFT JOIN oldest o ON o.account = h.account
+WHERE o.account IS NULL
+   OR h.taken_at < greatest($1, o.begun_at - $3::interval)
    OR EXISTS (SELECT FROM sms_parts p WHERE p.provider_id = h.provider_id AND p.account = h.account)
-   OR NOT EXISTS (
-        SELECT FROM sms_messages m
-        WHERE m.account = h.account AND m.missing > 0 AND m.begun_at > $2 AND m.begun_at < h.taken_at + $3::interval)
 ORDER BY h.taken_at
 LIMIT $4`
 

@@ -27,10 +27,11 @@ const summed = "parts:"
 // again lead to the same reports, whose Key tells dispatch.Receipts that it
 // has them. So the provider can be told that they were taken after both.
 //
-// A report that comes before Accepted is one of an id that nobody knows, as
-// are those of messages of one part. While a message of several parts is in
-// hand on its account it is therefore kept, and given by Run as soon as that
-// can be told: when an attempt has noted the id, or none can any more.
+// A report that comes before Accepted is one of an id that nobody knows yet,
+// and so can be one of a message of one part that comes before its attempt is
+// recorded. While a message of several parts is in hand on its account it is
+// therefore kept, and given by Run as soon as that can be told: when somebody
+// has noted the id, or nobody can any more.
 func (s *Store) Reports(ctx context.Context, reports []dispatch.Report) ([]dispatch.Report, error) {
 	through, sums, err := s.take(ctx, reports, true)
 	if err != nil {
@@ -41,7 +42,7 @@ func (s *Store) Reports(ctx context.Context, reports []dispatch.Report) ([]dispa
 
 // take does it; with hold, what cannot be told yet is kept.
 func (s *Store) take(ctx context.Context, reports []dispatch.Report, hold bool) (through, sums []dispatch.Report, err error) {
-	found, inHand, err := s.find(ctx, reports)
+	found, unknown, err := s.find(ctx, reports)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +54,7 @@ func (s *Store) take(ctx context.Context, reports []dispatch.Report, hold bool) 
 		switch {
 		case ok:
 			known = append(known, reported{r, part})
-		case hold && asked(r) && inHand[r.Account]:
+		case hold && unknown[i]:
 			held = append(held, r)
 		default:
 			through = append(through, r)
@@ -92,15 +93,25 @@ type reported struct {
 
 // inHandFor is how long after its beginning a message may still be in some
 // attempt's hands.
-const inHandFor = 15 * time.Minute
+const inHandFor = 5 * time.Minute
 
 const (
-	// Asked before the parts: when a message is in hand no more, its parts are
-	// found.
-	inHandSQL = `
-SELECT a.account
-FROM unnest($1::text[]) AS a (account)
-WHERE EXISTS (SELECT FROM sms_messages m WHERE m.account = a.account AND m.missing > 0 AND m.begun_at > $2)`
+	// Which ids can be those of parts in hand: none while no message is, and
+	// none that an attempt has got. Asked before the parts: when a message is
+	// in hand no more, they are found. The attempts are dispatch's, and only
+	// read.
+	unknownSQL = `
+WITH in_hand AS MATERIALIZED (
+    SELECT a.account
+    FROM (SELECT DISTINCT account FROM unnest($2::text[]) AS u (account)) AS a
+    WHERE EXISTS (SELECT FROM sms_messages m WHERE m.account = a.account AND m.missing > 0 AND m.begun_at > $4)
+)
+SELECT r.i
+FROM unnest($1::int[], $2::text[], $3::text[]) AS r (i, account, provider_id)
+JOIN in_hand h ON h.account = r.account
+WHERE NOT EXISTS (
+    SELECT FROM attempts a
+    WHERE a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> '')`
 
 	// A provider may use an id again: the newest is meant.
 	findSQL = `
@@ -110,38 +121,32 @@ JOIN sms_parts p ON p.provider_id = r.provider_id AND p.account = r.account
 ORDER BY r.i, p.accepted_at DESC`
 )
 
-// find says which of the reports are of parts, and on which accounts a message
-// of several is in hand.
-func (s *Store) find(ctx context.Context, reports []dispatch.Report) (map[int]place, map[string]bool, error) {
+// find says which of the reports are of parts, and which are of ids that may
+// yet become those of parts.
+func (s *Store) find(ctx context.Context, reports []dispatch.Report) (found map[int]place, unknown map[int]bool, err error) {
 	var places []int32
-	var accounts, ids, distinct []string
-	inHand := map[string]bool{}
+	var accounts, ids []string
 	for i, r := range reports {
-		if !asked(r) {
-			continue
-		}
-		places, accounts, ids = append(places, int32(i)), append(accounts, r.Account), append(ids, storable(r.ProviderID)) //nolint:gosec // a batch is never so long
-		if _, known := inHand[r.Account]; !known {
-			inHand[r.Account] = false
-			distinct = append(distinct, r.Account)
+		if asked(r) {
+			places = append(places, int32(i)) //nolint:gosec // a batch is never so long
+			accounts, ids = append(accounts, r.Account), append(ids, storable(r.ProviderID))
 		}
 	}
 	if len(places) == 0 {
 		return nil, nil, nil
 	}
-	found := map[int]place{}
+	found, unknown = map[int]place{}, map[int]bool{}
+	var i int
+	var p place
 	var batch pgx.Batch
-	batch.Queue(inHandSQL, distinct, s.now().Add(-inHandFor)).Query(func(rows pgx.Rows) error {
-		var account string
-		_, err := pgx.ForEachRow(rows, []any{&account}, func() error {
-			inHand[account] = true
+	batch.Queue(unknownSQL, places, accounts, ids, s.now().Add(-inHandFor)).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&i}, func() error {
+			unknown[i] = true
 			return nil
 		})
 		return err
 	})
 	batch.Queue(findSQL, places, accounts, ids).Query(func(rows pgx.Rows) error {
-		var i int
-		var p place
 		_, err := pgx.ForEachRow(rows, []any{&i, &p.delivery, &p.account, &p.reference, &p.part}, func() error {
 			found[i] = p
 			return nil
@@ -151,7 +156,7 @@ func (s *Store) find(ctx context.Context, reports []dispatch.Report) (map[int]pl
 	if err := s.db.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, nil, fmt.Errorf("find the parts: %w", err)
 	}
-	return found, inHand, nil
+	return found, unknown, nil
 }
 
 const (
