@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"syscall"
@@ -152,8 +151,6 @@ func lineError(err error) error {
 		errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.EBADF),
 		errors.Is(err, os.ErrClosed), errors.As(err, &port) && port.Code() == serial.PortClosed:
 		return fmt.Errorf("%w: %w", ErrGone, err)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: there is no such device", ErrGone)
 	}
 	return fmt.Errorf("%w: %w", ErrStuck, err)
 }

@@ -22,7 +22,6 @@ type taker struct {
 	failure error               // guarded by mu
 	waits   map[string]bool     // guarded by mu: texts that it leaves
 	got     []string            // guarded by mu
-	offered int                 // guarded by mu
 	full    bool                // guarded by mu: the last call's
 	reports []tpdu.StatusReport // guarded by mu
 }
@@ -31,7 +30,7 @@ func (k *taker) into(c *Config) {
 	c.Messages = func(_ context.Context, waiting []tpdu.Deliver, full bool) (taken []int, err error) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.offered, k.full = k.offered+1, full
+		k.full = full
 		if k.failure != nil {
 			return nil, k.failure
 		}
@@ -74,7 +73,7 @@ func TestWhatIsStoredIsTakenThenDeleted(t *testing.T) {
 	s, k := newScript(), &taker{failure: errors.New("the database is away")}
 	_, one := aDeliver(t, "one")
 	_, two := aDeliver(t, "two")
-	s.store(1, one)
+	s.store("SM", 1, one)
 	with(t, s, k.into, func(t *testing.T, m *Modem) {
 		ready(t, m)
 		time.Sleep(time.Second)
@@ -86,7 +85,7 @@ func TestWhatIsStoredIsTakenThenDeleted(t *testing.T) {
 		m.Collect()
 		time.Sleep(time.Second)
 		k.has(t, "one")
-		s.store(2, two)
+		s.store("SM", 2, two)
 		s.write(`+CMTI: "SM",2`)
 		time.Sleep(time.Second)
 		k.has(t, "one|two")
@@ -100,8 +99,8 @@ func TestPartsWaitWhereTheyAreStored(t *testing.T) {
 	s, k := newScript(), &taker{waits: map[string]bool{"part 1": true}}
 	_, one := aDeliver(t, "part 1")
 	_, other := aDeliver(t, "other")
-	s.store(1, one)
-	s.store(2, other)
+	s.store("SM", 1, one)
+	s.store("SM", 2, other)
 	with(t, s, k.into, func(t *testing.T, m *Modem) {
 		ready(t, m)
 		time.Sleep(time.Minute)
@@ -123,21 +122,26 @@ func TestAFullStorageIsEmptied(t *testing.T) {
 	s, k := newScript(), &taker{}
 	s.mu.Lock()
 	for i := range 17 {
-		s.stored[i] = fmt.Sprintf("0,,%d\r\n00%s", 9, strings.Repeat("FF", 9)) // of no type, too short
+		s.stored["SM"][i] = fmt.Sprintf("0,,%d\r\n00%s", 9, strings.Repeat("FF", 9)) // of no type, too short
 	}
 	s.mu.Unlock()
 	_, one := aDeliver(t, "one")
-	s.store(20, one)
+	s.store("SM", 20, one)
 	with(t, s, k.into, func(t *testing.T, m *Modem) {
 		ready(t, m)
 		time.Sleep(time.Second)
 		k.has(t, "one")
-		if n := len(s.kept()); n != 0 || !k.full {
-			t.Errorf("%d are left; it was told that it is full: %v", n, k.full)
+		if n := len(s.kept()); n != 0 {
+			t.Errorf("%d are left", n)
 		}
+		k.mu.Lock()
+		if !k.full {
+			t.Error("it was not told that it is full")
+		}
+		k.mu.Unlock()
 		s.mu.Lock()
-		s.stored[1] = fmt.Sprintf("0,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
-		s.stored[2] = fmt.Sprintf("2,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
+		s.stored["SM"][1] = fmt.Sprintf("0,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
+		s.stored["SM"][2] = fmt.Sprintf("2,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
 		s.mu.Unlock()
 		s.write("^SMMEMFULL: \"SM\"")
 		time.Sleep(time.Minute)
@@ -150,7 +154,7 @@ func TestAFullStorageIsEmptied(t *testing.T) {
 func TestAStorageIsReadPlaceByPlaceWhereItCannotBeListed(t *testing.T) {
 	s, k := newScript(), &taker{}
 	_, one := aDeliver(t, "one")
-	s.store(3, one)
+	s.store("SM", 3, one)
 	s.ends("AT+CMGL", "+CMS ERROR: 303")
 	s.on("AT+CMGR", func(command string) {
 		if command == "AT+CMGR=3" {
@@ -178,7 +182,7 @@ func TestWhatIsPassedOnIsAcknowledgedWhenTaken(t *testing.T) {
 			s.write(fmt.Sprintf("+CMT: ,%d\r\n00%s", len(one), hexOf(one)))
 			time.Sleep(time.Second)
 			if phase2plus && s.times("AT+CNMA=2") != 1 || s.times("AT+CNMA\r") != 0 {
-				t.Errorf("what was not taken is acknowledged: %v", s.heard)
+				t.Error("what was not taken is acknowledged")
 			}
 			k.fails(nil)
 			if phase2plus { // the network has it still
@@ -201,10 +205,10 @@ func TestStatusReportsComeEitherWay(t *testing.T) {
 	for way, tell := range map[string]func(*script, []byte){
 		"+CDS": func(s *script, unit []byte) { s.write(fmt.Sprintf("+CDS: %d\r\n00%s", len(unit), hexOf(unit))) },
 		"+CDSI": func(s *script, unit []byte) {
-			s.store(6, unit)
+			s.store("SR", 6, unit)
 			s.write(`+CDSI: "SR",6`)
 		},
-		"stored": func(s *script, unit []byte) { s.store(7, unit) },
+		"stored": func(s *script, unit []byte) { s.store("SM", 7, unit) },
 	} {
 		t.Run(way, func(t *testing.T) {
 			s, k := newScript(), &taker{}
@@ -213,6 +217,8 @@ func TestStatusReportsComeEitherWay(t *testing.T) {
 				tell(s, aReport(t, 42))
 				time.Sleep(time.Minute)
 				synctest.Wait()
+				k.mu.Lock()
+				defer k.mu.Unlock()
 				if len(k.reports) != 1 || k.reports[0].Reference != 42 || k.reports[0].Status.Fate() != tpdu.Delivered {
 					t.Errorf("reported is %+v", k.reports)
 				}
@@ -243,8 +249,8 @@ func TestNotificationFallsBack(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.says("AT+CNMI?", "+CNMI: 1,1,0,2,0")
 		ready(t, m)
-		if h := m.Health(); h.Starts < 2 || s.opened != 1 {
-			t.Errorf("it was set up %d times, on %d lines", h.Starts, s.opened)
+		if h := m.Health(); h.Starts < 2 || s.opens() != 1 {
+			t.Errorf("it was set up %d times, on %d lines", h.Starts, s.opens())
 		}
 	})
 }

@@ -149,9 +149,9 @@ func (m *Modem) work(ctx context.Context, p *port, in *inbox) (healthy bool, err
 func (m *Modem) Ready(ctx context.Context) error {
 	for {
 		m.mu.Lock()
-		state, changed, failure := m.health.State, m.changed, m.health.failure
+		state, changed, failure, p := m.health.State, m.changed, m.health.failure, m.port
 		m.mu.Unlock()
-		if state == Ready {
+		if state == Ready && p != nil && !p.isDone() {
 			return nil
 		}
 		if failure == nil {
@@ -173,6 +173,8 @@ func (m *Modem) readyPort() (*port, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
+	case m.port != nil && m.port.isDone():
+		return nil, fmt.Errorf("%w: %w", ErrNotReady, m.port.err)
 	case m.health.State == Ready && m.port != nil:
 		return m.port, nil
 	case m.health.State == Searching:

@@ -162,8 +162,9 @@ func TestAnAnswerAfterAllIsReported(t *testing.T) {
 		sent      Sent
 		err       error
 	}
-	heard := make(chan late, 4)
+	var heard chan late
 	with(t, s, func(c *Config) {
+		heard = make(chan late, 4) // of the bubble
 		c.Late = func(submit tpdu.Submit, sent Sent, err error) { heard <- late{submit.Reference, sent, err} }
 	}, func(t *testing.T, m *Modem) {
 		ready(t, m)
@@ -194,8 +195,9 @@ func TestAnAnswerAfterAllIsReported(t *testing.T) {
 
 func TestWhoeverStopsWaitingIsToldLater(t *testing.T) {
 	s := newScript()
-	heard := make(chan byte, 1)
+	var heard chan byte
 	with(t, s, func(c *Config) {
+		heard = make(chan byte, 1) // of the bubble
 		c.Late = func(submit tpdu.Submit, sent Sent, err error) {
 			if err == nil {
 				heard <- submit.Reference
@@ -230,12 +232,8 @@ func TestAPromptThatComesTooLateIsLeft(t *testing.T) {
 		s.on("AT+CMGS", func(string) {
 			time.Sleep(40 * time.Second)
 			s.raw("\r\n> ")
-			s.on("unit", func(unit string) {
-				if unit != escape {
-					t.Errorf("in the prompt came %q", unit)
-				}
-				s.write("OK")
-			})
+			s.on("unit", func(unit string) { t.Errorf("in the prompt came %q", unit) })
+			s.ends("escape", "OK")
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -274,8 +272,9 @@ func TestAPromptIsSeenInAnyForm(t *testing.T) {
 func TestNotesAreNeverMixedWithAnswers(t *testing.T) {
 	s := newScript()
 	_, unit := aDeliver(t, "hello")
-	taken := make(chan tpdu.Deliver, 4)
+	var taken chan tpdu.Deliver
 	with(t, s, func(c *Config) {
+		taken = make(chan tpdu.Deliver, 4) // of the bubble
 		c.Messages = func(_ context.Context, waiting []tpdu.Deliver, _ bool) ([]int, error) {
 			taken <- waiting[0]
 			return []int{0}, nil
@@ -318,7 +317,7 @@ func TestAUnitFindsItsLineWhateverComesBetween(t *testing.T) {
 			return all, nil
 		}
 	}, func(t *testing.T, m *Modem) {
-		s.store(4, stored)
+		s.store("SM", 4, stored)
 		s.on("AT+CMGL", func(string) {
 			s.write("+CMGL: 4,0,,25")
 			s.write("+CMT: ,38\r\n00" + hexOf(direct))
@@ -356,8 +355,8 @@ func TestALineThatGoesAwayIsOpenedAnew(t *testing.T) {
 			t.Errorf("a line that breaks before the unit: %v", err)
 		}
 		ready(t, m)
-		if s.opened != 3 {
-			t.Errorf("the line was opened %d times", s.opened)
+		if s.opens() != 3 {
+			t.Errorf("the line was opened %d times", s.opens())
 		}
 	})
 }
@@ -367,8 +366,8 @@ func TestALineThatCannotBeOpenedIsTriedEverMoreSeldom(t *testing.T) {
 	s.refuse = errors.New("no such device")
 	with(t, s, nil, func(t *testing.T, m *Modem) {
 		time.Sleep(10 * time.Minute)
-		if s.opened < 10 || s.opened > 20 {
-			t.Errorf("opened %d times in ten minutes", s.opened)
+		if s.opens() < 10 || s.opens() > 20 {
+			t.Errorf("opened %d times in ten minutes", s.opens())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -389,18 +388,18 @@ func TestASilentModemIsResetAndThenOpenedAnew(t *testing.T) {
 		s.ends("AT+CNMI=", "ERROR") // it is set up no more
 		s.write("RDY")
 		time.Sleep(2 * time.Minute)
-		if s.times("AT+CFUN=1,1") == 0 || s.opened < 2 {
-			t.Errorf("reset %d times, opened %d times", s.times("AT+CFUN=1,1"), s.opened)
+		if s.times("AT+CFUN=1,1") == 0 || s.opens() < 2 {
+			t.Errorf("reset %d times, opened %d times", s.times("AT+CFUN=1,1"), s.opens())
 		}
 		s.ends("AT+CNMI=", "OK")
 		ready(t, m)
 
-		opened := s.opened
-		for _, command := range []string{"AT", "\x1b", "AT+CSQ", "AT+CREG?", "AT+CMEE?", "unit"} {
+		opened := s.opens()
+		for _, command := range []string{"AT", "AT+CSQ", "AT+CREG?", "AT+CMEE?", "unit"} {
 			s.on(command, func(string) {})
 		}
 		time.Sleep(3 * time.Minute)
-		if s.opened <= opened {
+		if s.opens() <= opened {
 			t.Error("a modem that answers nothing is not opened anew")
 		}
 		if h := m.Health(); h.State == Ready || h.LastError == "" {
@@ -443,7 +442,7 @@ func TestAWrongPINIsTriedOnce(t *testing.T) {
 	}
 	test := func(t *testing.T, m *Modem) {
 		m.Trace().Switch(true)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(5*time.Minute + 30*time.Second)
 		if s.times("AT+CPIN=") != 1 || s.times("AT+CPIN?") < 3 {
 			t.Errorf("the PIN was tried %d times, asked for %d times", s.times("AT+CPIN="), s.times("AT+CPIN?"))
 		}
@@ -483,6 +482,7 @@ func TestTheTraceIsSwitchedWhileItRuns(t *testing.T) {
 		if len(m.Trace().Lines()) != 0 || m.Trace().On() {
 			t.Error("it watches without being asked")
 		}
+		time.Sleep(time.Second)
 		m.Trace().Switch(true)
 		if _, err := m.Submit(t.Context(), aSubmit(1)); err != nil {
 			t.Fatal(err)

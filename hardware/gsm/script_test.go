@@ -20,31 +20,38 @@ import (
 // most are until answers are replaced by on.
 type script struct {
 	mu      sync.Mutex
-	answers map[string]func(string) // guarded by mu: by the beginning of the command
-	heard   []string                // guarded by mu: every command and unit
-	opened  int                     // guarded by mu
-	line    net.Conn                // guarded by mu: our end of the newest line
-	refuse  error                   // guarded by mu: why the line cannot be opened
-	stored  map[int]string          // guarded by mu: "<stat>,,<length>\r\n<unit>" by index
+	answers map[string]func(string)   // guarded by mu: by the beginning of the command
+	heard   []string                  // guarded by mu: every command and unit
+	opened  int                       // guarded by mu
+	line    net.Conn                  // guarded by mu: our end of the newest line
+	refuse  error                     // guarded by mu: why the line cannot be opened
+	memory  string                    // guarded by mu: the one that is read
+	stored  map[string]map[int]string // guarded by mu: "<stat>,,<length>\r\n<unit>" by memory and index
 }
 
 func newScript() *script {
-	s := &script{answers: map[string]func(string){}, stored: map[int]string{}}
+	s := &script{answers: map[string]func(string){}, stored: map[string]map[int]string{"SM": {}, "SR": {}}}
 	for command, lines := range map[string]string{
 		"AT+CMEE?": "+CMEE: 1", "AT+CGMI": "HERALD", "AT+CGMM": "SCRIPT", "AT+CGMR": "1.0", "AT+CGSN": "356938035643809",
 		"AT+CPIN?": "+CPIN: READY", "AT+CIMI": "460001234567890", "AT+CCID": "+CCID: 89860012345678901234",
-		"AT+CSCA?": `+CSCA: "+8613800100500",145`, "AT+CPMS=?": `+CPMS: ("SM","ME"),("SM","ME"),("SM","ME")`,
+		"AT+CSCA?": `+CSCA: "+8613800100500",145`, "AT+CPMS=?": `+CPMS: ("SM","ME","SR"),("SM","ME"),("SM","ME")`,
 		"AT+CSMS=1": "+CSMS: 1,1,1", "AT+CREG?": "+CREG: 0,1", "AT+CSQ": "+CSQ: 20,99", "AT+COPS?": `+COPS: 0,0,"Simtel",2`,
 		"AT+CNMI?": "+CNMI: 2,1,0,1,0",
 	} {
 		s.says(command, lines)
 	}
-	s.on("AT+CPMS=\"", func(string) {
+	s.on("AT+CPMS=\"", func(command string) {
+		s.mu.Lock()
+		s.memory = command[len(`AT+CPMS="`):][:2]
+		s.mu.Unlock()
 		s.write(fmt.Sprintf("+CPMS: %d,20,%d,20,0,20\r\nOK", len(s.kept()), len(s.kept())))
 	})
 	s.on("AT+CMGL", func(string) {
 		for _, index := range s.kept() {
-			s.write(fmt.Sprintf("+CMGL: %d,%s", index, s.stored[index]))
+			s.mu.Lock()
+			unit := s.stored[s.memory][index]
+			s.mu.Unlock()
+			s.write(fmt.Sprintf("+CMGL: %d,%s", index, unit))
 		}
 		s.write("OK")
 	})
@@ -52,7 +59,7 @@ func newScript() *script {
 		var index int
 		_, _ = fmt.Sscanf(command, "AT+CMGD=%d", &index)
 		s.mu.Lock()
-		delete(s.stored, index)
+		delete(s.stored[s.memory], index)
 		s.mu.Unlock()
 		s.write("OK")
 	})
@@ -60,22 +67,23 @@ func newScript() *script {
 	return s
 }
 
+// kept are the places taken in the memory that is read.
 func (s *script) kept() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []int
-	for index := range s.stored {
+	for index := range s.stored[s.memory] {
 		list = append(list, index)
 	}
 	slices.Sort(list)
 	return list
 }
 
-// store puts a unit into the storage.
-func (s *script) store(index int, unit []byte) {
+// store puts a unit into a memory.
+func (s *script) store(memory string, index int, unit []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stored[index] = fmt.Sprintf("0,,%d\r\n00%X", len(unit), unit)
+	s.stored[memory][index] = fmt.Sprintf("0,,%d\r\n00%X", len(unit), unit)
 }
 
 // on replaces the answer to commands that begin so.
@@ -109,8 +117,8 @@ func (s *script) raw(text string) {
 // takesUnit asks for the unit and then answers; nothing when empty.
 func (s *script) takesUnit(answer string) {
 	s.raw("\r\n> ")
-	s.on("unit", func(unit string) {
-		if answer != "" && !strings.Contains(unit, escape) {
+	s.on("unit", func(string) {
+		if answer != "" {
 			s.write(answer)
 		}
 	})
@@ -130,21 +138,28 @@ func (s *script) open(context.Context) (io.ReadWriteCloser, error) {
 	return theirs, nil
 }
 
-// serve reads commands, which end with CR, and units, which end with ^Z or ESC.
+// serve reads commands, which end with CR, and units, which end with ^Z or
+// ESC. What comes while one is being answered waits, as in a serial line.
 func (s *script) serve(line net.Conn) {
-	in := bufio.NewReader(line)
-	for {
-		var text []byte
+	buffer := make(chan byte, 1<<16)
+	go func() {
+		defer close(buffer)
+		in := bufio.NewReader(line)
 		for {
 			b, err := in.ReadByte()
 			if err != nil {
 				return
 			}
-			if text = append(text, b); b == '\r' || b == ctrlZ[0] || b == escape[0] {
-				break
-			}
+			buffer <- b
+		}
+	}()
+	var text []byte
+	for b := range buffer {
+		if text = append(text, b); b != '\r' && b != ctrlZ[0] && b != escape[0] {
+			continue
 		}
 		said := strings.TrimRight(string(text), "\r")
+		text = nil
 		if said == "" {
 			continue
 		}
@@ -158,9 +173,12 @@ func (s *script) serve(line net.Conn) {
 func (s *script) answer(said string) {
 	s.mu.Lock()
 	key, longest := "", -1
-	if strings.HasSuffix(said, ctrlZ) || strings.HasSuffix(said, escape) {
+	switch {
+	case strings.HasSuffix(said, ctrlZ):
 		key = "unit"
-	} else {
+	case strings.HasSuffix(said, escape):
+		key = "escape"
+	default:
 		for command := range s.answers {
 			if strings.HasPrefix(said, command) && len(command) > longest {
 				key, longest = command, len(command)
@@ -187,6 +205,13 @@ func (s *script) times(command string) (n int) {
 		}
 	}
 	return n
+}
+
+// opens is how often the line was opened.
+func (s *script) opens() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
 }
 
 func (s *script) hangUp() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"go.bug.st/serial"
 )
@@ -24,7 +25,7 @@ func Serial(device string, baud int) func(context.Context) (io.ReadWriteCloser, 
 		switch {
 		case errors.As(err, &failure) && failure.Code() == serial.PortBusy:
 			return nil, fmt.Errorf("open %s: another program has it", device)
-		case errors.As(err, &failure) && failure.Code() == serial.PortNotFound:
+		case errors.Is(err, fs.ErrNotExist), errors.As(err, &failure) && failure.Code() == serial.PortNotFound:
 			return nil, fmt.Errorf("open %s: %w: there is no such device", device, ErrGone)
 		case err != nil:
 			return nil, fmt.Errorf("open %s: %w", device, err)

@@ -155,10 +155,12 @@ func (t *talk) goOn(line string) []outcome {
 func (t *talk) end(err error) []outcome {
 	switch {
 	case t.lateOK && err == nil:
-		t.lateOK = false
+		t.lateOK = false // the end of its late line
 		return nil
-	case t.command == nil, t.unanswered && is(err, CMS) && !t.command.ofMessages():
+	case t.unanswered && is(err, CMS) && (t.command == nil || !t.command.ofMessages()):
 		return []outcome{{late: true, err: err}}
+	case t.command == nil:
+		return nil // of something that nobody asks for any more
 	}
 	var left []head
 	for _, h := range t.heads {
@@ -172,7 +174,7 @@ func (t *talk) end(err error) []outcome {
 
 // ofMessages reports whether the command can fail with +CMS ERROR.
 func (c *command) ofMessages() bool {
-	return prefixed("AT+CM", "AT+CN", "AT+CPMS", "AT+CS")(c.text)
+	return prefixed("AT+CMG", "AT+CMM", "AT+CN", "AT+CPMS", "AT+CSCA", "AT+CSMS")(c.text)
 }
 
 // unitOf finds whose unit a line is: the newest head's that names its length,

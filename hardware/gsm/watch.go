@@ -86,12 +86,11 @@ func registered(ctx context.Context, p *port) (r Registration, err error) {
 			return 0, err
 		}
 		if len(lines) > 0 {
-			if n := Registration(number(fields(lines[0]), 1)); n > r {
-				r = n
+			n := Registration(number(fields(lines[0]), 1))
+			if n.Registered() {
+				return n, nil
 			}
-			if r.Registered() {
-				return r, nil
-			}
+			r = max(r, n)
 		}
 	}
 	return r, nil
