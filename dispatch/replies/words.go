@@ -12,7 +12,8 @@ import (
 
 // Words are the keywords of each kind. A message is one when it is nothing
 // else: case, full-width letters, spaces, and punctuation at either end do not
-// count. A list that is nil takes the usual words.
+// count. An empty list takes the usual words: nobody can leave STOP without an
+// effect by mistake.
 type Words struct {
 	Stop  []string
 	Start []string
@@ -52,7 +53,7 @@ func newMatcher(w Words) (matcher, error) {
 		given, usual []string
 	}{{Stop, w.Stop, usual.Stop}, {Start, w.Start, usual.Start}, {Help, w.Help, usual.Help}} {
 		words := list.given
-		if words == nil {
+		if len(words) == 0 {
 			words = list.usual
 		}
 		if len(words) > maxWords {

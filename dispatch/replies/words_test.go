@@ -42,11 +42,11 @@ func TestAKeywordIsAWholeMessage(t *testing.T) {
 }
 
 func TestOnesOwnWordsReplaceTheUsualOnes(t *testing.T) {
-	m, err := newMatcher(Words{Stop: []string{"Genug"}, Help: []string{}})
+	m, err := newMatcher(Words{Stop: []string{"Genug"}, Help: []string{}, Start: []string{"weiter", "START"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]Kind{"GENUG!": Stop, "stop": Message, "start": Start, "help": Message} {
+	for text, want := range map[string]Kind{"GENUG!": Stop, "stop": Message, "start": Start, "Weiter": Start, "unstop": Message, "help": Help} {
 		if got := m.kind(text); got != want {
 			t.Errorf("%q is %s, want %s", text, got, want)
 		}
