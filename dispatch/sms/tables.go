@@ -85,7 +85,8 @@ const (
 )
 
 // The tables of the other languages differ only in the places that have a ◌
-// here: 23.038 annexes A.2.4 to A.2.13 and A.3.4 to A.3.13.
+// here: 23.038 annexes A.2.4 to A.2.13 and A.3.4 to A.3.13. For 0x24 of Kannada
+// some have U+0CAA, as at 0x3D; phones have U+0CA1, which would be nowhere else.
 const (
 	lockingFrame = "◌◌◌◌◌◌◌◌◌◌\n◌◌\r◌◌" +
 		"◌◌◌◌◌◌◌◌◌◌◌\x1b◌◌◌◌" +

@@ -147,14 +147,21 @@ type keptPieces struct {
 	texts    []string
 }
 
+// add adds a piece, unless it is there.
 func (k *keptPieces) add(p sms.Piece) error {
 	p.Key, p.From, p.To = storable(p.Key), storable(p.From), storable(p.To)
+	message, content := messageOf(p), contentOf(p)
+	for i := range k.messages {
+		if k.messages[i] == message && k.contents[i] == content {
+			return nil
+		}
+	}
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	k.messages, k.parts = append(k.messages, messageOf(p)), append(k.parts, int16(p.Header.Part))
-	k.contents, k.texts = append(k.contents, contentOf(p)), append(k.texts, string(raw))
+	k.messages, k.parts = append(k.messages, message), append(k.parts, int16(p.Header.Part))
+	k.contents, k.texts = append(k.contents, content), append(k.texts, string(raw))
 	return nil
 }
 

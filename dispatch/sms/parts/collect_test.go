@@ -70,7 +70,7 @@ func TestPiecesOnSeveralNodesAreOneMessage(t *testing.T) {
 	n := newNode(t)
 	var b inbox
 	all := pieces(t, long, 7)
-	n.collect(&b, all[2], all[0])
+	n.collect(&b, all[2], all[0], all[2])
 	if len(b.taken) != 0 {
 		t.Fatalf("a piece is missing: %+v", b.taken)
 	}

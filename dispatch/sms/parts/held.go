@@ -18,8 +18,6 @@ const (
 	// heldFor is the longest that a report waits for the note of what it is
 	// about: a driver notes it when it has the provider's answer.
 	heldFor = time.Minute
-	// lookEvery is the time between two looks at what is held.
-	lookEvery = 2 * time.Second
 	// lookLimit bounds one look.
 	lookLimit = 500
 	// clockApart is how far the clocks of two nodes may be apart.
@@ -58,7 +56,7 @@ func (s *Store) keep(ctx context.Context, held []dispatch.Report) error {
 // they are about, until ctx ends. Any number of nodes may run it: what take is
 // given twice it knows by its Key.
 func (s *Store) Run(ctx context.Context, logger *slog.Logger, take func(context.Context, []dispatch.Report) error) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(s.lookEvery)
 	defer tick.Stop()
 	for {
 		select {

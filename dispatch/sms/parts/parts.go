@@ -26,12 +26,15 @@ import (
 // Store keeps the parts of messages. It is safe for many goroutines, and any
 // number of nodes may have one on the same database.
 type Store struct {
-	db  *pgxpool.Pool
-	now func() time.Time
+	db        *pgxpool.Pool
+	now       func() time.Time
+	lookEvery time.Duration // between two looks of Run
 }
 
 // NewStore makes a store on Herald's database.
-func NewStore(db *pgxpool.Pool) *Store { return &Store{db: db, now: time.Now} }
+func NewStore(db *pgxpool.Pool) *Store {
+	return &Store{db: db, now: time.Now, lookEvery: 2 * time.Second}
+}
 
 // Start is a message of several parts that is about to be handed over.
 type Start struct {

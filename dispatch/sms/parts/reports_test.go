@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -215,6 +216,33 @@ func TestHeldReportsStayUntilTheyAreTaken(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	wantVerdict(t, n.lookNow(), delivery, dispatch.ReportBounced)
+}
+
+func TestRunGivesHeldReportsUntilItIsEnded(t *testing.T) {
+	n := newNode(t)
+	n.lookEvery = time.Millisecond
+	delivery := uuid.New()
+	n.begin(Start{DeliveryID: delivery, Address: "+1", Of: 2})
+	n.report(says(dispatch.ReportDelivered, "a"), says(dispatch.ReportDelivered, "b"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	given := make(chan []dispatch.Report)
+	var running sync.WaitGroup
+	running.Go(func() {
+		refused := false
+		n.Run(ctx, slog.New(slog.DiscardHandler), func(_ context.Context, reports []dispatch.Report) error {
+			if !refused {
+				refused = true
+				return errors.New("not now")
+			}
+			given <- reports
+			return nil
+		})
+	})
+	n.accept(delivery, "a", "b")
+	wantVerdict(t, <-given, delivery, dispatch.ReportDelivered)
+	cancel()
+	running.Wait()
 }
 
 func TestSweepForgetsWhatIsOld(t *testing.T) {
