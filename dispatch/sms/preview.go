@@ -12,8 +12,8 @@ type Preview struct {
 	// UCS-2. With Left 0 the next character takes another part.
 	Used, Left int
 	Cost       float64 // in the currency of the price
-	// Forcing are the characters that GSM-7 has not, each once, in the order
-	// they come; there are none when UCS-2 was asked for, or not needed.
+	// Forcing are the characters that the default alphabet has not, each once,
+	// in the order they come; none when UCS-2 was asked for, or is not needed.
 	Forcing []Forcing
 	// TooLong says that it needs more than 255 parts and cannot be sent.
 	TooLong bool

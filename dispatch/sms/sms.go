@@ -169,20 +169,26 @@ func (c *Composer) exact(text string, o Options) (Composition, bool) {
 		m.Parts = c.split(m, c.data)
 		return m, true
 	}
+	return c.national(m, o.Languages)
+}
+
+// national writes the text with tables of one of the languages: those with
+// which it takes the fewest parts, and of several the first.
+func (c *Composer) national(m Composition, languages []Language) (Composition, bool) {
 	fewest, best := 0, m
-	for _, l := range o.Languages {
+	for _, l := range languages {
 		for _, tables := range [...][2]Language{{0, l}, {l, 0}, {l, l}} {
 			m.Locking, m.Shift = tables[0], tables[1]
 			if !m.Locking.locks() || !m.Shift.shifts() {
 				continue
 			}
-			if c.data, ok = AppendGSM7(c.data[:0], text, m.Locking, m.Shift); !ok {
+			var ok bool
+			if c.data, ok = AppendGSM7(c.data[:0], m.Text, m.Locking, m.Shift); !ok {
 				continue
 			}
 			if n := len(c.split(m, c.data)); fewest == 0 || n < fewest {
-				fewest = n
+				fewest, best = n, m
 				c.data, c.best = c.best, c.data
-				best = m
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -83,7 +84,12 @@ func (s *Store) Collect(ctx context.Context, account string, pieces []sms.Piece,
 		}
 	}
 	// What others keep at the same time is seen by the last of us.
-	return s.give(ctx, account, kept.messages, whole, false, take)
+	waiting, err := s.waiting(ctx, account, kept.messages)
+	if err != nil {
+		return err
+	}
+	waiting = slices.DeleteFunc(waiting, func(m collected) bool { return len(m.pieces) < int(m.pieces[0].Header.Of) })
+	return s.give(ctx, account, whole, waiting, take)
 }
 
 // Overdue gives take what came of messages whose pieces an account has waited
@@ -98,27 +104,22 @@ func (s *Store) Overdue(ctx context.Context, account string, take func(context.C
 	if err != nil {
 		return fmt.Errorf("find messages that stayed in pieces: %w", err)
 	}
-	return s.give(ctx, account, messages, nil, true, take)
+	waiting, err := s.waiting(ctx, account, messages)
+	if err != nil {
+		return err
+	}
+	return s.give(ctx, account, nil, waiting, take)
 }
 
-// give gives take the messages among those named that are whole, or all of
-// them, behind others, and notes that it did.
-func (s *Store) give(ctx context.Context, account string, messages []string, others []dispatch.Inbound, all bool, take func(context.Context, []dispatch.Inbound) error) error {
+// give gives take messages that came in one piece and others that came in
+// several, and notes that it did.
+func (s *Store) give(ctx context.Context, account string, others []dispatch.Inbound, pieced []collected, take func(context.Context, []dispatch.Inbound) error) error {
 	var done keptPieces
-	if len(messages) > 0 {
-		waiting, err := s.waiting(ctx, account, messages)
-		if err != nil {
-			return err
-		}
-		for _, m := range waiting {
-			if !all && len(m.pieces) < int(m.pieces[0].Header.Of) {
-				continue
-			}
-			others = append(others, inbound(account, m.key(), sms.Join(m.pieces)))
-			done.messages = append(done.messages, m.messages...)
-			done.parts = append(done.parts, m.parts...)
-			done.contents = append(done.contents, m.contents...)
-		}
+	for _, m := range pieced {
+		others = append(others, inbound(account, m.key(), sms.Join(m.pieces)))
+		done.messages = append(done.messages, m.messages...)
+		done.parts = append(done.parts, m.parts...)
+		done.contents = append(done.contents, m.contents...)
 	}
 	if len(others) == 0 {
 		return nil
@@ -181,7 +182,11 @@ func (c collected) key() string {
 	return messageOf(c.pieces[0]) + digest(all)
 }
 
+// waiting reads what came of messages and was not given.
 func (s *Store) waiting(ctx context.Context, account string, messages []string) ([]collected, error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
 	rows, err := s.db.Query(ctx, waitingSQL, account, messages)
 	if err != nil {
 		return nil, fmt.Errorf("read the pieces that wait: %w", err)
