@@ -98,14 +98,17 @@ func is(err error, domain Domain, codes ...int) bool {
 
 // The codes we act on.
 const (
-	cmePINWanted   = 11
-	cmePUKWanted   = 12
-	cmeSIMBusy     = 14
-	cmeWrongPIN    = 16
-	cmsSIMBusy     = 314
-	cmsNoSuchIndex = 321
-	cmsMemoryFull  = 322
-	cmsSIMNotReady = 512 // of several makers: still starting
+	cmePINWanted     = 11
+	cmePUKWanted     = 12
+	cmeSIMBusy       = 14
+	cmeWrongPIN      = 16
+	cmeNoNetwork     = 30
+	cmeEmergencyOnly = 32
+	cmsSIMBusy       = 314
+	cmsNoNetwork     = 331
+	cmsNoSuchIndex   = 321
+	cmsMemoryFull    = 322
+	cmsSIMNotReady   = 512 // of several makers: still starting
 )
 
 var cmeNames = map[int]string{

@@ -42,14 +42,12 @@ type Config struct {
 	// (usualNotify).
 	Notify []string
 
-	// Messages is given all that waits in the modem, stored ones and those it
-	// passes on directly, and says by index which it has taken: those are
-	// deleted, the others given again with what comes next, or after
-	// CheckEvery. full says that the modem can soon store no more. nil: they
-	// are left there.
-	Messages func(ctx context.Context, waiting []tpdu.Deliver, full bool) (taken []int, err error)
-	// Reports is given status reports; an error leaves them all. nil: they are left there.
-	Reports func(ctx context.Context, reports []tpdu.StatusReport) error
+	// Messages and Reports are given what waits in the modem, stored there or
+	// passed on directly. When they return nil it is deleted there, and
+	// acknowledged; after an error all of it is given again with what comes
+	// next, when Collect is called, or after CheckEvery. nil: it is left there.
+	Messages func(ctx context.Context, messages []tpdu.Deliver) error
+	Reports  func(ctx context.Context, reports []tpdu.StatusReport) error
 	// Late is told what a submission came to for whose answer nobody waited
 	// any more: the same that Submit returns. nil: nobody is told.
 	Late func(s tpdu.Submit, sent Sent, err error)

@@ -173,15 +173,17 @@ func (in *inbox) collect(ctx context.Context) error {
 	gone, failure := in.offer(ctx, append(stored, direct...), full)
 	var kept []arrival
 	for i, a := range direct {
-		ours := true
+		taken := gone[len(stored)+i]
+		ours := !taken
 		if a.isFresh {
-			taken := gone[len(stored)+i]
-			if ours, err = in.acknowledge(ctx, taken || failure == nil); err != nil {
+			a.isFresh = false
+			theirs, err := in.acknowledge(ctx, taken)
+			if err != nil {
 				return err
 			}
-			a.isFresh = false
+			ours = ours && !theirs
 		}
-		if ours && !gone[len(stored)+i] {
+		if ours {
 			kept = append(kept, a)
 		}
 	}
@@ -209,59 +211,53 @@ func (in *inbox) offer(ctx context.Context, all []arrival, full bool) (gone []bo
 	gone = make([]bool, len(all))
 	var delivers []tpdu.Deliver
 	var reports []tpdu.StatusReport
-	var deliverAt, reportAt []int
 	for i, a := range all {
 		switch {
 		case a.deliver != nil:
-			delivers, deliverAt = append(delivers, *a.deliver), append(deliverAt, i)
+			delivers = append(delivers, *a.deliver)
 		case a.report != nil:
-			reports, reportAt = append(reports, *a.report), append(reportAt, i)
+			reports = append(reports, *a.report)
 		case a.unit == nil && (a.memory == "" || full):
 			in.m.cfg.Logger.WarnContext(ctx, "a unit that nobody can read makes room", "memory", a.memory)
 			gone[i] = true
 		}
 	}
-	if len(reports) > 0 {
-		reportsErr := errNobody
-		if in.m.cfg.Reports != nil {
-			reportsErr = in.m.cfg.Reports(ctx, reports)
-		}
-		for _, i := range reportAt {
-			gone[i] = reportsErr == nil
-		}
-		err = reportsErr
+	reportsErr, deliversErr := give(ctx, in.m.cfg.Reports, reports), give(ctx, in.m.cfg.Messages, delivers)
+	for i, a := range all {
+		gone[i] = gone[i] || a.report != nil && reportsErr == nil || a.deliver != nil && deliversErr == nil
 	}
-	if len(delivers) > 0 {
-		taken, messagesErr := []int(nil), errNobody
-		if in.m.cfg.Messages != nil {
-			taken, messagesErr = in.m.cfg.Messages(ctx, delivers, full)
-		}
-		for _, k := range taken {
-			gone[deliverAt[k]] = true
-		}
-		err = errors.Join(err, messagesErr)
+	return gone, errors.Join(reportsErr, deliversErr)
+}
+
+// give gives what there is to whoever takes it.
+func give[T any](ctx context.Context, take func(context.Context, []T) error, all []T) error {
+	switch {
+	case len(all) == 0:
+		return nil
+	case take == nil:
+		return errNobody
 	}
-	return gone, err
+	return take(ctx, all)
 }
 
 var errNobody = errors.New("nobody takes what comes in")
 
 // acknowledge tells a modem of phase 2+ whether a unit that it passed on was
-// taken (3GPP TS 27.005, section 3.4.4). One that was not the network has
-// still, and it is not ours to keep.
-func (in *inbox) acknowledge(ctx context.Context, taken bool) (ours bool, err error) {
+// taken (3GPP TS 27.005, section 3.4.4). theirs says that the network has it
+// still.
+func (in *inbox) acknowledge(ctx context.Context, taken bool) (theirs bool, err error) {
 	if err := in.m.take(ctx, in.p); err != nil {
-		return true, err
+		return false, err
 	}
 	defer in.m.give()
 	if !taken {
 		_, refused := try(ctx, in.p, "AT+CNMA=2", nil)
-		return !refused, in.lineError()
+		return refused, in.lineError()
 	}
 	if _, known := try(ctx, in.p, "AT+CNMA", nil); !known {
 		try(ctx, in.p, "AT+CNMA=1", nil)
 	}
-	return true, in.lineError()
+	return false, in.lineError()
 }
 
 // lineError is why the line is done, if it is.

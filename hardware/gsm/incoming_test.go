@@ -20,27 +20,20 @@ func hexOf(unit []byte) string { return strings.ToUpper(hex.EncodeToString(unit)
 type taker struct {
 	mu      sync.Mutex
 	failure error               // guarded by mu
-	waits   map[string]bool     // guarded by mu: texts that it leaves
 	got     []string            // guarded by mu
-	full    bool                // guarded by mu: the last call's
 	reports []tpdu.StatusReport // guarded by mu
 }
 
 func (k *taker) into(c *Config) {
-	c.Messages = func(_ context.Context, waiting []tpdu.Deliver, full bool) (taken []int, err error) {
+	c.Messages = func(_ context.Context, messages []tpdu.Deliver) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.full = full
-		if k.failure != nil {
-			return nil, k.failure
-		}
-		for i, d := range waiting {
-			if !k.waits[string(d.Data)] {
+		for _, d := range messages {
+			if k.failure == nil {
 				k.got = append(k.got, string(d.Data))
-				taken = append(taken, i)
 			}
 		}
-		return taken, nil
+		return k.failure
 	}
 	c.Reports = func(_ context.Context, reports []tpdu.StatusReport) error {
 		k.mu.Lock()
@@ -95,29 +88,8 @@ func TestWhatIsStoredIsTakenThenDeleted(t *testing.T) {
 	})
 }
 
-func TestPartsWaitWhereTheyAreStored(t *testing.T) {
-	s, k := newScript(), &taker{waits: map[string]bool{"part 1": true}}
-	_, one := aDeliver(t, "part 1")
-	_, other := aDeliver(t, "other")
-	s.store("SM", 1, one)
-	s.store("SM", 2, other)
-	with(t, s, k.into, func(t *testing.T, m *Modem) {
-		ready(t, m)
-		time.Sleep(time.Minute)
-		k.has(t, "other")
-		if kept := s.kept(); len(kept) != 1 || kept[0] != 1 {
-			t.Errorf("stored are %v", kept)
-		}
-		k.mu.Lock()
-		k.waits = nil
-		k.mu.Unlock()
-		time.Sleep(time.Minute)
-		k.has(t, "other|part 1")
-	})
-}
-
-// Pitfall 18: a storage that is full takes nothing more, so whoever takes the
-// messages is told, and what nobody can read is deleted.
+// Pitfall 18: a storage that is full takes nothing more, so what nobody can
+// read is deleted then.
 func TestAFullStorageIsEmptied(t *testing.T) {
 	s, k := newScript(), &taker{}
 	s.mu.Lock()
@@ -134,11 +106,6 @@ func TestAFullStorageIsEmptied(t *testing.T) {
 		if n := len(s.kept()); n != 0 {
 			t.Errorf("%d are left", n)
 		}
-		k.mu.Lock()
-		if !k.full {
-			t.Error("it was not told that it is full")
-		}
-		k.mu.Unlock()
 		s.mu.Lock()
 		s.stored["SM"][1] = fmt.Sprintf("0,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
 		s.stored["SM"][2] = fmt.Sprintf("2,,%d\r\n00%s", 9, strings.Repeat("FF", 9))
@@ -296,6 +263,7 @@ func TestAnOperatorWhoDoesNotAnswerIsLeft(t *testing.T) {
 			t.Errorf("silence: %v", err)
 		}
 		s.write(`+CUSD: 0,"too late",15`)
+		synctest.Wait()
 		s.on("AT+CUSD=1", func(string) { s.write("OK\r\n+CUSD: 2") })
 		if u, err := m.USSD(t.Context(), "*100#"); !errors.Is(err, ErrNoAnswer) || u.Status != 2 {
 			t.Errorf("ended by the network: %+v, %v", u, err)

@@ -15,6 +15,8 @@ type Modem struct {
 	trace *Trace
 	wake  chan struct{} // of one: look for what waits in the modem
 	turn  chan struct{} // of one: whoever has put into it may have several commands in a row
+	// doubted, of one: look whether there is a network.
+	doubted chan struct{}
 
 	mu      sync.Mutex
 	port    *port         // guarded by mu; nil: there is no line that works
@@ -38,7 +40,7 @@ func New(cfg Config) (*Modem, error) {
 	}
 	m := &Modem{
 		cfg: cfg, trace: &Trace{now: cfg.Now},
-		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), changed: make(chan struct{}),
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), doubted: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	m.health = Health{State: Closed, Since: cfg.Now()}
 	return m, nil

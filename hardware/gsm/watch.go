@@ -36,6 +36,7 @@ func (m *Modem) watch(ctx context.Context, p *port, in *inbox) (healthy bool, er
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
+		case <-m.doubted:
 		case <-in.restarted:
 			return healthy, ErrRestarted
 		case <-p.done:
