@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herald/hardware/sim/cmpp"
+	"herald/hardware/sim/sgip"
 )
 
 type simCMPPCmd struct {
@@ -27,6 +28,28 @@ func (s simCMPPCmd) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, gateway.Close()) }()
 	return showPhones(ctx, s.Page, "CMPP at "+gateway.Addr(), gateway.Handler())
+}
+
+type simSGIPCmd struct {
+	Listen         string        `help:"Where clients connect by SGIP, with any name and password." default:"127.0.0.1:8801"`
+	Page           string        `help:"Where it shows the phones, lets them write, and takes faults at PUT /faults." default:"127.0.0.1:8029"`
+	Client         string        `help:"Where the client listens for what became of its messages and what phones write; empty: it is not told." placeholder:"HOST:PORT"`
+	ClientName     string        `help:"The name it signs in with there." default:"smg"`
+	ClientPassword string        `help:"The password it signs in with there." default:"smg"`
+	PerSecond      int           `help:"How many it takes in a second before it answers that it is busy; 0: any number."`
+	ReportAfter    time.Duration `help:"When the report of a message comes." default:"200ms"`
+}
+
+func (s simSGIPCmd) Run(ctx context.Context) (err error) {
+	gateway := sgip.New(sgip.Config{
+		Addr: s.Listen, Client: s.Client, ClientName: s.ClientName, ClientPassword: s.ClientPassword,
+		PerSecond: s.PerSecond, ReportAfter: s.ReportAfter,
+	})
+	if err := gateway.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, gateway.Close()) }()
+	return showPhones(ctx, s.Page, "SGIP at "+gateway.Addr(), gateway.Handler())
 }
 
 // showPhones serves a simulator's page until ctx ends.

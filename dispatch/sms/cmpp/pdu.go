@@ -9,7 +9,7 @@ import (
 	"herald/dispatch/sms/wire"
 )
 
-// The commands (CMPP 3.0, section 8.7; 2.0 has the same).
+// The commands (CMPP 3.0, section 8.7.1; 2.0 has the same).
 const (
 	connect    = 0x00000001
 	terminate  = 0x00000002

@@ -278,6 +278,7 @@ func (c *Conn) keep() {
 			continue
 		}
 		if c.protocol.Probe == 0 {
+			_ = c.Tell(wire.PDU{Command: c.protocol.Leave, Sequence: c.next()}) // it is over either way
 			c.End(ErrIdle)
 			return
 		}

@@ -41,8 +41,10 @@ type Verdict struct {
 	ProviderID string         // when it took it
 	Detail     string         // then
 	Class      dispatch.Class // when it did not; empty: it did
-	Code       string
-	Err        error
+	// AddressDead says that nobody has the number.
+	AddressDead bool
+	Code        string
+	Err         error
 }
 
 // A gateway that finds us too fast is given a pause, then twice as long a one,
@@ -175,7 +177,7 @@ func (b *round) heard(r *Request, answer wire.PDU, err error) (again time.Durati
 			b.unanswered(p, r, v.Code, v.Err)
 		default:
 			b.fail(p, v.Class, v.Err)
-			p.failure.Code = v.Code
+			p.failure.Code, p.failure.AddressDead = v.Code, v.AddressDead
 		}
 	}
 	p.open--

@@ -20,17 +20,19 @@ type Request struct {
 	// Again is how often it came back because the gateway found us too fast.
 	Again int
 
-	order int
-	sent  int // times
-	due   time.Time
+	order  int
+	sent   int  // times
+	before bool // it was sent with its sequence on another connection
+	due    time.Time
 }
 
 func (r *Request) pdu() wire.PDU {
 	return wire.PDU{Command: r.Command, Sequence: r.Sequence, Body: r.Body}
 }
 
-// Repeated reports whether it was sent more than once with its sequence.
-func (r *Request) Repeated() bool { return r.sent > 1 }
+// Repeated reports whether it was sent more than once with its sequence, on
+// this connection or before.
+func (r *Request) Repeated() bool { return r.sent > 1 || r.before }
 
 var (
 	// ErrUnsent says of a request that the gateway has not heard of it.
@@ -61,7 +63,7 @@ type exchange struct {
 // and before all that stand behind it, and heard is called for it again.
 //
 // A request without an answer is sent again with its sequence (CMPP 3.0,
-// section 7.1; SGIP 1.2, section 2.4). When there is none in the end, the rest
+// section 7.1; SGIP does the same). When there is none in the end, the rest
 // is waited for and the connection is broken; it is broken at once when ctx
 // ends. Requests that more was not asked for are the caller's.
 func (c *Conn) Exchange(ctx context.Context, more func() *Request, heard func(r *Request, answer wire.PDU, err error) (again time.Duration)) {
@@ -95,7 +97,8 @@ func (e *exchange) send() {
 		if r == nil {
 			break
 		}
-		if r.Sequence == (wire.Sequence{}) || r.sent > 0 {
+		r.before = r.sent == 0 && r.Sequence != (wire.Sequence{})
+		if !r.before {
 			r.Sequence = e.next()
 		}
 		r.sent, r.due = 1, time.Now().Add(e.timing.Answer)

@@ -9,7 +9,7 @@ import (
 )
 
 // Format is how the octets of a message are to be read: CMPP's Msg_Fmt (3.0,
-// section 8.4.3.1) and SGIP's MessageCoding (1.2, section 4.2.3.1).
+// section 8.4.3.1) and SGIP's MessageCoding (1.2, command Submit).
 type Format uint8
 
 // The formats.

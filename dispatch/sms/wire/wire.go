@@ -24,7 +24,7 @@ type PDU struct {
 }
 
 // answering is set in the command of every answer (CMPP 3.0, section 8.3;
-// SGIP 1.2, section 4.1).
+// SGIP 1.2, table of commands).
 const answering = 0x80000000
 
 // IsAnswer tells an answer from a request.
@@ -39,6 +39,8 @@ type Protocol struct {
 	// Probe is the request that asks whether the other side is there. 0: the
 	// protocol has none.
 	Probe uint32
+	// Leave is the request that takes leave, where there is no such question.
+	Leave uint32
 }
 
 func (p Protocol) header() int { return 8 + 4*p.Words }

@@ -8,7 +8,7 @@ import (
 	"herald/dispatch/sms/wire"
 )
 
-// The commands (section 8.7).
+// The commands (section 8.7.1).
 const (
 	connect    = 0x00000001
 	terminate  = 0x00000002

@@ -57,7 +57,7 @@ func (g *Gateway) serve(conn net.Conn) {
 	if !let {
 		return
 	}
-	s.teller = ismg.Teller[telling]{Outbox: &s.account.outbox, Send: s.deliver, Number: s.next, Window: g.cfg.Window, Again: g.cfg.RetryAfter}
+	s.teller = ismg.Teller[telling]{Outbox: &s.account.outbox, Send: s.deliver, Number: func(telling) uint32 { return s.next() }, Window: g.cfg.Window, Again: g.cfg.RetryAfter}
 	s.running.Go(func() { s.teller.Run(s.over) })
 	if g.cfg.ActiveEvery > 0 {
 		s.running.Go(s.keepActive)

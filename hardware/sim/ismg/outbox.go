@@ -47,29 +47,19 @@ func (o *Outbox[T]) change() {
 	}
 }
 
+// Await returns when there is something to tell; it is false when over is
+// closed first.
+func (o *Outbox[T]) Await(over <-chan struct{}) bool { return o.find(over, false) != nil }
+
 // next takes the first that is due in hand; it is nil when over is closed first.
-func (o *Outbox[T]) next(over <-chan struct{}) *entry[T] {
+func (o *Outbox[T]) next(over <-chan struct{}) *entry[T] { return o.find(over, true) }
+
+func (o *Outbox[T]) find(over <-chan struct{}, take bool) *entry[T] {
 	for {
-		o.mu.Lock()
-		now := time.Now()
-		wait := time.Hour
-		for _, e := range o.entries {
-			if e.inHand {
-				continue
-			}
-			if left := e.due.Sub(now); left > 0 {
-				wait = min(wait, left)
-				continue
-			}
-			e.inHand = true
-			o.mu.Unlock()
+		e, wait, changed := o.look(take)
+		if e != nil {
 			return e
 		}
-		if o.changed == nil {
-			o.changed = make(chan struct{})
-		}
-		changed := o.changed
-		o.mu.Unlock()
 		timer := time.NewTimer(wait)
 		select {
 		case <-changed:
@@ -80,6 +70,29 @@ func (o *Outbox[T]) next(over <-chan struct{}) *entry[T] {
 		}
 		timer.Stop()
 	}
+}
+
+// look gives the first that is due, or how long to wait for it, and what is
+// closed when that is no longer so.
+func (o *Outbox[T]) look(take bool) (e *entry[T], wait time.Duration, changed <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	wait = time.Hour
+	for _, e := range o.entries {
+		left := e.due.Sub(now)
+		if !e.inHand && left <= 0 {
+			e.inHand = take
+			return e, 0, nil
+		}
+		if !e.inHand {
+			wait = min(wait, left)
+		}
+	}
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return nil, wait, o.changed
 }
 
 // settle gives an entry out of hand: it was taken, or is told again after a while.
@@ -104,8 +117,8 @@ type Teller[T any] struct {
 	Outbox *Outbox[T]
 	// Send tells v under a number that its answer will have.
 	Send func(number uint32, v T) error
-	// Number gives the next number.
-	Number func() uint32
+	// Number gives the number under which v is told now.
+	Number func(v T) uint32
 	// Window is how much may be unanswered.
 	Window int
 	// Again is when something is told again that was refused for now, or not
@@ -140,7 +153,7 @@ func (t *Teller[T]) Run(over <-chan struct{}) {
 		if e == nil {
 			return
 		}
-		number := t.Number()
+		number := t.Number(e.value)
 		t.mu.Lock()
 		t.open[number] = &told[T]{e, time.AfterFunc(t.Again, func() { t.Answered(number, false) })}
 		t.mu.Unlock()
