@@ -53,7 +53,7 @@ func long(parts int) string {
 	for i := 0; b.Len() < 153*(parts-1)+20; i++ {
 		fmt.Fprintf(&b, "word %d ", i)
 	}
-	return b.String()
+	return strings.TrimSpace(b.String())
 }
 
 func TestGammuKnowsTheModemAndItsNetwork(t *testing.T) {

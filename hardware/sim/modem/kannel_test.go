@@ -51,8 +51,9 @@ catch-all = true
 text = "you said %%b"
 `
 
-// TestKannelWorksWithTheModem has Kannel send in one part and in four and in
-// Chinese, and answer a message that the modem hands over directly.
+// TestKannelWorksWithTheModem has Kannel send in two parts and in Chinese, and
+// answer a message that the modem hands over directly. It waits for two
+// seconds before each part, so there are few.
 func TestKannelWorksWithTheModem(t *testing.T) {
 	t.Parallel()
 	m := start(t, Config{})
@@ -67,11 +68,11 @@ func TestKannelWorksWithTheModem(t *testing.T) {
 	peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf)).UntilListening("127.0.0.1:" + portOf(api))
 	bearer.UntilSaid("AT SMSC successfully opened")
 
-	for _, message := range []string{"hello {world} €@", long(4), "您好，婴儿车降价了"} {
+	for _, message := range []string{long(2), "您好，婴儿车降价了"} {
 		sendByKannel(t, portOf(api), message)
 	}
 	deliver(t, m, "+447700900123", "hello")
-	until(t, m, func(_ []texts.Text, total int64) bool { return total == 5 })
+	until(t, m, func(_ []texts.Text, total int64) bool { return total == 4 })
 	parts := map[string]int{}
 	for _, text := range m.Texts().All() {
 		if !text.Reply {
@@ -79,8 +80,7 @@ func TestKannelWorksWithTheModem(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int{
-		"hello {world} €@ → +8613800138000": 1, long(4) + " → +8613800138000": 4, "您好，婴儿车降价了 → +8613800138000": 1,
-		"you said hello → +447700900123": 1,
+		long(2) + " → +8613800138000": 2, "您好，婴儿车降价了 → +8613800138000": 1, "you said hello → +447700900123": 1,
 	} {
 		if parts[text] != want {
 			t.Errorf("%q came in %d parts, want %d; all are %v", text, parts[text], want, parts)

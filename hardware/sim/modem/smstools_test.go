@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"herald/e2e/peers"
@@ -24,6 +25,7 @@ pidfile = %[1]s/pid
 logfile = 1
 loglevel = 7
 delaytime = 1
+incoming_utf8 = yes
 [GSM1]
 device = %[2]s
 baudrate = 115200
@@ -32,7 +34,6 @@ incoming = high
 report = yes
 pin = 1234
 decode_unicode_text = yes
-incoming_utf8 = yes
 primary_memory = SM
 secondary_memory = SR
 init = AT+CNMI=1,1,0,2,0
@@ -61,7 +62,10 @@ func startSmsd(t *testing.T, m *Modem) *smsd {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, smsdConf, s.dir, m.Path()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Process = peers.Start(t, exec.Command(peers.Program(t, "smsd", "smstools"), "-t", "-c", conf))
+	cmd := exec.Command(peers.Program(t, "smsd", "smstools"), "-t", "-c", conf)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.Process = peers.Start(t, cmd)
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // it has children, which may be gone
 	return s
 }
 
@@ -107,7 +111,7 @@ func TestSmsdWorksWithTheModem(t *testing.T) {
 	s.send("short", "To: 8613800138000\nReport: yes\n\nHello {world} €@")
 	s.send("long", "To: 8613800138001\n\n"+long(4))
 	s.send("chinese", "To: 8613800138002\nAlphabet: UTF-8\n\n您好，婴儿车降价了")
-	until(t, m, func(_ []texts.Text, total int64) bool { return total == 4 })
+	s.Until("the network has them", func() bool { return m.Texts().Count() == 4 })
 	got := map[string]texts.Text{}
 	for _, text := range m.Texts().All() {
 		got[text.To] = text
