@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -308,4 +309,44 @@ func (p *peer) AwaitTaken(ctx context.Context, m dispatch.Message) error {
 		p.arrived.Wait()
 	}
 	return ctx.Err()
+}
+
+// fataler is a test or one of rapid's.
+type fataler interface{ Fatal(...any) }
+
+// readRequest is what the other side makes of what was written.
+func readRequest(t fataler, wire []byte) *heard {
+	in := bufio.NewReader(strings.NewReader(string(wire)))
+	request, err := http.ReadRequest(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rest, _ := io.ReadAll(in); len(rest) > 0 {
+		t.Fatal("there is more behind the request")
+	}
+	return &heard{request, string(body)}
+}
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+// golden holds a text against the file of that name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }
