@@ -50,10 +50,7 @@ func New(cfg Account, parts link.Parts, logger *slog.Logger) (*Gateway, error) {
 	}
 	return &Gateway{
 		cfg: cfg, parts: parts, logger: logger.With("account", cfg.Name), now: time.Now,
-		reports: link.NewQueue[dispatch.Report](mostReports),
-		// The gateway tells each part again after Answer: by then, a message
-		// whose last part does not come is given without it.
-		inbox: link.NewInbox(mostWritten, cfg.Answer*3/4),
+		reports: link.NewQueue[dispatch.Report](mostReports), inbox: link.NewInbox(cfg.Name, parts, mostWritten),
 	}, nil
 }
 

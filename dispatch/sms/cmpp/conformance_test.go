@@ -15,6 +15,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
+	"herald/dispatch/sms"
 	"herald/dispatch/sms/parts"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
@@ -106,10 +107,30 @@ type memory struct {
 	mu      sync.Mutex
 	taken   map[uuid.UUID]*parts.Progress
 	begun   uint16
+	pieces  *sms.Collector
 	failing error
 }
 
-func newMemory() *memory { return &memory{taken: map[uuid.UUID]*parts.Progress{}} }
+func newMemory() *memory {
+	return &memory{taken: map[uuid.UUID]*parts.Progress{}, pieces: sms.NewCollector(time.Hour, 100)}
+}
+
+func (m *memory) Collect(ctx context.Context, _ string, pieces []sms.Piece, take func(context.Context, []dispatch.Inbound) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range pieces {
+		for _, w := range m.pieces.Add(p, time.Now()) {
+			if err := take(ctx, []dispatch.Inbound{{Key: w.Key, From: w.From, To: w.To, Text: w.Text}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *memory) Overdue(context.Context, string, func(context.Context, []dispatch.Inbound) error) error {
+	return nil
+}
 
 func (m *memory) Begin(_ context.Context, _ string, starts []parts.Start) ([]parts.Progress, error) {
 	m.mu.Lock()

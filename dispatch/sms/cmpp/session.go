@@ -157,5 +157,12 @@ func (g *Gateway) keepWritten(d delivery, key string, taken func()) bool {
 	if !d.pseudo {
 		from = addressOf(from)
 	}
-	return g.inbox.Put(link.Piece{Key: key, From: from, To: d.to, Format: d.format, HasUDH: d.hasUDH, Content: d.content}, taken)
+	p, readable := link.Piece(d.format, d.hasUDH, d.content)
+	if !readable {
+		g.logger.Info("a message came that is for no reader", "format", d.format)
+		taken()
+		return true
+	}
+	p.Key, p.From, p.To, p.At = key, from, d.to, g.now()
+	return g.inbox.Put(p, taken)
 }

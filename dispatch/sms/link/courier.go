@@ -7,15 +7,19 @@ import (
 	"time"
 
 	"herald/dispatch"
+	"herald/dispatch/sms"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/wire"
 )
 
-// Parts keeps which parts of a message a provider took; *parts.Store does.
+// Parts keeps what must be known of messages in several parts; *parts.Store
+// does.
 type Parts interface {
 	Begin(ctx context.Context, account string, messages []parts.Start) ([]parts.Progress, error)
 	Accepted(ctx context.Context, account string, taken ...parts.Part) error
 	Reports(ctx context.Context, reports []dispatch.Report) ([]dispatch.Report, error)
+	Collect(ctx context.Context, account string, pieces []sms.Piece, take func(context.Context, []dispatch.Inbound) error) error
+	Overdue(ctx context.Context, account string, take func(context.Context, []dispatch.Inbound) error) error
 }
 
 // Courier hands messages over on a connection, part by part. It belongs to one

@@ -198,10 +198,13 @@ func (v *visitor) written(u wire.PDU, reply func(byte)) {
 		reply(resultFormat)
 		return
 	}
-	p := link.Piece{
-		Key: sequenceText(u.Sequence), From: addressOf(d.from), To: d.to,
-		Format: d.format, HasUDH: d.hasUDH, Content: d.content,
+	p, readable := link.Piece(d.format, d.hasUDH, d.content)
+	if !readable {
+		v.gateway.logger.Info("a message came that is for no reader", "format", d.format)
+		reply(resultOK)
+		return
 	}
+	p.Key, p.From, p.To, p.At = sequenceText(u.Sequence), addressOf(d.from), d.to, v.gateway.now()
 	if !v.gateway.inbox.Put(p, func() { reply(resultOK) }) {
 		reply(resultBusy)
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
@@ -93,21 +94,19 @@ func (l Letter) Part(reference uint16, part int) []byte {
 	return append(header[:len(header):len(header)], l.parts[part]...)
 }
 
-// Read is what the content of a message says to a reader, without its header.
-// Binary data has nothing to say: it is given in hexadecimal figures.
-func Read(format Format, content []byte) string {
+// Read is what the content of a message says to a reader, without its header;
+// false: it is for none.
+func Read(format Format, content []byte) (text string, readable bool) {
 	switch format {
 	case UCS2:
-		return sms.DecodeUCS2(content)
+		return sms.DecodeUCS2(content), true
 	case GBK:
-		text, err := simplifiedchinese.GBK.NewDecoder().Bytes(content)
-		if err != nil {
-			return string(content)
-		}
-		return string(text)
+		// What GBK has not is read as U+FFFD.
+		decoded, err := simplifiedchinese.GBK.NewDecoder().Bytes(content)
+		return string(decoded), err == nil
 	case Card, Binary:
-		return fmt.Sprintf("%X", content)
+		return "", false
 	default: // ASCII, as the gateways turn the default alphabet into
-		return sms.DecodeUCS2(sms.AppendUCS2(nil, string(content))) // valid UTF-8, whatever came
+		return strings.ToValidUTF8(string(content), "\uFFFD"), true
 	}
 }

@@ -188,12 +188,7 @@ func (g *Gateway) Handler() http.Handler {
 // Say lets the phone with the number from write to our number to: the account
 // that connected last is told. It fails with problem.Unavailable when there is
 // none, and with problem.Invalid when the text is too long.
-func (g *Gateway) Say(from, to, text string) error { return g.say(from, to, text, 0) }
-
-// SayPart is Say of which one part, counted from 1, reaches the gateway only.
-func (g *Gateway) SayPart(from, to, text string, part int) error { return g.say(from, to, text, part) }
-
-func (g *Gateway) say(from, to, text string, only int) error {
+func (g *Gateway) Say(from, to, text string) error {
 	g.mu.Lock()
 	a := g.latest
 	g.mu.Unlock()
@@ -205,10 +200,7 @@ func (g *Gateway) say(from, to, text string, only int) error {
 		return problem.New(problem.Invalid, "the text is too long")
 	}
 	now := g.cfg.Now()
-	for i, w := range written {
-		if only != 0 && only != i+1 {
-			continue
-		}
+	for _, w := range written {
 		a.outbox.Add(telling{id: g.id(now), from: from, to: to, format: w.Format, hasUDH: w.HasUDH, content: w.Content}, now)
 	}
 	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Account: a.name, Reply: true})

@@ -70,7 +70,7 @@ func (p *Phones) Get(m Message) {
 		}
 	}
 	if h.Of < 2 {
-		text.Text = wire.Read(m.Format, octets)
+		read(&text, m.Format, octets)
 		p.Box.Add(text)
 		return
 	}
@@ -84,8 +84,15 @@ func (p *Phones) Get(m Message) {
 		text.IDs = append(text.IDs, one.id)
 		all = append(all, one.octets...)
 	}
-	text.Text = wire.Read(m.Format, all)
+	read(&text, m.Format, all)
 	p.Box.Add(text)
+}
+
+func read(t *texts.Text, format wire.Format, octets []byte) {
+	text, readable := wire.Read(format, octets)
+	if t.Text = text; !readable {
+		t.Problem = "it is for no reader"
+	}
 }
 
 // join adds a part, and gives all when it was the last.
