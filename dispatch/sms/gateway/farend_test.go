@@ -42,11 +42,11 @@ type farEnd struct {
 	victim   string            // whom it befalls
 	taken    map[string]int    // by number
 	seen     map[string]string // ids by Idempotency-Key
-	requests []*heard          // all that were read whole
+	ids      int
+	requests []*heard // all that were read whole
 	inside   map[net.Conn]bool
 	// answer, when not nil, is what everything is answered with.
 	answer func(*heard) string
-	closed bool
 }
 
 // heard is a request that came in whole.
@@ -233,7 +233,8 @@ func (f *farEnd) take(h *heard, to string) string {
 		return id
 	}
 	f.taken[to]++
-	f.seen[key] = fmt.Sprintf("id-%d", len(f.seen)+1)
+	f.ids++
+	f.seen[key] = fmt.Sprintf("id-%d", f.ids)
 	f.arrived.Broadcast()
 	return f.seen[key]
 }

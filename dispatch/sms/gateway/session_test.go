@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -220,10 +221,11 @@ func TestATextThatIsTooLongGoesNowhere(t *testing.T) {
 }
 
 func TestACertificateOfNobodyIsOurMistake(t *testing.T) {
-	encrypted, plain := startFarEnd(t, true), startFarEnd(t, false)
+	encrypted, plain := startFarEnd(t, true), httptest.NewServer(nil)
+	t.Cleanup(plain.Close)
 	for rule, address := range map[string]string{
 		"an unknown authority": encrypted.url(),
-		"no encryption at all": "https://" + plain.address,
+		"no encryption at all": strings.Replace(plain.URL, "http:", "https:", 1),
 		"another name":         strings.Replace(encrypted.url(), "127.0.0.1", "localhost", 1),
 	} {
 		t.Run(rule, func(t *testing.T) {
