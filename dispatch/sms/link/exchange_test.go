@@ -222,7 +222,7 @@ func TestExchangeHolds(t *testing.T) {
 			return answer(u, "ok")
 		})
 		defer f.close(c)
-		var order []int
+		var order []string // in which they were taken
 		c.Exchange(t.Context(), requests(4), func(r *Request, a wire.PDU, err error) time.Duration {
 			if err != nil {
 				t.Error(err)
@@ -230,10 +230,12 @@ func TestExchangeHolds(t *testing.T) {
 			if string(a.Body) == "slow" {
 				return time.Second << r.Again
 			}
-			order = append(order, r.Of)
 			return 0
 		})
-		if !slices.Equal(order, []int{0, 1, 2, 3}) || time.Since(began) != 3*time.Second {
+		for _, u := range f.all()[4:] { // each was refused twice before
+			order = append(order, string(u.Body))
+		}
+		if !slices.Equal(order, []string{"0", "1", "2", "3"}) || time.Since(began) != 3*time.Second {
 			t.Errorf("the order is %v, after %v", order, time.Since(began))
 		}
 		seen := map[wire.Sequence]bool{}
