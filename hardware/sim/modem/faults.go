@@ -38,8 +38,9 @@ const (
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 	// Command is which commands it concerns: a name such as "+CMGS", with *
-	// and ? as wildcards. ">" is the prompt of a command that asks for a text,
-	// which then goes by its own name. Empty: every command and prompt.
+	// and ? as wildcards. "AT" is one alone, ">" the prompt of a command that
+	// asks for a text, which then goes by its own name. Empty: every command
+	// and prompt.
 	Command string `json:"command,omitempty"`
 	// Recipient is which messages it concerns: a number, with wildcards.
 	// Empty: all, and commands without one.

@@ -131,6 +131,9 @@ func (m *Modem) obey(line string) answer {
 	if !fine {
 		return wrong()
 	}
+	if len(commands) == 0 {
+		return m.meddled("AT", "", func() answer { return ok() })
+	}
 	var all answer
 	for _, c := range commands {
 		a := m.one(c)
