@@ -49,6 +49,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/cmpp":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/sgip":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/gateway":     {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts"},
+	"herald/dispatch/sms/modem":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/hardware/gsm", "herald/hardware/gsm/tpdu"},
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/campaigns/segment":        {"herald/problem"},
@@ -77,7 +78,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
