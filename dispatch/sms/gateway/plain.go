@@ -45,8 +45,8 @@ func clip(s string, length int) string {
 	if len(s) > 4*length { // no more than this is read
 		s = s[:4*length]
 	}
-	s = number.ReplaceAllString(strings.ToValidUTF8(s, ""), "…")
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	s = number.ReplaceAllString(s, "…")
 	for len(s) > length {
 		s = strings.ToValidUTF8(s[:length], "")
 	}
