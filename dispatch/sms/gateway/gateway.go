@@ -138,9 +138,9 @@ func (g *Gateway) Parts(m dispatch.Message) int {
 	return len(c.Parts)
 }
 
-// Reports says whether the provider tells later what became of messages, so
+// HasReceipts says whether the provider tells later what became of messages, so
 // that what it only took is not confirmed.
-func (g *Gateway) Reports() bool { return g.description.receipt != nil && g.cfg.CallbackURL != "" }
+func (g *Gateway) HasReceipts() bool { return g.description.receipt != nil && g.cfg.CallbackURL != "" }
 
 // Open connects. It fails with *dispatch.SendError. The session is a
 // dispatch.LiveSession.

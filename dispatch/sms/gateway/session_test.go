@@ -378,7 +378,7 @@ func TestNobodyReportsWhereNobodyCanCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if query := r.url.Query(); query.Has("dlr-url") || query.Has("dlr-mask") || g.Reports() {
+	if query := r.url.Query(); query.Has("dlr-url") || query.Has("dlr-mask") || g.HasReceipts() {
 		t.Errorf("receipts are asked for: %v", query)
 	}
 	if _, err := g.Read(Call{Kind: KindReceipt, Method: http.MethodGet, URL: &url.URL{}}); !errors.Is(err, ErrNoCallback) {
