@@ -281,7 +281,7 @@ func reportOf(t *testing.T, pdu string) tpdu.StatusReport {
 
 func TestWhatComesDirectlyIsAcknowledged(t *testing.T) {
 	t.Parallel()
-	m := start(t, Config{AckTime: 50 * time.Millisecond})
+	m := start(t, Config{AckTime: time.Second})
 	l := dial(t, m)
 	l.wants("AT+CSMS=1;+CNMI=1,2,0,1,0", "+CSMS: 1,1,1|OK")
 	for _, text := range []string{"a", "b", "c"} {
@@ -314,6 +314,12 @@ func TestIndicationsWaitForTheEndOfACommand(t *testing.T) {
 	l.say("0011000A81214365870900000105E8329BFD06\x1a")
 	deliver(t, m, "+447700900123", "while it is sent")
 	l.until(`^\r\n\+CMGS: 0\r\n\r\nOK\r\n\r\n\+CMTI: "SM",1\r\n\r\n\+CMTI: "SM",2\r\n`)
+
+	l.say("AT+C")
+	l.quiet(20 * time.Millisecond)
+	deliver(t, m, "+447700900123", "while it is asked")
+	l.say("SQ\r")
+	l.until(`^\r\n\+CSQ: 24,99\r\n\r\nOK\r\n\r\n\+CMTI: "SM",3\r\n`)
 }
 
 func TestIndicationsAreHeldBackInModeZero(t *testing.T) {

@@ -202,12 +202,12 @@ func (m *Modem) plugIn() error {
 	return nil
 }
 
-// Path is where programs open it: the link if there is one, the pty otherwise.
-// Empty before Start.
+// Path is where programs open it: the link if there is one, or the pty, which
+// is empty while the line is gone. Empty before Start.
 func (m *Modem) Path() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.path != "" && m.cfg.Link != "" {
+	if m.started && m.cfg.Link != "" {
 		return m.cfg.Link
 	}
 	return m.path
@@ -226,22 +226,24 @@ func (m *Modem) Close() error {
 	err := m.unplug()
 	m.mu.Unlock()
 	m.working.Wait()
-	if m.cfg.Link != "" && m.started {
-		if rerr := os.Remove(m.cfg.Link); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
-			err = errors.Join(err, fmt.Errorf("simulated modem: %w", rerr))
-		}
-	}
 	return err
 }
 
-// unplug closes the line, if it is there. It wants mu held.
+// unplug closes the line, if it is there, and takes its link away before: the
+// pty's name may be another's at once. It wants mu held.
 func (m *Modem) unplug() error {
 	p := m.port
-	m.port = nil
+	m.port, m.path = nil, ""
 	if p == nil {
 		return nil
 	}
-	if err := p.close(); err != nil {
+	var err error
+	if m.cfg.Link != "" {
+		if err = os.Remove(m.cfg.Link); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err = errors.Join(err, p.close()); err != nil {
 		return fmt.Errorf("simulated modem: %w", err)
 	}
 	return nil

@@ -101,6 +101,9 @@ func (r *reader) endOfLine() (found, string) {
 	return nothing, ""
 }
 
+// begun is true from the first character of a command to its end.
+func (r *reader) begun() bool { return len(r.got) > 0 && upper(r.got[0]) == 'A' }
+
 func upper(b byte) byte {
 	if 'a' <= b && b <= 'z' {
 		return b - 'a' + 'A'

@@ -273,9 +273,11 @@ func (m *Modem) indicate(text string) {
 	m.tellWaiting()
 }
 
-// tellWaiting says what waits. It wants mu held.
+// tellWaiting says what waits, unless a command is on its way: from its first
+// character the line is the program's (3GPP TS 27.005, section 3.4.1). It wants
+// mu held.
 func (m *Modem) tellWaiting() {
-	if m.busy || m.hung || !m.silentUntil.IsZero() {
+	if m.busy || m.hung || m.reader.begun() || !m.silentUntil.IsZero() {
 		return
 	}
 	waiting := m.urcs
