@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/goleak"
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
@@ -20,10 +19,11 @@ import (
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/texts"
+	"herald/postgres/pgtest"
 	"herald/templates"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // answerWithin is how long a test's driver waits for an answer that never comes.
 const answerWithin = 400 * time.Millisecond
