@@ -81,8 +81,12 @@ func (s *SMSC) Count() int64 {
 	return s.units.total
 }
 
-// befalling are the faults of a unit.
-var befalling = []FaultKind{Refuse, DropBefore, DropAfter, Lose, Delay, EndSession, Undelivered, NoReceipt}
+// befalling are the faults of a unit, and fates what becomes of it when it was
+// taken; it may have one of each.
+var (
+	befalling = []FaultKind{Refuse, DropBefore, DropAfter, Lose, Delay, EndSession}
+	fates     = []FaultKind{Undelivered, NoReceipt}
+)
 
 // take answers a submit_sm or data_sm.
 func (c *session) take(h pdu.Header, body []byte) error {
@@ -119,12 +123,13 @@ func (c *session) take(h pdu.Header, body []byte) error {
 	m.ShortMessage, m.Options = slices.Clone(m.ShortMessage), slices.Clone(m.Options)
 	number := s.ids.Add(1)
 	unit := Unit{At: now, Account: c.name(), ID: s.cfg.Receipts.IDs.inAnswer(number), Message: m, final: pdu.Delivered, due: now.Add(s.cfg.Receipts.Delay)}
-	if fault.Kind == Undelivered {
-		unit.final, _ = pdu.ParseState(fault.State)
+	fate, _ := s.faults.take(m.Destination.Number, fates...)
+	if fate.Kind == Undelivered {
+		unit.final, _ = pdu.ParseState(fate.State)
 	}
 	s.units.add(unit)
 	s.join(unit)
-	receipt := c.receiptOf(unit, number, fault)
+	receipt := c.receiptOf(unit, number, fate)
 	if receipt != nil && s.cfg.Receipts.First {
 		c.giveFirst(receipt)
 		receipt = nil
