@@ -163,6 +163,37 @@ func TestWhoIsNoGatewayIsRefused(t *testing.T) {
 	}
 }
 
+const withPassword = `
+about: a gateway that signs in
+request: {url: https://sms.example}
+answer: {rules: [{status: 200, is: accepted}]}
+receipt: {id: {query: id}, state: {query: state}, states: {delivered: 1}}
+trust: {basic: {username: herald, password: opened}}
+`
+
+func TestAGatewayThatSignsInIsAskedTo(t *testing.T) {
+	d, err := gateway.Parse("test.yaml", []byte(withPassword))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGatewayDesk(t, "kannel")
+	if g.gateways["main"], err = gateway.New(d, gateway.Account{Name: "main", CallbackURL: "https://herald.example"}, nil, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	path := "/receipts/gateway/main/receipt?state=1&id=1"
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	wantStatus(t, w, 401)
+	if w.Header().Get("WWW-Authenticate") == "" {
+		t.Error("it does not say how")
+	}
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.SetBasicAuth("herald", "opened")
+	w = httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	wantStatus(t, w, 200)
+}
+
 func TestGatewaysNeedSomebodyWhoTakesWhatIsSent(t *testing.T) {
 	d := newGatewayDesk(t, "kannel")
 	if _, err := New(Config{Taker: d.taker, Now: time.Now, Logger: discard(), Gateways: []*gateway.Gateway{d.gateway}}); err == nil {

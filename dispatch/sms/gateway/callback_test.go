@@ -334,6 +334,18 @@ func TestASignatureHasItsTime(t *testing.T) {
 	}
 }
 
+func TestNobodySignsWithoutAKey(t *testing.T) {
+	source := strings.Replace(octetsIn, "{about: the password}", "{about: the password, optional: true}", 1)
+	source = source[:strings.Index(source, "trust:")] + "trust:\n  hmac: {header: X-Sign, secret: '{{.Secrets.password}}'}\n"
+	g := newGateway(t, source, Account{Name: "main", Settings: map[string]string{"url": "https://x.example"}, CallbackURL: "https://herald.example"})
+	c := octetsCall(t, "text=54&from=1&at=1", "192.0.2.1", "")
+	mac := hmac.New(sha256.New, nil)
+	c.Header.Set("X-Sign", hex.EncodeToString(mac.Sum(nil)))
+	if _, err := g.Read(c); !errors.Is(err, ErrForged) {
+		t.Errorf("it gives %v", err)
+	}
+}
+
 func FuzzCallback(f *testing.F) {
 	var all []*Gateway
 	for _, name := range Names() {

@@ -108,8 +108,11 @@ func (d *Description) tree(v any, at string, f *problem.Fields) any {
 			out[i] = d.tree(inner, fmt.Sprintf("%s[%d]", at, i), f)
 		}
 		return out
+	case nil, bool, int, int64, uint64, float64:
+		return v
 	}
-	return v
+	f.Add(at, "json", "must be what JSON has: texts, numbers, lists, and members with names")
+	return nil
 }
 
 func (d *Description) compileText(f *problem.Fields) {

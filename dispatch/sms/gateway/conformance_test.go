@@ -79,3 +79,26 @@ func newGateway(t testing.TB, description string, a Account) *Gateway {
 	}
 	return g
 }
+
+func BenchmarkSend(b *testing.B) {
+	for name, description := range map[string]string{"GET": byGet, "POST": byPost} {
+		b.Run(name, func(b *testing.B) {
+			f := startFarEnd(b, false)
+			g := newGateway(b, description, Account{Name: "far", Settings: map[string]string{"url": f.url()}})
+			s, err := g.Open(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			m := messageTo("+8613800138000")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Send(b.Context(), m); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := s.Close(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

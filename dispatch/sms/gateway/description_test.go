@@ -75,6 +75,7 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		"a template of its own":         {head + "  query: {to: '{{define \"x\"}}x{{end}}'}\n" + answer, "no template can be defined"},
 		"settings without a name":       {head + "  query: {to: '{{.Settings}}'}\n" + answer, "needs one name, as in .Settings.from"},
 		"a text within JSON":            {head + "  json: {messages: [{to: '{{.Tu}}'}]}\n" + answer, "test.yaml:7: request.json.messages[0].to cannot be read"},
+		"what JSON has not":             {head + "  json: {a: !!binary aGVsbG8=}\n" + answer, "request.json.a must be what JSON has"},
 		"the message in the address":    {strings.Replace(head, "Settings.url}}", "Settings.url}}{{.Text}}", 1) + answer, "test.yaml:5: request.url cannot be read: .Text is not known here"},
 		"a setting nobody gives":        {head + "  query: {from: '{{.Settings.from}}'}\n" + answer, "settings has no from, which a text asks for"},
 		"a secret nobody asks for":      {strings.Replace(head, "{key:", "{spare: {about: s}, key:", 1) + answer, "test.yaml:3: secrets.spare is asked for by no text"},

@@ -130,11 +130,17 @@ func (d *Description) newKeyed(s *hmacSpec, sample any, at string, f *problem.Fi
 	return k
 }
 
-// sum is the hash over data, and false when it cannot be made.
+// errNoKey is the error of a hash whose key nobody gave: anybody could make it.
+var errNoKey = errors.New("there is no key for the signature")
+
+// sum is the hash over data.
 func (k *keyed) sum(data any) ([]byte, error) {
 	secret, err := k.secret.fill(data)
 	if err != nil {
 		return nil, err
+	}
+	if secret == "" {
+		return nil, errNoKey
 	}
 	over, err := k.over.fill(data)
 	if err != nil {

@@ -83,7 +83,10 @@ type text struct {
 	filled *template.Template // nil: the source is the text
 }
 
-var errTooLong = errors.New("the text becomes too long")
+var (
+	errTooLong = errors.New("it becomes too long")
+	errRefused = errors.New("a function refuses its argument")
+)
 
 // fill gives the text for data, which is of the type it was parsed for.
 func (t *text) fill(data any) (string, error) {
@@ -95,21 +98,17 @@ func (t *text) fill(data any) (string, error) {
 	}
 	var out bounded
 	if err := t.filled.Execute(&out, data); err != nil {
-		return "", errors.New("a text of the description cannot be filled: " + reason(err)) // the cause may quote the message
+		return "", fmt.Errorf("the text %.100q of the description cannot be filled: %w", t.source, reason(err)) // the cause may quote the message
 	}
 	return out.String(), nil
 }
 
-// reason is what an error of a template says without the data it met.
-func reason(err error) string {
+// reason is an error of a template without the data that it met.
+func reason(err error) error {
 	if errors.Is(err, errTooLong) {
-		return errTooLong.Error()
+		return errTooLong
 	}
-	var failed template.ExecError
-	if errors.As(err, &failed) {
-		return "a function refuses its argument"
-	}
-	return "it is not whole"
+	return errRefused
 }
 
 // bounded takes no more than maxText.

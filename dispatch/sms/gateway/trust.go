@@ -193,7 +193,7 @@ func (b byHash) verify(g *Gateway, c Call) error {
 		account: g.identity(), URL: g.cfg.CallbackURL + c.URL.RequestURI(), Path: c.URL.EscapedPath(), Query: c.URL.RawQuery,
 		Body: string(c.Body), Timestamp: stamp,
 	})
-	if errors.Is(err, errTooLong) || err == nil && !hmac.Equal(given, want) {
+	if errors.Is(err, errTooLong) || errors.Is(err, errNoKey) || err == nil && !hmac.Equal(given, want) {
 		return ErrForged
 	}
 	if err != nil || b.timestamp == nil {
