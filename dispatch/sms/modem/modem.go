@@ -133,7 +133,7 @@ func (s *Sender) compose(m dispatch.Message) (sms.Composition, error) {
 // awayWithin for one that failed and is to be tried again.
 const (
 	openWithin = 20 * time.Second
-	awayWithin = 3 * time.Second
+	awayWithin = time.Second
 )
 
 // Open waits until the modem is ready. It fails with *dispatch.SendError, soon
@@ -144,18 +144,25 @@ func (s *Sender) Open(ctx context.Context) (dispatch.Session, error) {
 			Class: dispatch.Throttled, After: until.Sub(s.now()), Account: s.cfg.Name, Err: errors.New("the SIM's quota is used up"),
 		}
 	}
-	within := openWithin
-	if s.modem.Health().State == gsm.Waiting {
-		within = awayWithin
-	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	if err := s.modem.Ready(ctx); err != nil {
+	if err := s.ready(ctx); err != nil {
 		failure := classify(err)
 		failure.Account = s.cfg.Name
 		return nil, failure
 	}
 	return &session{sender: s, starts: s.modem.Health().Starts}, nil
+}
+
+// ready waits for the modem, not long while it is away.
+func (s *Sender) ready(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, awayWithin)
+	err := s.modem.Ready(waiting)
+	cancel()
+	if state := s.modem.Health().State; err == nil || state != gsm.Starting && state != gsm.Searching {
+		return err
+	}
+	waiting, cancel = context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	return s.modem.Ready(waiting)
 }
 
 // fullUntil is when a quota that is used up begins anew; zero when there is
@@ -172,18 +179,25 @@ func (s *Sender) fullUntil() time.Time {
 // to 1: the worse its signal and the less of its quota is left, the fewer
 // messages it should be given.
 func (s *Sender) Weight() float64 {
-	h := s.modem.Health()
-	if h.State != gsm.Ready || !s.fullUntil().IsZero() {
+	if !s.fullUntil().IsZero() {
 		return 0
 	}
-	weight := 1.0
-	if u := s.usage.Load(); u != nil {
-		weight = max(u.Left(), leastWeight)
+	return weight(s.modem.Health(), s.usage.Load())
+}
+
+// weight is Weight of what is known; u may be nil.
+func weight(h gsm.Health, u *Usage) float64 {
+	if h.State != gsm.Ready {
+		return 0
+	}
+	w := 1.0
+	if u != nil {
+		w = max(u.Left(), leastWeight)
 	}
 	if h.Signal != 0 {
-		weight *= min(max(float64(h.Signal-noSignal)/(goodSignal-noSignal), leastWeight), 1)
+		w *= min(max(float64(h.Signal-noSignal)/(goodSignal-noSignal), leastWeight), 1)
 	}
-	return weight
+	return w
 }
 
 const (

@@ -187,7 +187,7 @@ func (s *Sender) begin(ctx context.Context, l letter, missing []int) ([]part, *d
 func (s *Sender) sendPart(ctx context.Context, l letter, reference uint16, p part) (id string, failure *dispatch.SendError) {
 	again := p.State == doubt
 	if p.State == accepted { // as was heard late, or by a run that died then
-		s.accepted(ctx, l.whole, p.Number, p.Reference, p.ProviderID)
+		s.tellParts(ctx, l.whole, p.Number, p.ProviderID)
 		return p.ProviderID, nil
 	}
 	if err := s.store.intend(ctx, l.whole, p.Number); err != nil {
@@ -245,11 +245,19 @@ var errStaysInDoubt = errors.New("it may have been sent, and cannot be sent agai
 
 // accepted notes a part as taken; that it was is true whatever comes of that.
 func (s *Sender) accepted(ctx context.Context, w whole, n int, reference byte, id string) {
-	err := s.store.took(ctx, w, n, reference, id)
-	if w.Of > 1 {
-		err = errors.Join(err, s.parts.Accepted(ctx, s.cfg.Name, parts.Part{DeliveryID: w.Delivery, Part: n, ProviderID: id}))
+	if err := s.store.took(ctx, w, n, reference, id); err != nil {
+		s.logger.ErrorContext(ctx, "a part that was sent is not noted", "delivery", w.Delivery, "part", n, "error", err)
 	}
-	if err != nil {
+	s.tellParts(ctx, w, n, id)
+}
+
+// tellParts notes a part of several as taken, so that it is not sent again and
+// its report counts.
+func (s *Sender) tellParts(ctx context.Context, w whole, n int, id string) {
+	if w.Of == 1 {
+		return
+	}
+	if err := s.parts.Accepted(ctx, s.cfg.Name, parts.Part{DeliveryID: w.Delivery, Part: n, ProviderID: id}); err != nil {
 		s.logger.ErrorContext(ctx, "a part that was sent is not noted", "delivery", w.Delivery, "part", n, "error", err)
 	}
 }

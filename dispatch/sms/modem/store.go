@@ -117,7 +117,7 @@ func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas) (pa
 			if err := s.forget(ctx, tx, w, known); err != nil {
 				return err
 			}
-			known = nil
+			clear(known)
 		}
 		var fresh []int
 		for _, n := range missing {
@@ -218,7 +218,7 @@ WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state IN ('waiting', '
 func (s *Store) took(ctx context.Context, w whole, n int, reference byte, providerID string) error {
 	_, err := s.db.Exec(ctx, `
 UPDATE modem_parts SET state = 'accepted', reference = $4, provider_id = $5, at = $6
-WHERE delivery_id = $1 AND account = $2 AND part = $3`, w.Delivery, w.Account, n, int16(reference), providerID, s.now())
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'doubt'`, w.Delivery, w.Account, n, int16(reference), providerID, s.now())
 	if err != nil {
 		return fmt.Errorf("note a part as taken: %w", err)
 	}
