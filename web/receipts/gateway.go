@@ -73,6 +73,10 @@ func (h *Handler) takeNews(ctx context.Context, g *gateway.Gateway, c gateway.Ca
 	if err != nil {
 		return 0, err
 	}
+	if news.Unreadable > 0 {
+		h.cfg.Logger.WarnContext(ctx, "a part of a gateway's callback cannot be read", "account", g.Account(), "kind", c.Kind, "items", news.Unreadable)
+		h.told.WithLabelValues(described, "unreadable").Add(float64(news.Unreadable))
+	}
 	if len(news.Reports) > 0 {
 		if err := h.cfg.Taker.Report(ctx, news.Reports); err != nil {
 			return 0, fmt.Errorf("take reports: %w", err)

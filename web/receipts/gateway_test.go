@@ -13,6 +13,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/sms/gateway"
+	"herald/problem"
 )
 
 // gatewayDesk is a handler with a described gateway and what it was told.
@@ -96,7 +97,12 @@ func TestAGatewayIsAnsweredInItsOwnWords(t *testing.T) {
 	d := newGatewayDesk(t, "aliyun")
 	w := d.call(http.MethodPost, gateway.KindReceipt, "", `[{"success":true,"biz_id":"1"},{"success":false,"biz_id":"2"}]`)
 	wantStatus(t, w, 200)
-	if w.Body.String() != `{"code":0,"msg":"接收成功"}` || w.Header().Get("Content-Type") != "application/json" || len(d.reports) != 2 {
+	unreadable := d.call(http.MethodPost, gateway.KindReceipt, "", `[{"success":true},{"success":true,"biz_id":"3"}]`)
+	wantStatus(t, unreadable, 200)
+	if got := testutil.ToFloat64(d.told.WithLabelValues("gateway", "unreadable")); got != 1 {
+		t.Errorf("%v unreadable items were counted", got)
+	}
+	if w.Body.String() != `{"code":0,"msg":"接收成功"}` || w.Header().Get("Content-Type") != "application/json" || len(d.reports) != 3 {
 		t.Errorf("it is answered %s, of %d reports", w.Body, len(d.reports))
 	}
 }
@@ -198,5 +204,11 @@ func TestGatewaysNeedSomebodyWhoTakesWhatIsSent(t *testing.T) {
 	d := newGatewayDesk(t, "kannel")
 	if _, err := New(Config{Taker: d.taker, Now: time.Now, Logger: discard(), Gateways: []*gateway.Gateway{d.gateway}}); err == nil {
 		t.Error("it goes without")
+	}
+	_, err := New(Config{
+		Taker: d.taker, Now: time.Now, Logger: discard(), Gateways: []*gateway.Gateway{d.gateway, d.gateway}, Inbound: d.take,
+	})
+	if problem.CodeOf(err) != problem.Invalid {
+		t.Errorf("two of one name give %v", err)
 	}
 }

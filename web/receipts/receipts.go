@@ -155,7 +155,10 @@ func New(cfg Config) (*Handler, error) {
 		}
 		h.accounts[path] = account{a, scheme}
 	}
-	for _, g := range cfg.Gateways {
+	for i, g := range cfg.Gateways {
+		if h.gateways[g.Account()] != nil {
+			mistakes.Add(fmt.Sprintf("gateways[%d].name", i), "unique", "another gateway has this name")
+		}
 		h.gateways[g.Account()] = g
 	}
 	if err := mistakes.Err("the accounts for receipts are not complete"); err != nil {

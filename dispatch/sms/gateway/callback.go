@@ -26,7 +26,7 @@ const Base = "/receipts/gateway/"
 
 // The parameters of a callback's address that are ours.
 const (
-	DeliveryKey = "herald-delivery" // the delivery it is about
+	deliveryKey = "herald-delivery" // the delivery it is about
 	tokenKey    = "herald-token"    // what proves that it was we who gave the address out
 )
 
@@ -44,6 +44,9 @@ type Call struct {
 type News struct {
 	Reports []dispatch.Report
 	Inbound []dispatch.Inbound
+	// Unreadable is how many items of a list could not be read: they would not
+	// be more readable if the others had to come with them again.
+	Unreadable int
 }
 
 // Terms are how a provider calls, and what it is answered once its news are kept.
@@ -106,7 +109,12 @@ func (g *Gateway) Read(c Call) (News, error) {
 	}
 	var news News
 	for _, item := range items {
-		if err := g.readItem(d, c.Kind, item, &news); err != nil {
+		err := g.readItem(d, c.Kind, item, &news)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrUnreadable) && len(items) > 1:
+			news.Unreadable++
+		default:
 			return News{}, err
 		}
 	}

@@ -148,6 +148,10 @@ func TestOneCallCanTellOfMany(t *testing.T) {
 	if err != nil || len(news.Reports) != 2 || news.Reports[0].Key == news.Reports[1].Key {
 		t.Errorf("it tells %+v, %v", news.Reports, err)
 	}
+	news, err = g.Read(signed(t, g, KindReceipt, "", `[{"success":true},{"success":false,"biz_id":"2"},7]`))
+	if err != nil || len(news.Reports) != 1 || news.Unreadable != 1 {
+		t.Errorf("with one that cannot be read it tells %+v, %v", news, err)
+	}
 	for _, body := range []string{`{"success":true}`, `x`, ``} {
 		c := signed(t, g, KindReceipt, "", "[]")
 		c.Body = []byte(body)

@@ -60,7 +60,7 @@ func (d *Description) newCallback(s *callbackSpec, at string, f *problem.Fields)
 	}
 	c.country = d.text(s.Country, call{}, at+".country", f)
 	if c.delivery == nil {
-		c.delivery = &place{query: DeliveryKey}
+		c.delivery = &place{query: deliveryKey}
 	}
 	if c.each != nil && !c.each.isJSON {
 		f.Add(at+".each", "json", "must be a list within JSON")

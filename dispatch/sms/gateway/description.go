@@ -6,8 +6,8 @@ import (
 	"herald/dispatch"
 )
 
-// Description is how a provider is spoken to, read from a file by Parse,
-// Ready or Load. What a file may say stands at spec. It does not change.
+// Description is how a provider is spoken to, read from a file by Parse or
+// Load. What a file may say stands at spec. It does not change.
 type Description struct {
 	name   string // of the file, for errors
 	source []byte
@@ -30,9 +30,6 @@ type Description struct {
 	mayAsk    map[string]bool // settings that texts ask for
 	mayReveal map[string]bool // secrets that they do
 }
-
-// About is the provider, in one line.
-func (d *Description) About() string { return d.spec.About }
 
 // spec is what a file says. Strings marked as text are templates.
 type spec struct {

@@ -21,7 +21,7 @@ func TestHeraldsOwnDescriptionsAreWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.About() == "" || d.receipt == nil || d.inbound == nil {
+		if d.spec.About == "" || d.receipt == nil || d.inbound == nil {
 			t.Errorf("%s is not whole", name)
 		}
 	}
@@ -32,7 +32,7 @@ func TestADescriptionIsReadFromAFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(byPost), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := Load(path); err != nil || d.About() != "a gateway of tests, by POST" {
+	if d, err := Load(path); err != nil || d.spec.About != "a gateway of tests, by POST" {
 		t.Errorf("%v, %v", d, err)
 	}
 	for name, want := range map[string]string{

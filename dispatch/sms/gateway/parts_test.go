@@ -123,7 +123,7 @@ func TestOneMessageOfOnePartTouchesNoStore(t *testing.T) {
 	if r, err := l.Send(t.Context(), messageTo("+8613800138000")); err != nil || r.ProviderID != "id-1" {
 		t.Errorf("it gives %+v, %v", r, err)
 	}
-	if h := l.heard()[0]; h.field("udh") != "" || h.field("part") != "1/1" || !strings.Contains(h.field("receipts"), DeliveryKey) {
+	if h := l.heard()[0]; h.field("udh") != "" || h.field("part") != "1/1" || !strings.Contains(h.field("receipts"), deliveryKey) {
 		t.Errorf("it says %s", h.body)
 	}
 }

@@ -43,7 +43,7 @@ func (g *Gateway) view(m dispatch.Message, c sms.Composition) message {
 		v.Octets = hex.EncodeToString(c.Octets(0, 0))
 	}
 	if g.cfg.CallbackURL != "" {
-		v.Receipts = g.CallbackAddress(KindReceipt) + and(g.token) + DeliveryKey + "=" + v.DeliveryID
+		v.Receipts = g.CallbackAddress(KindReceipt) + and(g.token) + deliveryKey + "=" + v.DeliveryID
 		v.Inbound = g.CallbackAddress(KindInbound)
 	}
 	return v
