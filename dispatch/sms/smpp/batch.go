@@ -101,11 +101,13 @@ func (b *batch) run() {
 			b.abandon()
 			return
 		case b.Broken():
+			b.expire()
 			if b.waiting == 0 {
 				b.farewell()
 				return
 			}
 		default:
+			b.expire()
 			b.fill()
 			if b.waiting == 0 && !b.hasWork() {
 				return
@@ -127,8 +129,7 @@ func (b *batch) farewell() {
 
 // fill submits while there is room in the window.
 func (b *batch) fill() {
-	now := time.Now()
-	if now.Before(b.hold) {
+	if time.Now().Before(b.hold) {
 		return
 	}
 	b.said, b.ends, b.sent = b.said[:0], b.ends[:0], b.sent[:0]
@@ -137,13 +138,13 @@ func (b *batch) fill() {
 		if !found {
 			break
 		}
-		b.submit(i, p, now)
+		b.submit(i, p)
 	}
 	if len(b.said) == 0 {
 		return
 	}
 	begin := b.link.write(b.said)
-	b.link.wrote(begin, b.sent, b.ends)
+	b.link.wrote(begin, b.sent, b.ends, time.Now())
 }
 
 // choose is the next unit: the next part of a message whose part before was
@@ -173,7 +174,7 @@ func (b *batch) choose() (i int, p portion, found bool) {
 }
 
 // submit appends a unit to what is said next.
-func (b *batch) submit(i int, p portion, now time.Time) {
+func (b *batch) submit(i int, p portion) {
 	m := &b.ms[i]
 	if b.link.version >= pdu.Version34 {
 		// What an SMSC before 3.4 does with an option is not defined (section 3.3).
@@ -191,7 +192,7 @@ func (b *batch) submit(i int, p portion, now time.Time) {
 	if b.long[i] != nil {
 		u.part = p.part
 	}
-	sequence := b.link.fill(u, now)
+	sequence := b.link.fill(u)
 	pdu.SetSequence(b.said, start, sequence)
 	b.sent, b.ends = append(b.sent, sequence), append(b.ends, len(b.said))
 	b.waiting++
@@ -208,7 +209,6 @@ func (b *batch) wait() {
 	case <-b.ctx.Done():
 	case <-b.timer.C:
 		b.armed = time.Time{}
-		b.expire()
 	}
 }
 
@@ -285,8 +285,11 @@ func (b *batch) speedUp() {
 
 var errTimeout = errors.New("the centre did not answer in time")
 
-// expire gives up what was not answered in time.
+// expire gives up what was not answered in time, when the timer has rung.
 func (b *batch) expire() {
+	if !b.armed.IsZero() {
+		return
+	}
 	now := time.Now()
 	b.places = b.link.giveUp(b.places[:0], now.Add(-b.client.cfg.Timeout).Add(time.Nanosecond))
 	heard := time.Unix(0, b.link.heard.Load())

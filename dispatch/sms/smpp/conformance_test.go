@@ -75,6 +75,7 @@ func to(address, text string) dispatch.Message {
 
 // TestSessionsKeepTheContract of dispatch, with every kind of bind that sends.
 func TestSessionsKeepTheContract(t *testing.T) {
+	t.Parallel()
 	for _, bind := range []string{bindTransceiver, bindPair, bindTransmitter} {
 		t.Run(bind, func(t *testing.T) {
 			t.Parallel()

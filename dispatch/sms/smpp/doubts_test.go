@@ -20,6 +20,7 @@ import (
 
 // TestALateAnswerSettlesADoubt.
 func TestALateAnswerSettlesADoubt(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		query   bool
 		faults  []smsc.Fault
@@ -89,6 +90,7 @@ func waitUntil(t *testing.T, what string, is func() bool) {
 // TestAReceiptSettlesADoubt: it names the reference that we gave, though the
 // answer with the id never came.
 func TestAReceiptSettlesADoubt(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{Receipts: smsc.Receipts{Delay: 300 * time.Millisecond}})
 	account := accountAt(t, s.Addr())
 	account.Timeout = 150 * time.Millisecond
@@ -152,6 +154,7 @@ func centre(t *testing.T, serve func(conn net.Conn, in *pdu.Reader)) string {
 
 // TestASilentCentreIsLeft: it is asked whether it is there, and does not say.
 func TestASilentCentreIsLeft(t *testing.T) {
+	t.Parallel()
 	heard := make(chan pdu.Command, 10)
 	account := accountAt(t, centre(t, func(_ net.Conn, in *pdu.Reader) {
 		for {
@@ -173,7 +176,8 @@ func TestASilentCentreIsLeft(t *testing.T) {
 // TestWhatNeverLeftUsIsNotInDoubt: a centre that stops reading gets a part of
 // what is written, and then breaks the connection.
 func TestWhatNeverLeftUsIsNotInDoubt(t *testing.T) {
-	const most = 900
+	t.Parallel()
+	const most = 400
 	taken := make(chan int, 1)
 	account := accountAt(t, centre(t, func(conn net.Conn, in *pdu.Reader) {
 		n := 0

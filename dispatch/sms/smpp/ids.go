@@ -53,23 +53,28 @@ func (d *ids) remember(id, address string) {
 }
 
 // reported is what the message of a receipt is recorded under. The first
-// receipt whose id is, in one of the forms, that of a message which went to
-// the same number, says what the form is.
+// receipt whose id is, in one of the forms and no other, that of a message
+// which went to the same number, says what the form is.
 func (d *ids) reported(id, address string) string {
 	if form := d.form.Load(); form != nil {
 		return inForm(id, *form)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var found []string // the forms in which it is the id of such a message
 	for _, form := range []string{idsSame, idsHexDecimal, idsDecimalHex} {
-		known := inForm(id, form)
-		if to, found := d.recent[known]; found && to == address {
-			d.form.Store(&form)
-			d.recent, d.order = map[string]string{}, nil
-			return known
+		if to, known := d.recent[inForm(id, form)]; known && to == address {
+			found = append(found, form)
 		}
 	}
-	return canonical(id)
+	switch len(found) {
+	case 0:
+		return canonical(id)
+	case 1:
+		d.form.Store(&found[0])
+		d.recent, d.order = map[string]string{}, nil
+	}
+	return inForm(id, found[0])
 }
 
 // canonical is an id as it is recorded: a number without leading zeros, in

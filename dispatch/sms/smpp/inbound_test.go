@@ -35,6 +35,7 @@ func (l *listener) texts() (all []string) {
 
 // TestWhatPeopleWriteComesIn in each form, short and long.
 func TestWhatPeopleWriteComesIn(t *testing.T) {
+	t.Parallel()
 	store := parts.NewStore(pgtest.New(t))
 	for _, form := range []string{"udh", "sar", "payload"} {
 		t.Run(form, func(t *testing.T) {
@@ -63,6 +64,7 @@ func TestWhatPeopleWriteComesIn(t *testing.T) {
 // TestNothingIsAcknowledgedThatWasNotTaken: the centre brings it again, and it
 // has the same key.
 func TestNothingIsAcknowledgedThatWasNotTaken(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{RetryAfter: 20 * time.Millisecond})
 	c := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	open(t, c)
@@ -91,6 +93,7 @@ func TestNothingIsAcknowledgedThatWasNotTaken(t *testing.T) {
 
 // TestWhatIsWrittenTwiceIsTwo messages, when the first was acknowledged.
 func TestWhatIsWrittenTwiceIsTwo(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{EnquireEvery: 20 * time.Millisecond})
 	c := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	heard := listen(t, c)
@@ -113,6 +116,7 @@ func TestWhatIsWrittenTwiceIsTwo(t *testing.T) {
 
 // TestReceiptsWaitForWhoTakesThem.
 func TestReceiptsWaitForWhoTakesThem(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{RetryAfter: 20 * time.Millisecond})
 	c := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	session := open(t, c)

@@ -161,6 +161,7 @@ func open(t *testing.T, c *Client) *session {
 
 // TestAgainstAnSMSCThatIsNotOurs: npm's smpp.
 func TestAgainstAnSMSCThatIsNotOurs(t *testing.T) {
+	t.Parallel()
 	node := startNode(t)
 	account := accountAt(t, node.addr)
 	account.EnquireEvery = 50 * time.Millisecond
@@ -214,6 +215,7 @@ func TestAgainstAnSMSCThatIsNotOurs(t *testing.T) {
 // TestTheFormOfIDsIsFoundOut: this SMSC has them in hexadecimal in its answers,
 // and in decimal in some receipts.
 func TestTheFormOfIDsIsFoundOut(t *testing.T) {
+	t.Parallel()
 	node := startNode(t)
 	c := newClient(t, accountAt(t, node.addr), parts.NewStore(pgtest.New(t)))
 	heard, s := listen(t, c), open(t, c)
@@ -255,6 +257,7 @@ func (n nodeSMSC) saidOf(t *testing.T, ms []dispatch.Message, four string) {
 // TestThrottlingReordersNothing: what is refused is neither lost nor overtaken
 // by what belongs behind it.
 func TestThrottlingReordersNothing(t *testing.T) {
+	t.Parallel()
 	node := startNode(t)
 	account := accountAt(t, node.addr)
 	account.Window = 2

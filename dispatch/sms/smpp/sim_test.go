@@ -42,6 +42,7 @@ func at(t *testing.T, s *smsc.SMSC, address string) (found texts.Text) {
 // TestTextsArriveAsTheyWereWritten in every form that a centre may want them
 // in.
 func TestTextsArriveAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
 	store := parts.NewStore(pgtest.New(t))
 	words := map[string]string{ // and how each is written where data_coding 0 is GSM-7, Latin-1, ASCII
 		"hello @ {world} Straße":             "GSM-7 Latin-1 UCS-2",
@@ -95,6 +96,7 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 
 // TestReceiptsFindTheirMessages however the centre writes them and their ids.
 func TestReceiptsFindTheirMessages(t *testing.T) {
+	t.Parallel()
 	store := parts.NewStore(pgtest.New(t))
 	for name, c := range map[string]struct {
 		receipts smsc.Receipts
@@ -139,6 +141,7 @@ func TestReceiptsFindTheirMessages(t *testing.T) {
 
 // TestEachPartHasItsReceipt: the delivery arrived when all parts have.
 func TestEachPartHasItsReceipt(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{Receipts: smsc.Receipts{Delay: 20 * time.Millisecond}})
 	client := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	heard, session := listen(t, client), open(t, client)
@@ -164,6 +167,7 @@ func TestEachPartHasItsReceipt(t *testing.T) {
 
 // TestMissingPartsAreSentAgain, and no others, with the same reference.
 func TestMissingPartsAreSentAgain(t *testing.T) {
+	t.Parallel()
 	store := parts.NewStore(pgtest.New(t))
 	for kind, c := range map[string]struct {
 		fault smsc.Fault
@@ -215,6 +219,7 @@ func TestMissingPartsAreSentAgain(t *testing.T) {
 
 // TestABatchThatBreaksSaysTheTruth of each message.
 func TestABatchThatBreaksSaysTheTruth(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []smsc.FaultKind{smsc.DropBefore, smsc.DropAfter, smsc.EndSession} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
@@ -252,6 +257,7 @@ func TestABatchThatBreaksSaysTheTruth(t *testing.T) {
 
 // TestTheCentreIsAnsweredWhileTheWindowIsFull: its questions, and what it brings.
 func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{EnquireEvery: 30 * time.Millisecond})
 	client := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	heard, session := listen(t, client), open(t, client)
@@ -282,6 +288,7 @@ func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
 
 // TestBindRefusalsAreToldApart.
 func TestBindRefusalsAreToldApart(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{MostSessions: 1})
 	client := newClient(t, accountAt(t, s.Addr()), nil)
 	for status, want := range map[pdu.Status]dispatch.Class{
@@ -309,6 +316,7 @@ func TestBindRefusalsAreToldApart(t *testing.T) {
 
 // TestAPairIsOneSession.
 func TestAPairIsOneSession(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{})
 	account := accountAt(t, s.Addr())
 	account.Bind = bindPair
@@ -329,6 +337,7 @@ func TestAPairIsOneSession(t *testing.T) {
 }
 
 func TestAReceiverSendsNothing(t *testing.T) {
+	t.Parallel()
 	s := startSMSC(t, smsc.Config{})
 	account := accountAt(t, s.Addr())
 	account.Bind = bindReceiver

@@ -39,7 +39,7 @@ type place struct {
 	sequence uint32
 	state    placeState
 	end      uint64    // where it ends in all that was written
-	sent     time.Time // when it was given to be written
+	sent     time.Time // when it was written
 	status   pdu.Status
 	id       string
 	broken   bool // the answer was none that is allowed
@@ -64,13 +64,13 @@ func newWindow(size int) window {
 func (w *window) at(sequence uint32) *place { return &w.places[int(sequence)&(len(w.places)-1)] }
 
 // fill gives a unit a place and a sequence number.
-func (l *link) fill(u unit, sent time.Time) (sequence uint32) {
+func (l *link) fill(u unit) (sequence uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
 		sequence = l.nextSequence()
 		if p := l.window.at(sequence); p.state == isFree {
-			*p = place{unit: u, sequence: sequence, state: isSent, sent: sent}
+			*p = place{unit: u, sequence: sequence, state: isSent}
 			l.window.used++
 			return sequence
 		}
@@ -176,14 +176,14 @@ func (l *link) empty() bool {
 	return l.window.used == 0
 }
 
-// wrote notes where units end that were written from begin on; ends are
-// counted from there.
-func (l *link) wrote(begin uint64, sequences []uint32, ends []int) {
+// wrote notes when units were written, and where they end that were written
+// from begin on; ends are counted from there.
+func (l *link) wrote(begin uint64, sequences []uint32, ends []int, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, sequence := range sequences {
 		if p := l.window.at(sequence); p.sequence == sequence {
-			p.end = begin + uint64(ends[i])
+			p.end, p.sent = begin+uint64(ends[i]), at
 		}
 	}
 }

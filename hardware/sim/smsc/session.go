@@ -167,11 +167,11 @@ func (c *session) bind(h pdu.Header, body []byte) error {
 	if c.said, err = pdu.AppendBindResp(c.said, h.Command, h.Sequence, c.smsc.cfg.SystemID); err != nil {
 		return err
 	}
+	receives := h.Command != pdu.BindTransmitter
+	c.outbox = c.smsc.outboxOf(b.SystemID, receives)
 	if err := c.flush(); err != nil { // before anything is delivered
 		return err
 	}
-	receives := h.Command != pdu.BindTransmitter
-	c.outbox = c.smsc.outboxOf(b.SystemID, receives)
 	if receives {
 		c.others.Go(c.deliver)
 	}
