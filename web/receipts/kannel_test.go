@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/sms/gateway"
 	"herald/e2e/peers"
+	"herald/hardware/sim/smsc"
 	"herald/subscriptions"
 	"herald/templates"
 )
@@ -26,6 +28,7 @@ import (
 const (
 	kannelToken   = "a-token-for-callbacks"
 	kannelRefuses = "+4915100000000"
+	kannelLoses   = "+8613800138009" // its phone is never reached
 )
 
 const kannelConf = `
@@ -40,10 +43,15 @@ box-allow-ip = 127.0.0.1
 dlr-storage = internal
 
 group = smsc
-smsc = fake
-smsc-id = fake
+smsc = smpp
+host = 127.0.0.1
 port = SMSC
-connect-allow-ip = 127.0.0.1
+smsc-username = kannel
+smsc-password = secret
+system-type = ""
+transceiver-mode = true
+msg-id-type = 0x00
+reconnect-delay = 1
 
 group = smsbox
 log-level = 1
@@ -69,11 +77,12 @@ max-messages = 0
 get-url = "INBOUND&from=%p&to=%P&text=%b&charset=%C&id=%I&at=%T"
 `
 
-// kannel is Kannel's bearerbox and smsbox, and the phones behind its SMSC.
+// kannel is Kannel's bearerbox and smsbox, bound to the simulated centre, which
+// it believes (hardware/sim/smsc).
 type kannel struct {
 	t       *testing.T
 	box     *peers.Process
-	phones  *peers.Process // what comes out at the SMSC, in its words
+	phones  *smsc.SMSC
 	gateway *gateway.Gateway
 	account gateway.Account
 
@@ -83,8 +92,7 @@ type kannel struct {
 	refusal int                // how many calls are refused yet; guarded by mu
 }
 
-// startKannel starts it; the SMSC's phones write what is said to them first.
-func startKannel(t *testing.T, written string) *kannel {
+func startKannel(t *testing.T) *kannel {
 	t.Helper()
 	k := &kannel{t: t, refusal: 1}
 	face := httptest.NewServer(nil)
@@ -105,21 +113,28 @@ func startKannel(t *testing.T, written string) *kannel {
 	}
 	face.Config.Handler = handler
 
-	admin, smsbox, smsc := peers.Address(t), peers.Address(t), peers.Address(t)
+	k.phones = smsc.New(smsc.Config{Accounts: map[string]string{"kannel": "secret"}})
+	if err := k.phones.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.phones.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := k.phones.SetFaults(smsc.Fault{Number: strings.TrimPrefix(kannelLoses, "+"), Kind: smsc.Undelivered, Error: "008"}); err != nil {
+		t.Fatal(err)
+	}
+	admin, smsbox := peers.Address(t), peers.Address(t)
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "kannel.conf")
 	writeFile(t, conf, strings.NewReplacer(
-		"ADMIN", port(t, admin), "BOX", port(t, smsbox), "SMSC", port(t, smsc), "SEND", port(t, send),
+		"ADMIN", port(t, admin), "BOX", port(t, smsbox), "SMSC", port(t, k.phones.Addr()), "SEND", port(t, send),
 		"INBOUND", k.gateway.CallbackAddress(gateway.KindInbound),
 	).Replace(kannelConf))
 	bearer := peers.Start(t, exec.Command(peers.Program(t, "bearerbox", "kannel"), conf))
 	bearer.UntilListening(smsbox)
-	bearer.UntilListening(smsc)
-	fakesmsc := "/usr/lib/kannel/test/fakesmsc"
-	if _, err := os.Stat(fakesmsc); err != nil {
-		t.Fatalf("this test needs %s: apt-get install kannel-extras, or make test-deps", fakesmsc)
-	}
-	k.phones = peers.Start(t, exec.Command(fakesmsc, "-H", "127.0.0.1", "-r", port(t, smsc), "-i", "0.01", "-m", "1", written))
+	bearer.Until("it is bound", func() bool { return k.phones.Sessions() > 0 })
 	k.box = peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf))
 	k.box.UntilSaid("Connected to bearerbox")
 	return k
@@ -217,30 +232,41 @@ func (k *kannel) refuses(g *gateway.Gateway, to string, class dispatch.Class) {
 // does what phones write, though it was refused at first.
 func TestKannel(t *testing.T) {
 	t.Parallel()
-	k := startKannel(t, "13800138000 1069 text TD please")
-
-	sent := map[uuid.UUID]bool{}
-	for _, text := range []string{"The kettle is 39 € & 10 % off +", "水壶降到 39 元 🫖", strings.Repeat("long ", 80)} {
-		id, r, err := k.send(k.gateway, "+8613800138000", text)
+	k := startKannel(t)
+	texts := []string{"The kettle is 39 € & 10 % off + {more}", "水壶降到 39 元 🫖", strings.TrimSpace(strings.Repeat("long ", 80))}
+	want := map[uuid.UUID]dispatch.ReportEvent{}
+	for i, text := range append(texts, "nobody reads this") {
+		to, becomes := "+8613800138000", dispatch.ReportDelivered
+		if i == len(texts) {
+			to, becomes = kannelLoses, dispatch.ReportBounced
+		}
+		id, r, err := k.send(k.gateway, to, text)
 		if err != nil || r.Account != "kannel" || r.Code != "0" {
 			t.Fatalf("%q gives %+v, %v", text, r, err)
 		}
-		sent[id] = true
+		want[id] = becomes
 	}
-	k.phones.UntilSaid("<1069 +8613800138000 text The kettle is 39 ")
-	k.phones.UntilSaid("ucs-2 l4X%F6")
-	k.phones.UntilSaid("udh %05%00%03")
-
-	k.box.Until("it reports of all three", func() bool { return len(k.reported()) >= 3 })
+	k.box.Until("it reports of all", func() bool { return len(k.reported()) >= len(want) })
 	for _, r := range k.reported() {
-		if !sent[r.DeliveryID] || r.Event != dispatch.ReportDelivered || r.Channel != subscriptions.SMS || r.Account != "kannel" || r.At.IsZero() {
-			t.Errorf("the report is %+v", r)
+		if want[r.DeliveryID] != r.Event || r.Channel != subscriptions.SMS || r.Account != "kannel" || r.At.IsZero() {
+			t.Errorf("the report is %+v, want %s", r, want[r.DeliveryID])
 		}
 	}
+	for _, got := range k.phones.Texts().All() {
+		if !slices.Contains(texts, got.Text) && got.To != strings.TrimPrefix(kannelLoses, "+") || got.Problem != "" {
+			t.Errorf("a phone has %+v", got)
+		}
+	}
+	if n := k.phones.Texts().Count(); n != int64(len(want)) {
+		t.Errorf("the phones have %d texts", n)
+	}
 
+	if err := k.phones.Say(t.Context(), "8613800138000", "1069", "退订"); err != nil {
+		t.Fatal(err)
+	}
 	k.box.Until("a message comes in that was refused once", func() bool { return len(k.received()) > 0 })
 	got := k.received()[0]
-	if got.From != "+8613800138000" || got.Text != "TD please" || got.To == "" || got.Key == "" || got.At.IsZero() || got.Account != "kannel" {
+	if got.From != "+8613800138000" || got.Text != "退订" || got.To != "1069" || got.Key == "" || got.At.IsZero() || got.Account != "kannel" {
 		t.Errorf("what came in is %+v", got)
 	}
 
