@@ -37,7 +37,7 @@ type Account struct {
 	NoReports bool `yaml:"no_reports" json:"no_reports"`
 
 	Fee     Fee          `yaml:"fee" json:"fee"`
-	Writing wire.Writing `yaml:",inline" json:"writing"`
+	Writing wire.Writing `yaml:"writing" json:"writing"`
 
 	// Window is how many messages may be unanswered. 0: 16 (CMPP 3.0, section
 	// 7.1, as the next three).
@@ -104,11 +104,7 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 		mistakes.Add("service_id", "length", "use up to ten characters")
 	}
 	a.Fee.complete(mistakes)
-	switch a.Writing.Encoding {
-	case "", "auto", "ucs2", "gbk":
-	default:
-		mistakes.Add("encoding", "one_of", `use "auto", "ucs2" or "gbk"`)
-	}
+	a.Writing.Check(mistakes, "writing")
 	orDefault(&a.Window, 16)
 	if a.Window < 1 || a.Window > 1000 {
 		mistakes.Add("window", "range", "use 1 to 1000")

@@ -57,7 +57,15 @@ func startSim(t *testing.T, cfg sim.Config) *sim.Gateway {
 // accountAt is an account at a simulated gateway.
 func accountAt(t *testing.T, addr string) Account {
 	t.Helper()
-	host, port, err := net.SplitHostPort(addr)
+	return Account{
+		Name: "mobile", Host: "127.0.0.1", Port: portOf(t, addr), SPID: "900001", Secret: "888888", CheckGateway: true,
+		SourceNumber: "10657012345", ServiceID: "ALERT", Answer: answerWithin, Tries: 2,
+	}
+}
+
+func portOf(t testing.TB, addr string) int {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,10 +73,7 @@ func accountAt(t *testing.T, addr string) Account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Account{
-		Name: "mobile", Host: host, Port: n, SPID: "900001", Secret: "888888", CheckGateway: true,
-		SourceNumber: "10657012345", ServiceID: "ALERT", Answer: answerWithin, Tries: 2,
-	}
+	return n
 }
 
 func newGateway(t *testing.T, cfg Account, store *memory) *Gateway {

@@ -318,7 +318,7 @@ func TestIncompleteAccounts(t *testing.T) {
 	for _, f := range p.Fields {
 		paths = append(paths, f.Path)
 	}
-	want := "name host port sp_id secret version source_number service_id fee.payer fee.number fee.type fee.code encoding window tries answer idle"
+	want := "name host port sp_id secret version source_number service_id fee.payer fee.number fee.type fee.code writing.encoding window tries answer idle"
 	if strings.Join(paths, " ") != want {
 		t.Errorf("wrong are %v", paths)
 	}

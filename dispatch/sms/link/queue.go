@@ -9,7 +9,7 @@ import (
 type Queue[T any] struct {
 	most int
 
-	running sync.Mutex // held by Run
+	running chan struct{} // has one element while Run runs
 
 	mu    sync.Mutex
 	items []*item[T]          // guarded by mu, the oldest first
@@ -25,7 +25,7 @@ type item[T any] struct {
 
 // NewQueue makes a queue that keeps most items.
 func NewQueue[T any](most int) *Queue[T] {
-	return &Queue[T]{most: most, keys: map[string]*item[T]{}, news: make(chan struct{}, 1)}
+	return &Queue[T]{most: most, keys: map[string]*item[T]{}, news: make(chan struct{}, 1), running: make(chan struct{}, 1)}
 }
 
 // Put keeps v until it was taken, when taken is called. It is false when there
@@ -57,8 +57,12 @@ const atOnce = 200
 // Run gives what is in the queue to take, in order, until ctx ends or take
 // fails; what it failed with stays. One call runs at a time; another waits.
 func (q *Queue[T]) Run(ctx context.Context, take func(context.Context, []T) error) error {
-	q.running.Lock()
-	defer q.running.Unlock()
+	select {
+	case q.running <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-q.running }()
 	for {
 		if values := q.first(); len(values) > 0 {
 			if err := take(ctx, values); err != nil {

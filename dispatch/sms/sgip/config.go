@@ -36,7 +36,7 @@ type Account struct {
 	NoReports bool `yaml:"no_reports" json:"no_reports"`
 
 	Fee     Fee          `yaml:"fee" json:"fee"`
-	Writing wire.Writing `yaml:",inline" json:"writing"`
+	Writing wire.Writing `yaml:"writing" json:"writing"`
 
 	// Reception is where the gateway connects to, to tell what became of
 	// messages and what people write. Without it nothing is heard.
@@ -114,11 +114,7 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 		mistakes.Add("service_type", "length", "use up to ten characters")
 	}
 	a.Fee.complete(mistakes)
-	switch a.Writing.Encoding {
-	case "", "auto", "ucs2", "gbk":
-	default:
-		mistakes.Add("encoding", "one_of", `use "auto", "ucs2" or "gbk"`)
-	}
+	a.Writing.Check(mistakes, "writing")
 	a.Reception.complete(mistakes)
 	a.completeTiming(mistakes)
 	return a

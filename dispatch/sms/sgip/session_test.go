@@ -212,7 +212,7 @@ func TestIncompleteAccounts(t *testing.T) {
 	for _, f := range p.Fields {
 		paths = append(paths, f.Path)
 	}
-	want := "name host port login_name password node_id corp_id sp_number service_type fee.payer fee.number fee.type fee.value encoding " +
+	want := "name host port login_name password node_id corp_id sp_number service_type fee.payer fee.number fee.type fee.value writing.encoding " +
 		"reception.networks reception.login_name window tries answer idle"
 	if strings.Join(paths, " ") != want {
 		t.Errorf("wrong are %v", paths)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"herald/dispatch/sms"
+	"herald/problem"
 )
 
 // Format is how the octets of a message are to be read: CMPP's Msg_Fmt (3.0,
@@ -34,6 +35,15 @@ type Writing struct {
 	// Transliterate lets characters be written with others (é as e) where the
 	// text then needs no UCS-2.
 	Transliterate bool `yaml:"transliterate" json:"transliterate"`
+}
+
+// Check notes the mistakes; at is where w stands.
+func (w Writing) Check(mistakes *problem.Fields, at string) {
+	switch w.Encoding {
+	case "", "auto", "ucs2", "gbk":
+	default:
+		mistakes.Add(at+".encoding", "one_of", `use "auto", "ucs2" or "gbk"`)
+	}
 }
 
 // Letter is a message as it is written.

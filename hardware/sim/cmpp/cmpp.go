@@ -201,7 +201,7 @@ func (g *Gateway) Say(from, to, text string) error {
 	}
 	now := g.cfg.Now()
 	for _, w := range written {
-		a.outbox.Add(telling{id: g.id(now), from: from, to: to, format: w.Format, hasUDH: w.HasUDH, content: w.Content}, now)
+		a.outbox.Add(telling{id: g.id(now), from: from, to: to, format: w.Format, hasUDH: w.HasUDH, content: w.Content}, time.Now())
 	}
 	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Account: a.name, Reply: true})
 	return nil
@@ -234,7 +234,7 @@ func (g *Gateway) keep(a *account, m ismg.Message, id uint64, registered bool, f
 		stat = fault.State
 		orDefault(&stat, "UNDELIV")
 	}
-	a.outbox.Add(telling{id: id, from: m.To, to: m.From, stat: stat, at: m.At}, g.cfg.Now().Add(g.cfg.ReportAfter))
+	a.outbox.Add(telling{id: id, from: m.To, to: m.From, stat: stat, at: m.At}, time.Now().Add(g.cfg.ReportAfter))
 }
 
 // enter lets a client's connection in; false: it has too many.

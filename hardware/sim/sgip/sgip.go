@@ -187,7 +187,7 @@ func (g *Gateway) Say(from, to, text string) error {
 	}
 	now := g.cfg.Now()
 	for _, w := range written {
-		g.outbox.Add(telling{sequence: g.next(), from: "86" + from, to: to, written: w}, now)
+		g.outbox.Add(telling{sequence: g.next(), from: "86" + from, to: to, written: w}, time.Now())
 	}
 	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Reply: true})
 	return nil
@@ -239,6 +239,6 @@ func (g *Gateway) keep(s wire.Sequence, m ismg.Message, registered bool, fault i
 		if fault.Kind == ismg.Undelivered {
 			t.state, t.code = stateFailed, reportedCode(fault.State)
 		}
-		g.outbox.Add(t, g.cfg.Now().Add(g.cfg.ReportAfter))
+		g.outbox.Add(t, time.Now().Add(g.cfg.ReportAfter))
 	}
 }
