@@ -39,10 +39,6 @@ type arrival struct {
 // directMax is how many units wait that are stored nowhere.
 const directMax = 64
 
-// settle is the time between a note and the reading of the storage, in which
-// the other parts of a message may come.
-const settle = 200 * time.Millisecond
-
 func newInbox(m *Modem, p *port) *inbox {
 	return &inbox{m: m, p: p, wake: make(chan struct{}, 1), restarted: make(chan struct{}, 1), dirty: map[string]bool{}}
 }
@@ -151,7 +147,6 @@ func (in *inbox) collects(ctx context.Context) {
 		case <-in.m.wake:
 			in.mark(in.m.memory)
 		case <-in.wake:
-			sleep(ctx, settle)
 		case <-ctx.Done():
 		case <-in.p.done:
 			return

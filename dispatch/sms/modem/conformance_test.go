@@ -23,6 +23,7 @@ import (
 const answerWithin = time.Second
 
 func TestSessionsKeepTheContract(t *testing.T) {
+	t.Parallel()
 	conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t) })
 }
 

@@ -270,6 +270,33 @@ func TestDoubtIsResolvedByTheSameReference(t *testing.T) {
 	}
 }
 
+// Pitfalls 1, 2 and 11: an answer that nobody waits for any more is still the
+// answer, and nothing is sent twice for the want of it.
+func TestAnAnswerAfterTheTimeOutIsStillTheAnswer(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, nil)
+	for name, fault := range map[string]sim.Fault{
+		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(300 * time.Millisecond), Times: 1},
+		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(1300 * time.Millisecond), Times: 1},
+	} {
+		m := message(2, name)
+		b.setFaults(t, fault)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_, err := open(t, b.Sender).Send(ctx, m)
+		cancel()
+		if class(err) != dispatch.Doubt {
+			t.Errorf("%s: %v", name, err)
+		}
+		b.until(t, func() bool {
+			receipt, err := b.Resolve(t.Context(), m)
+			return err == nil && receipt.ProviderID != ""
+		})
+	}
+	if n := len(b.sim.Parts()); n != 2 {
+		t.Errorf("%d parts were sent", n)
+	}
+}
+
 func TestAModemWithItsOwnReferencesLeavesDoubt(t *testing.T) {
 	t.Parallel()
 	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, nil)
