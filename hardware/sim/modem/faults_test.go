@@ -132,7 +132,7 @@ func TestAModemThatHangs(t *testing.T) {
 
 	setFaults(t, m, hang)
 	l.say("AT+CSQ\r")
-	l.quiet(20 * time.Millisecond)
+	shortly(t, "it to hang", func() bool { return m.Status().Hangs })
 	l.hangUp()
 	again := reopen(t, m)
 	again.wants("AT+CPIN?", "+CPIN: READY|OK") // nothing was reset
@@ -174,7 +174,7 @@ func TestAModemThatRestarts(t *testing.T) {
 	shortly(t, "it to go down", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return !m.silentUntil.IsZero()
+		return m.silent
 	})
 	deliver(t, m, "+447700900123", "x")
 	if m.Held() != 1 {

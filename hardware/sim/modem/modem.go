@@ -140,22 +140,22 @@ type Modem struct {
 	closing  chan struct{} // closed by Close: ends every wait
 	working  sync.WaitGroup
 
-	mu          sync.Mutex
-	started     bool                // guarded by mu
-	closed      bool                // guarded by mu
-	path        string              // guarded by mu: of the pty now
-	port        *port               // guarded by mu; nil while the line is gone
-	away        time.Duration       // guarded by mu: how long it is to be gone
-	reader      reader              // guarded by mu
-	prompted    func(string) answer // guarded by mu: takes the text after a prompt
-	card        card                // guarded by mu
-	state       settings            // guarded by mu: what a restart forgets
-	stores      stores              // guarded by mu
-	centre      centre              // guarded by mu
-	hung        bool                // guarded by mu: no answer until it is reset or opened anew
-	silentUntil time.Time           // guarded by mu: the end of a restart; zero: it runs
-	busy        bool                // guarded by mu: a command is being carried out
-	urcs        []string            // guarded by mu: indications that wait for the command's end
+	mu       sync.Mutex
+	started  bool                // guarded by mu
+	closed   bool                // guarded by mu
+	path     string              // guarded by mu: of the pty now
+	port     *port               // guarded by mu; nil while the line is gone
+	away     time.Duration       // guarded by mu: how long it is to be gone
+	reader   reader              // guarded by mu
+	prompted func(string) answer // guarded by mu: takes the text after a prompt
+	card     card                // guarded by mu
+	state    settings            // guarded by mu: what a restart forgets
+	stores   stores              // guarded by mu
+	centre   centre              // guarded by mu
+	hung     bool                // guarded by mu: no answer until it is reset or opened anew
+	silent   bool                // guarded by mu: it restarts
+	busy     bool                // guarded by mu: a command is being carried out
+	urcs     []string            // guarded by mu: indications that wait for the command's end
 }
 
 // New makes a modem that is not plugged in yet.

@@ -8,7 +8,7 @@ import (
 
 // bring hands over what waits, as far as the modem can take it. It wants mu held.
 func (m *Modem) bring() {
-	if m.registered() != 1 || !m.silentUntil.IsZero() || m.closed {
+	if m.registered() != 1 || m.silent || m.closed {
 		return
 	}
 	waiting := m.centre.waiting

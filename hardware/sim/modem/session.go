@@ -81,7 +81,7 @@ func (m *Modem) listen(p *port) {
 func (m *Modem) hear(b byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.state.echo && !m.hung && m.silentUntil.IsZero() && b != ctrlZ && b != escape {
+	if m.state.echo && !m.hung && !m.silent && b != ctrlZ && b != escape {
 		m.say(string(rune(b)))
 	}
 	found, text := m.reader.take(b)
@@ -109,7 +109,7 @@ func (m *Modem) hear(b byte) {
 // deaf is true for a modem that does not react; a reset gets through to one
 // that hangs, and a program that opens the line anew finds it well.
 func (m *Modem) deaf(found found, text string) bool {
-	if !m.silentUntil.IsZero() {
+	if m.silent {
 		return true
 	}
 	if m.hung && m.port != nil && m.port.notice.any() {
@@ -277,7 +277,7 @@ func (m *Modem) indicate(text string) {
 // character the line is the program's (3GPP TS 27.005, section 3.4.1). It wants
 // mu held.
 func (m *Modem) tellWaiting() {
-	if m.busy || m.hung || m.reader.begun() || !m.silentUntil.IsZero() {
+	if m.busy || m.hung || m.reader.begun() || m.silent {
 		return
 	}
 	waiting := m.urcs

@@ -38,14 +38,19 @@ func (m *Modem) restart(silence time.Duration, greeting string) {
 	m.hung, m.busy, m.prompted, m.urcs = false, false, nil, nil
 	m.reader = reader{last: m.reader.last}
 	m.centre.forget()
-	m.silentUntil = m.cfg.Now().Add(silence)
-	m.later(silence, func() {
-		m.silentUntil = time.Time{}
+	running := func() {
+		m.silent = false
 		if greeting != "" {
 			m.indicate(greeting)
 		}
 		m.bring()
-	})
+	}
+	if silence == 0 {
+		running()
+		return
+	}
+	m.silent = true
+	m.later(silence, running)
 }
 
 // isReset tells AT+CFUN=1,1 and AT+CFUN=0,1.
