@@ -177,8 +177,8 @@ func FuzzGateway(f *testing.F) {
 	f.Add(octets(f, "b2 b9 da 80 00 01 00 00 00"))
 	f.Add(octets(f, "b5255280 00010000 393030303031"+strings.Repeat("00", 28)+"3133343132333430303030"+strings.Repeat("00", 11)+"03414243"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if c, err := parseConnection(body); err == nil && len(body) < len(c.authenticator) {
-			t.Errorf("%d octets are an answer to CONNECT", len(body))
+		if c, err := parseConnection(body); err == nil && len(body) < len(c.authenticator)+len(c.said)+1 {
+			t.Errorf("%d octets are an answer to CONNECT: %+v", len(body), c)
 		}
 		for _, version := range []byte{v20, v30} {
 			_, _ = parseSubmitted(body, version) // it may be refused

@@ -14,7 +14,6 @@ import (
 	"herald/dispatch/sms/wire"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
-	"herald/hardware/sim/texts"
 	"herald/problem"
 )
 
@@ -26,14 +25,6 @@ func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func awaitTexts(t *testing.T, g *sim.Gateway, n int64) []texts.Text {
-	t.Helper()
-	if err := g.Texts().WaitFor(within(t), func(_ []texts.Text, total int64) bool { return total >= n }); err != nil {
-		t.Fatalf("%d texts of %d: %v", g.Texts().Count(), n, err)
-	}
-	return g.Texts().All()
 }
 
 // long is a text of three parts in UCS-2.

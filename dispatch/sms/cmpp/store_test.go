@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"herald/dispatch"
 	"herald/dispatch/sms/parts"
 	sim "herald/hardware/sim/cmpp"
@@ -17,22 +19,13 @@ import (
 )
 
 // TestLongMessagesWithTheStore: one report of three is not the message's; the
-// last is, or the first that says that a part will not arrive. What people
-// write in parts, told on two nodes, is one text.
+// last is, or the first that says that a part will not arrive.
 func TestLongMessagesWithTheStore(t *testing.T) {
 	db := pgtest.New(t)
 	g := startSim(t, sim.Config{})
-	account := accountAt(t, g.Addr())
-	nodes := make([]*Gateway, 2)
-	for i := range nodes {
-		node, err := New(account, parts.NewStore(db), slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes[i] = node
-	}
-	s := openSession(t, nodes[0])
-	reports := listen(t, nodes[0].Reports)
+	d := nodeOn(t, db, g)
+	s := openSession(t, d)
+	reports := listen(t, d.Reports)
 	// Reports that come before the store knows of their parts it keeps.
 	ctx, cancel := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
@@ -62,7 +55,24 @@ func TestLongMessagesWithTheStore(t *testing.T) {
 	if len(heard) != 4 {
 		t.Errorf("there are %d reports of two messages", len(heard))
 	}
+}
 
+// nodeOn is an account on a node of its own.
+func nodeOn(t *testing.T, db *pgxpool.Pool, g *sim.Gateway) *Gateway {
+	t.Helper()
+	d, err := New(accountAt(t, g.Addr()), parts.NewStore(db), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestPartsToldOnTwoNodes are put together.
+func TestPartsToldOnTwoNodes(t *testing.T) {
+	db := pgtest.New(t)
+	g := startSim(t, sim.Config{})
+	nodes := []*Gateway{nodeOn(t, db, g), nodeOn(t, db, g)}
+	openSession(t, nodes[0])
 	openSession(t, nodes[1])
 	first, second := listen(t, nodes[0].Receive), listen(t, nodes[1].Receive)
 	for i := range 5 {

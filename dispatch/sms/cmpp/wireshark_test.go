@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -60,41 +61,50 @@ func TestWiresharkReadsUs(t *testing.T) {
 	}
 	part := 0
 	for _, u := range units {
-		want := map[string]string{}
-		switch u["cmpp.Command_Id"] {
-		case "0x00000001":
-			want = map[string]string{"cmpp.connect.Source_Addr": "900001", "cmpp.Version": "03.00"}
-		case "0x80000001":
-			want = map[string]string{"cmpp.connect_resp.Status": "0", "cmpp.Version": "03.00"}
-		case "0x00000004":
-			want = map[string]string{
-				"cmpp.submit.Pk_total": "1", "cmpp.submit.Pk_number": "1", "cmpp.Servicd_Id": "ALERT", "cmpp.submit.Fee_UserType": "2",
-				"cmpp.TP_udhi": "0", "cmpp.Msg_Fmt": "0", "cmpp.submit.Msg_src": "900001", "cmpp.submit.FeeType": "01",
-				"cmpp.submit.Src_Id": "10657012345", "cmpp.submit.DestUsr_tl": "1", "cmpp.Dest_terminal_Id": "13800130000",
-				"cmpp.Msg_Length": "5",
-			}
-			if part > 0 {
-				want["cmpp.submit.Pk_total"], want["cmpp.submit.Pk_number"] = "3", string(rune('0'+part))
-				want["cmpp.TP_udhi"], want["cmpp.Msg_Fmt"], want["cmpp.Dest_terminal_Id"] = "1", "8", "13800130001"
-				delete(want, "cmpp.Msg_Length")
-			}
+		if u["cmpp.Command_Id"] == "0x00000004" {
 			part++
-		case "0x80000004":
-			want = map[string]string{"cmpp.submit_resp.Result": "0", "cmpp.Msg_Id.timestamp": "05/06 15:08:09"}
-		case "0x80000005":
-			want = map[string]string{"cmpp.deliver_resp.Result": "0", "cmpp.Msg_Id.timestamp": "05/06 15:08:09"}
-		case "0x00000005":
-			want = map[string]string{"cmpp.deliver.Dest_Id": "10657012345"}
-			if u["cmpp.deliver.Src_terminal_Id"] != "13800138000" {
-				want["cmpp.deliver.Report.Status"] = "DELIVRD"
-			}
 		}
-		for field, value := range want {
+		for field, value := range expected(u, part) {
 			if u[field] != value {
 				t.Errorf("Wireshark reads %s as %q, want %q", field, u[field], value)
 			}
 		}
 	}
+}
+
+// expected are fields of a unit as they should be read; SUBMITs are counted
+// from 1, and the first is a message alone.
+func expected(u map[string]string, submits int) map[string]string {
+	const stamp = "05/06 15:08:09" // in Beijing
+	switch u["cmpp.Command_Id"] {
+	case "0x00000001":
+		return map[string]string{"cmpp.connect.Source_Addr": "900001", "cmpp.Version": "03.00"}
+	case "0x80000001":
+		return map[string]string{"cmpp.connect_resp.Status": "0", "cmpp.Version": "03.00"}
+	case "0x00000004":
+		want := map[string]string{
+			"cmpp.submit.Pk_total": "1", "cmpp.submit.Pk_number": "1", "cmpp.Servicd_Id": "ALERT", "cmpp.submit.Fee_UserType": "2",
+			"cmpp.TP_udhi": "0", "cmpp.Msg_Fmt": "0", "cmpp.submit.Msg_src": "900001", "cmpp.submit.FeeType": "01",
+			"cmpp.submit.Src_Id": "10657012345", "cmpp.submit.DestUsr_tl": "1", "cmpp.Dest_terminal_Id": "13800130000",
+			"cmpp.Msg_Length": "5",
+		}
+		if submits > 1 {
+			want["cmpp.submit.Pk_total"], want["cmpp.submit.Pk_number"] = "3", fmt.Sprint(submits-1)
+			want["cmpp.TP_udhi"], want["cmpp.Msg_Fmt"], want["cmpp.Dest_terminal_Id"] = "1", "8", "13800130001"
+			delete(want, "cmpp.Msg_Length")
+		}
+		return want
+	case "0x80000004":
+		return map[string]string{"cmpp.submit_resp.Result": "0", "cmpp.Msg_Id.timestamp": stamp}
+	case "0x80000005":
+		return map[string]string{"cmpp.deliver_resp.Result": "0", "cmpp.Msg_Id.timestamp": stamp}
+	case "0x00000005":
+		if u["cmpp.deliver.Src_terminal_Id"] == "13800138000" {
+			return map[string]string{"cmpp.deliver.Dest_Id": "10657012345"}
+		}
+		return map[string]string{"cmpp.deliver.Dest_Id": "10657012345", "cmpp.deliver.Report.Status": "DELIVRD"}
+	}
+	return nil
 }
 
 // dissect gives the fields of each unit that tshark finds.
