@@ -56,6 +56,11 @@ func (o *Outbox[T]) next(over <-chan struct{}) *entry[T] { return o.find(over, t
 
 func (o *Outbox[T]) find(over <-chan struct{}, take bool) *entry[T] {
 	for {
+		select {
+		case <-over:
+			return nil
+		default:
+		}
 		e, wait, changed := o.look(take)
 		if e != nil {
 			return e

@@ -236,6 +236,31 @@ func TestGatewayCallsBack(t *testing.T) {
 	}
 }
 
+// TestClientThatIsAway is tried again, and holds up nobody.
+func TestClientThatIsAway(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := start(t, Config{Client: l.Addr().String(), RetryAfter: time.Millisecond})
+	if err := g.Say("13800138000", "10655012345", "TD"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // it is shown out
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Close(); err != nil || g.Untold() != 1 {
+		t.Errorf("it ends with %v, and %d untold", err, g.Untold())
+	}
+}
+
 func TestSayWithoutClient(t *testing.T) {
 	g := New(Config{})
 	if err := g.Say("1", "2", "3"); problem.CodeOf(err) != problem.Unavailable {
