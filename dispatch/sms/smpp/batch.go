@@ -47,6 +47,7 @@ func (s *session) SendBatch(ctx context.Context, ms []dispatch.Message, done fun
 		b.prepare()
 		b.run()
 	}
+	b.farewell()
 	for ; b.next < len(ms); b.next++ {
 		if l := b.long[b.next]; l == nil || !l.settled {
 			b.unspoken(b.next, errUnspoken)
@@ -103,7 +104,7 @@ func (b *batch) run() {
 		case b.Broken():
 			b.expire()
 			if b.waiting == 0 {
-				b.farewell()
+				b.dropParts(errUnspoken)
 				return
 			}
 		default:
@@ -119,10 +120,9 @@ func (b *batch) run() {
 
 func (b *batch) hasWork() bool { return b.next < len(b.ms) || len(b.ready) > 0 }
 
-// farewell ends a session on which nothing more can be submitted.
+// farewell answers a centre that asked us to leave.
 func (b *batch) farewell() {
-	b.dropParts(errUnspoken)
-	if !b.useless && b.link.reason() == nil && !b.link.isGood() {
+	if b.link.reason() == nil && !b.link.isGood() {
 		_ = b.link.goodbye() // it says that it is over
 	}
 }

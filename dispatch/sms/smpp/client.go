@@ -58,6 +58,9 @@ func NewClient(cfg Account, parts Parts) (*Client, error) {
 	if err := mistakes.Err("the SMPP account is not complete"); err != nil {
 		return nil, err
 	}
+	if parts == nil {
+		return nil, fmt.Errorf("account %s: nothing keeps the parts of messages", cfg.Name)
+	}
 	c := &Client{
 		cfg: cfg, parts: parts, now: time.Now,
 		source: pdu.Address{TON: pdu.TON(*cfg.SourceTON), NPI: pdu.NPI(*cfg.SourceNPI), Number: cfg.Source},
@@ -97,6 +100,9 @@ func (c *Client) Account() string { return c.cfg.Name }
 
 // Parts is how many parts the message is charged as.
 func (c *Client) Parts(m dispatch.Message) int {
+	if len(m.Content.Text) <= surelyOne {
+		return 1
+	}
 	composed, err := c.compose(new(sms.Composer), m.Content.Text)
 	if err != nil {
 		return 1 // it will be refused

@@ -13,6 +13,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
+	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
 	"herald/hardware/sim/smsc"
 	"herald/templates"
@@ -35,9 +36,13 @@ func accountAt(t testing.TB, addr string) Account {
 	return Account{Name: "operator", Host: host, Port: n, SystemID: "herald", Password: "secret", Source: "SHOP", Timeout: answerWithin}
 }
 
-func newClient(t testing.TB, account Account, parts Parts) *Client {
+// newClient is a client; with nil it can send no message of several parts.
+func newClient(t testing.TB, account Account, keeper Parts) *Client {
 	t.Helper()
-	c, err := NewClient(account, parts)
+	if keeper == nil {
+		keeper = parts.NewStore(nil)
+	}
+	c, err := NewClient(account, keeper)
 	if err != nil {
 		t.Fatal(err)
 	}

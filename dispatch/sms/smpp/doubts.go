@@ -33,7 +33,8 @@ type doubt struct {
 	unit
 	answered bool
 	status   pdu.Status
-	id       string
+	asked    string // the id that it is asked for by
+	id       string // and recorded under
 }
 
 // mostDoubts is how many are remembered.
@@ -46,10 +47,21 @@ func newDoubts() *doubts {
 func (d *doubts) add(u unit) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.deliveries[u.delivery] == nil {
+	d.entry(u)
+}
+
+// entry is what is known of a message; an answer may come before it is known
+// to be in doubt. It wants mu held.
+func (d *doubts) entry(u unit) *doubt {
+	known := d.deliveries[u.delivery]
+	if known != nil && known.unit == u {
+		return known
+	}
+	if known == nil {
 		d.order = append(d.order, u.delivery)
 	}
-	d.deliveries[u.delivery] = &doubt{unit: u}
+	known = &doubt{unit: u}
+	d.deliveries[u.delivery] = known
 	if u.reference != 0 {
 		d.references[reference{u.reference, u.address}] = u.delivery
 	}
@@ -57,6 +69,7 @@ func (d *doubts) add(u unit) {
 		d.forget(d.order[0])
 		d.order = d.order[1:]
 	}
+	return known
 }
 
 // forget wants mu held.
@@ -70,15 +83,15 @@ func (d *doubts) forget(delivery uuid.UUID) {
 // answeredLate notes an answer that nobody waited for any more.
 func (c *Client) answeredLate(u unit, h pdu.Header, id string) {
 	d := c.doubts
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	known := d.deliveries[u.delivery]
-	if u.part != whole || known == nil || h.Command == pdu.GenericNack {
+	if u.part != whole || h.Command == pdu.GenericNack {
 		return
 	}
-	known.answered, known.status, known.id = true, h.Status, id
-	if id != "" {
-		d.ids[id] = u.delivery
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.entry(u)
+	known.answered, known.status, known.asked = true, h.Status, id
+	if known.id = c.ids.answered(id, u.address); id != "" {
+		d.ids[known.id] = u.delivery
 	}
 }
 
@@ -121,10 +134,10 @@ func (c *Client) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rece
 		return dispatch.Receipt{}, c.refused(known.status)
 	}
 	receipt := dispatch.Receipt{Account: c.cfg.Name, Code: accepted, ProviderID: known.id}
-	if !c.cfg.QuerySM || known.id == "" {
+	if !c.cfg.QuerySM || known.asked == "" {
 		return receipt, nil
 	}
-	state, err := c.query(ctx, known.id)
+	state, err := c.query(ctx, known.asked)
 	if err != nil {
 		return receipt, nil //nolint:nilerr // the answer said that it was taken
 	}

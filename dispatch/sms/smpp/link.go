@@ -345,7 +345,9 @@ func (o *out) write(conn net.Conn, units []byte, limit time.Duration) (begin uin
 		}
 		o.mu.Lock()
 		o.written += uint64(n)
-		o.spare, o.err = now[:0], err
+		if o.err = err; cap(now) <= mostKept {
+			o.spare = now[:0]
+		}
 	}
 	o.busy = false
 	o.idle.Broadcast()

@@ -123,9 +123,10 @@ func (c *Client) report(m *pdu.Message) (dispatch.Report, bool) {
 	address := "+" + strings.TrimPrefix(m.Source.Number, "+")
 	number, _ := m.Options.Number(pdu.UserMessageReference)
 	event := eventOf(r.state)
+	id := c.ids.reported(r.id, address)
 	report := dispatch.Report{
-		DeliveryID: c.doubts.delivery(r.id, reference{number, address}),
-		Account:    c.cfg.Name, Channel: c.Channel(), ProviderID: c.ids.reported(r.id, address),
+		DeliveryID: c.doubts.delivery(id, reference{number, address}),
+		Account:    c.cfg.Name, Channel: c.Channel(), ProviderID: id,
 		Event: event, Code: r.state.String(), Key: r.id + " " + r.state.String() + " " + r.done,
 	}
 	if r.code != "" && strings.Trim(r.code, "0") != "" {

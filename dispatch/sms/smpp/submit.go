@@ -2,6 +2,7 @@ package smpp
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,12 +61,14 @@ func (c *Client) compose(composer *sms.Composer, text string) (sms.Composition, 
 
 // fits reports whether data_coding 0 has all characters of a text that GSM-7 has.
 func (c *Client) fits(text string) bool {
-	highest := rune(0x10FFFF)
+	var highest rune
 	switch c.cfg.Alphabet {
 	case alphabetLatin1:
 		highest = 0xFF
 	case alphabetASCII:
 		highest = 0x7F
+	default:
+		return true
 	}
 	for _, r := range text {
 		if r > highest {
@@ -119,21 +122,21 @@ func (w *writer) setText(submit *pdu.Message, p portion) {
 	w.text = w.text[:0]
 	switch how := w.client.cfg.LongMessages; {
 	case several && how == longPayload:
-		for i := range p.composed.Parts {
-			w.text = w.appendPart(w.text, p.composed, i)
+		var all []byte
+		for _, part := range p.composed.Parts {
+			all = append(all, part...)
 		}
+		w.text = w.appendData(w.text, p.composed, all)
 		w.options = pdu.AppendOption(w.options, pdu.MessagePayload, w.text)
 		return
 	case several && how == longSAR:
 		w.options = pdu.AppendOption16(w.options, pdu.SARReference, p.concat)
 		w.options = pdu.AppendOption(w.options, pdu.SARTotal, []byte{byte(len(p.composed.Parts))})
 		w.options = pdu.AppendOption(w.options, pdu.SARSegment, []byte{byte(p.part + 1)})
-		w.text = w.appendPart(w.text, p.composed, p.part)
-	case p.composed.Encoding == sms.GSM7 && w.client.cfg.Alphabet == alphabetPacked:
-		w.text = p.composed.AppendOctets(w.text, p.concat, p.part)
+		w.text = w.appendData(w.text, p.composed, p.composed.Parts[p.part])
 	default:
 		w.text = p.composed.AppendHeader(w.text, p.concat, p.part)
-		w.text = w.appendPart(w.text, p.composed, p.part)
+		w.text = w.appendData(w.text, p.composed, p.composed.Parts[p.part])
 	}
 	if several && w.client.cfg.LongMessages == longUDH {
 		submit.ESMClass = pdu.ESMHeader
@@ -141,15 +144,14 @@ func (w *writer) setText(submit *pdu.Message, p portion) {
 	submit.ShortMessage = w.text
 }
 
-// appendPart appends the characters of a part, without header.
-func (w *writer) appendPart(dst []byte, c sms.Composition, part int) []byte {
-	data := c.Parts[part]
+// appendData appends what a part says behind its header.
+func (w *writer) appendData(dst []byte, c sms.Composition, data []byte) []byte {
 	if c.Encoding == sms.UCS2 {
 		return append(dst, data...)
 	}
 	switch w.client.cfg.Alphabet {
 	case alphabetPacked:
-		return sms.AppendPack(dst, data, 0)
+		return appendPacked(dst, data)
 	case alphabetLatin1, alphabetASCII:
 		for _, r := range sms.DecodeGSM7(data, c.Locking, c.Shift) {
 			dst = append(dst, byte(r)) // fits saw to that
@@ -157,6 +159,18 @@ func (w *writer) appendPart(dst []byte, c sms.Composition, part int) []byte {
 		return dst
 	}
 	return append(dst, data...)
+}
+
+// appendPacked packs septets behind a header, from where the next septet would
+// begin. How many there are is only told by the octets: where a whole septet
+// of nothing, which is an @, would be left at the end, it is a carriage return
+// (3GPP TS 23.038, section 6.1.2.3.1).
+func appendPacked(dst, septets []byte) []byte {
+	fill := (7 - len(dst)*8%7) % 7
+	if (fill+7*len(septets))%8 == 1 {
+		septets = append(slices.Clone(septets), '\r')
+	}
+	return sms.AppendPack(dst, septets, fill)
 }
 
 // validityForm is an absolute time, in UTC (section 7.1.1).

@@ -169,13 +169,6 @@ func (l *link) giveUp(dst []place, before time.Time) []place {
 	return dst
 }
 
-// empty reports whether no unit waits.
-func (l *link) empty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.window.used == 0
-}
-
 // wrote notes when units were written, and where they end that were written
 // from begin on; ends are counted from there.
 func (l *link) wrote(begin uint64, sequences []uint32, ends []int, at time.Time) {
