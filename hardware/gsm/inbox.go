@@ -95,7 +95,7 @@ func (in *inbox) mark(memory string) {
 }
 
 func (in *inbox) add(unit []byte) {
-	a := arrival{unit: unit, isFresh: in.m.phase2plus}
+	a := arrival{unit: unit, isFresh: true}
 	a.read()
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -170,8 +170,7 @@ func (in *inbox) collect(ctx context.Context) error {
 	for i, a := range direct {
 		taken := gone[len(stored)+i]
 		ours := !taken
-		if a.isFresh {
-			a.isFresh = false
+		if a.isFresh && in.m.phase2plus {
 			theirs, err := in.acknowledge(ctx, taken)
 			if err != nil {
 				return err
@@ -179,6 +178,7 @@ func (in *inbox) collect(ctx context.Context) error {
 			ours = ours && !theirs
 		}
 		if ours {
+			a.isFresh = false
 			kept = append(kept, a)
 		}
 	}

@@ -24,8 +24,8 @@ type Modem struct {
 	changed chan struct{} // guarded by mu: closed and replaced when health.State changes
 	ussd    chan USSD     // guarded by mu; nil: nobody waits for the operator
 
-	// What follows is known since the last start; it is written before the
-	// state becomes Ready, and read by whoever has the turn.
+	// What follows is known since the last start. It belongs to Run, and to the
+	// goroutine that collects, which Run starts after it and waits for.
 	phase2plus bool     // the modem wants CNMA
 	memory     string   // where what comes in is stored; empty: nowhere
 	memories   []string // all that the modem has

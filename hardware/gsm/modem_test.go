@@ -400,8 +400,8 @@ func TestASilentModemIsResetAndThenOpenedAnew(t *testing.T) {
 
 func TestWithoutANetworkTheModemIsReset(t *testing.T) {
 	s := newScript()
+	s.says("AT+CREG?", "+CREG: 0,2")
 	with(t, s, nil, func(t *testing.T, m *Modem) {
-		s.says("AT+CREG?", "+CREG: 0,2")
 		time.Sleep(time.Minute)
 		if h := m.Health(); h.State != Searching || h.Registration != SearchingNet {
 			t.Errorf("it is %+v", h)
@@ -450,11 +450,11 @@ func TestAWrongPINIsTriedOnce(t *testing.T) {
 	if strings.Contains(log.String(), "4711") {
 		t.Error("the log has the PIN")
 	}
+	s.on("AT+CPIN=", func(string) {
+		s.says("AT+CPIN?", "+CPIN: READY")
+		s.write("OK")
+	})
 	with(t, s, func(c *Config) { c.PIN, c.PINs = "1234", memory }, func(t *testing.T, m *Modem) {
-		s.on("AT+CPIN=", func(string) {
-			s.says("AT+CPIN?", "+CPIN: READY")
-			s.write("OK")
-		})
 		ready(t, m) // another one may be tried
 	})
 	s.says("AT+CPIN?", "+CPIN: SIM PUK")
