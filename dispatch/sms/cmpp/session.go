@@ -71,6 +71,18 @@ func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	return g.cfg.Writing.Compose(m.Content.Text)
 }
 
+// until is when a message is worth nothing any more; zero: when the gateway
+// would give up by itself.
+func (g *Gateway) until(m *dispatch.Message) time.Time {
+	if m.ExpiresAt.Sub(g.now()) > gatewaysPatience {
+		return time.Time{}
+	}
+	return m.ExpiresAt
+}
+
+// gatewaysPatience is how long gateways try at most (section 8.4.5.1, note 3).
+const gatewaysPatience = 48 * time.Hour
+
 // submit is the SUBMIT of a part.
 func (s *session) submit(m *dispatch.Message, l wire.Letter, reference uint16, part int) link.Request {
 	cfg := &s.gateway.cfg
@@ -78,7 +90,7 @@ func (s *session) submit(m *dispatch.Message, l wire.Letter, reference uint16, p
 	return link.Request{Command: submit, Body: cfg.appendSubmit(nil, s.version, submission{
 		total: byte(l.Parts()), number: byte(part + 1), //nolint:gosec // 255 at most
 		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part),
-		to: to, until: m.ExpiresAt,
+		to: to, until: s.gateway.until(m),
 	})}
 }
 

@@ -35,9 +35,9 @@ type Courier struct {
 	Submit func(m *dispatch.Message, l wire.Letter, reference uint16, part int) Request
 	// Judge says what the answer to a part means.
 	Judge func(r *Request, answer wire.PDU) Verdict
-	// Unanswered is told of each part that nobody knows of whether it was
-	// taken. May be nil.
-	Unanswered func(m *dispatch.Message, r *Request)
+	// Settled is told of each part that was sent, and whether it is known what
+	// became of it. May be nil.
+	Settled func(m *dispatch.Message, r *Request, known bool)
 }
 
 // Verdict is what a gateway said of a part.
@@ -93,7 +93,7 @@ func (c *Courier) SendBatch(ctx context.Context, ms []dispatch.Message, done fun
 	}
 	for i := range b.parcels {
 		if p := &b.parcels[i]; !p.settled {
-			b.fail(p, dispatch.SessionFatal, errors.Join(ErrUnsent, c.Conn.Why(), ctx.Err()))
+			b.fail(p, Verdict{Class: dispatch.SessionFatal, Err: errors.Join(ErrUnsent, c.Conn.Why(), ctx.Err())})
 			b.settle(i)
 		}
 	}
@@ -108,7 +108,7 @@ func (b *round) compose(ms []dispatch.Message) {
 		p.message = &ms[i]
 		letter, err := b.Compose(p.message)
 		if err != nil {
-			b.fail(p, dispatch.Permanent, err)
+			b.fail(p, Verdict{Class: dispatch.Permanent, Err: err})
 			b.settle(i)
 			continue
 		}
@@ -125,7 +125,7 @@ func (b *round) compose(ms []dispatch.Message) {
 	for n, i := range of {
 		p := &b.parcels[i]
 		if err != nil {
-			b.fail(p, dispatch.Transient, fmt.Errorf("ask what is known of the parts: %w", err))
+			b.fail(p, Verdict{Class: dispatch.Transient, Err: fmt.Errorf("ask what is known of the parts: %w", err)})
 			b.settle(i)
 			continue
 		}
@@ -165,38 +165,29 @@ func (b *round) following() *Request {
 // heard takes the answer to a part, or that there is none.
 func (b *round) heard(r *Request, answer wire.PDU, err error) (again time.Duration) {
 	p := &b.parcels[r.Of]
+	v := Verdict{Class: dispatch.Doubt, Err: err}
 	switch {
 	case errors.Is(err, ErrUnsent):
-		b.fail(p, dispatch.SessionFatal, err)
-	case err != nil:
-		b.unanswered(p, r, "", err)
-	default:
-		v := b.Judge(r, answer)
-		switch {
-		case v.Class == "":
-			b.took(p, r, v)
-		case v.Class == dispatch.Throttled && r.Again < pauses && p.failure == nil:
-			return firstPause << r.Again
-		case v.Class == dispatch.Doubt:
-			b.unanswered(p, r, v.Code, v.Err)
-		default:
-			b.fail(p, v.Class, v.Err)
-			p.failure.Code, p.failure.AddressDead = v.Code, v.AddressDead
-		}
+		v.Class = dispatch.SessionFatal
+	case err == nil:
+		v = b.Judge(r, answer)
+	}
+	if v.Class == dispatch.Throttled && r.Again < pauses && p.failure == nil {
+		return firstPause << r.Again
+	}
+	if v.Class == "" {
+		b.took(p, r, v)
+	} else {
+		b.fail(p, v)
+	}
+	if b.Settled != nil && v.Class != dispatch.SessionFatal {
+		b.Settled(p.message, r, v.Class != dispatch.Doubt)
 	}
 	p.open--
 	if p.open == 0 && (p.failure != nil || p.next == len(p.ids)) {
 		b.settle(r.Of)
 	}
 	return 0
-}
-
-func (b *round) unanswered(p *parcel, r *Request, code string, err error) {
-	b.fail(p, dispatch.Doubt, err)
-	p.failure.Code = code
-	if b.Unanswered != nil {
-		b.Unanswered(p.message, r)
-	}
 }
 
 func (b *round) took(p *parcel, r *Request, v Verdict) {
@@ -214,9 +205,9 @@ var weight = map[dispatch.Class]int{
 }
 
 // fail notes why a message is not taken; of several reasons the weightiest.
-func (b *round) fail(p *parcel, class dispatch.Class, err error) {
-	if p.failure == nil || weight[class] > weight[p.failure.Class] {
-		p.failure = &dispatch.SendError{Class: class, Account: b.Account, Err: err}
+func (b *round) fail(p *parcel, v Verdict) {
+	if p.failure == nil || weight[v.Class] > weight[p.failure.Class] {
+		p.failure = &dispatch.SendError{Class: v.Class, Code: v.Code, AddressDead: v.AddressDead, Account: b.Account, Err: v.Err}
 	}
 }
 
@@ -230,7 +221,7 @@ func (b *round) settle(i int) {
 		defer cancel()
 		if err := b.Parts.Accepted(ctx, b.Account, p.fresh...); err != nil && p.failure != nil {
 			// Nobody will know which parts were taken.
-			b.fail(p, dispatch.Doubt, errors.Join(p.failure, fmt.Errorf("record the parts: %w", err)))
+			b.fail(p, Verdict{Class: dispatch.Doubt, Err: errors.Join(p.failure, fmt.Errorf("record the parts: %w", err))})
 		}
 	}
 	if p.failure != nil {

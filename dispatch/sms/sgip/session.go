@@ -39,7 +39,7 @@ func (g *Gateway) dial(ctx context.Context) (*session, *dispatch.SendError) {
 	s.courier = link.Courier{
 		Conn: s.conn, Account: g.cfg.Name, Parts: g.parts,
 		Compose: g.compose, Submit: g.submit, Judge: judge,
-		Unanswered: func(m *dispatch.Message, r *link.Request) { g.doubts.note(m.DeliveryID, r.Part, r.Sequence) },
+		Settled: g.settled,
 	}
 	return s, nil
 }
@@ -106,11 +106,33 @@ func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	return g.cfg.Writing.Compose(m.Content.Text)
 }
 
+// settled remembers the sequence of a part while nobody knows what became of
+// it; sent again for another reason, it has a new one.
+func (g *Gateway) settled(m *dispatch.Message, r *link.Request, known bool) {
+	if known {
+		g.doubts.forget(m.DeliveryID, r.Part)
+	} else {
+		g.doubts.note(m.DeliveryID, r.Part, r.Sequence)
+	}
+}
+
+// until is when a message is worth nothing any more; zero: when the gateway
+// would give up by itself.
+func (g *Gateway) until(m *dispatch.Message) time.Time {
+	if m.ExpiresAt.Sub(g.now()) > gatewaysPatience {
+		return time.Time{}
+	}
+	return m.ExpiresAt
+}
+
+// gatewaysPatience is how long gateways try at most.
+const gatewaysPatience = 48 * time.Hour
+
 // submit is the SUBMIT of a part; one that was sent before, and was not
 // answered, has its sequence.
 func (g *Gateway) submit(m *dispatch.Message, l wire.Letter, reference uint16, part int) link.Request {
 	to, _ := phone(m.Address) // compose saw that it has one
 	return link.Request{Command: submit, Sequence: g.doubts.of(m.DeliveryID, part), Body: g.cfg.submitBody(submission{
-		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part), to: to, until: m.ExpiresAt,
+		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part), to: to, until: g.until(m),
 	})}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/wire"
@@ -100,6 +102,36 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	}
 	if texts := g.Texts().All(); len(texts) != 2 || texts[1].Text != long {
 		t.Errorf("arrived are %+v", texts)
+	}
+	// What is known is no repetition: somebody wants it sent once more.
+	setFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
+	m = message(3, "降价")
+	s = openSession(t, d)
+	if _, err := s.Send(within(t), m); classOf(err) != dispatch.Doubt {
+		t.Fatal(err)
+	}
+	s = openSession(t, d)
+	for i := range int64(2) {
+		if _, err := s.Send(within(t), m); err != nil || g.Count() != 5+i {
+			t.Errorf("sent again, it gives %v, and %d messages", err, g.Count())
+		}
+	}
+}
+
+func TestDoubtsAreBounded(t *testing.T) {
+	d := newDoubts()
+	first := uuid.New()
+	d.note(first, 0, wire.Sequence{1})
+	d.note(first, 0, wire.Sequence{2}) // the newer counts
+	for i := range mostDoubts - 1 {
+		d.note(uuid.New(), 0, wire.Sequence{3, 0, uint32(i)})
+	}
+	if d.of(first, 0) != (wire.Sequence{2}) || d.of(first, 1) != (wire.Sequence{}) {
+		t.Errorf("it is %v", d.of(first, 0))
+	}
+	d.note(uuid.New(), 0, wire.Sequence{4})
+	if d.of(first, 0) != (wire.Sequence{}) || len(d.known) > mostDoubts || len(d.order) > mostDoubts {
+		t.Errorf("%d are remembered", len(d.known))
 	}
 }
 
