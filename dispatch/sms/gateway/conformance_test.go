@@ -63,7 +63,7 @@ func newPeer(t *testing.T, description string, encrypted bool) *peer {
 	if encrypted {
 		account.RootCAs = rootCAs(t, f.tls)
 	}
-	return &peer{f, newGateway(t, description, account)}
+	return &peer{farEnd: f, gateway: newGateway(t, description, account)}
 }
 
 // newGateway is an account at a provider described in a test.

@@ -45,6 +45,7 @@ type farEnd struct {
 	ids      int
 	requests []*heard // all that were read whole
 	inside   map[net.Conn]bool
+	accepted int // connections that ever were inside
 	// answer, when not nil, is what everything is answered with.
 	answer func(*heard) string
 }
@@ -145,6 +146,8 @@ func (f *farEnd) accept(l net.Listener) {
 		}
 		f.mu.Lock()
 		f.inside[conn] = true
+		f.accepted++
+		f.arrived.Broadcast()
 		f.mu.Unlock()
 		f.serving.Go(func() {
 			defer conn.Close()
@@ -255,9 +258,25 @@ func (f *farEnd) heard() []*heard {
 type peer struct {
 	*farEnd
 	gateway *Gateway
+	opened  int
 }
 
-func (p *peer) Open(ctx context.Context) (dispatch.Session, error) { return p.gateway.Open(ctx) }
+func (p *peer) Open(ctx context.Context) (dispatch.Session, error) {
+	s, err := p.gateway.Open(ctx)
+	if err == nil {
+		p.opened++
+	}
+	return s, err
+}
+
+// awaitInside waits until the far end knows of all that were opened.
+func (p *peer) awaitInside() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.accepted < p.opened {
+		p.arrived.Wait()
+	}
+}
 
 func (p *peer) Message(i int) dispatch.Message {
 	return messageTo(fmt.Sprintf("+861380013%04d", i))
@@ -276,6 +295,7 @@ func (p *peer) Inject(_ *testing.T, f conformance.Fault, m dispatch.Message) boo
 	case conformance.LostBefore, conformance.WrongCredentials:
 		return false // HTTP hears of message and credentials at once, in one request
 	case conformance.Gone:
+		p.awaitInside()
 		p.drop()
 	case conformance.Away:
 		p.stop()

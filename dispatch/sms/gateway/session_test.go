@@ -385,3 +385,30 @@ func TestNobodyReportsWhereNobodyCanCall(t *testing.T) {
 		t.Errorf("a call gives %v", err)
 	}
 }
+
+func TestABodyOfItsOwnFormat(t *testing.T) {
+	source := strings.Replace(byPost, "  json: {to: '{{.To}}', text: '{{.Text}}'}", "  headers: {Content-Type: text/xml}\n  body: '<sms to=\"{{.To}}\">{{xml .Text}}</sms>'", 1)
+	l := newLine(t, source, func(*heard) string { return reply(201, `{"id":"7"}`) })
+	m := messageTo("+8613800138000")
+	m.Content.Text = "</sms> & more"
+	if _, err := l.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	h := l.heard()[0]
+	if h.body != `<sms to="+8613800138000">&lt;/sms&gt; &amp; more</sms>` || h.Header.Get("Content-Type") != "text/xml" {
+		t.Errorf("it says %s %s", h.Header.Get("Content-Type"), h.body)
+	}
+}
+
+func TestListsAndConstantsOfJSON(t *testing.T) {
+	source := strings.Replace(byPost, "json: {to: '{{.To}}', text: '{{.Text}}'}",
+		"json: {all: [{to: '{{.To}}', from: '{{.Name}}'}, 7, true, null], text: '{{.Text}}', n: 1.5}", 1)
+	l := newLine(t, source, func(*heard) string { return reply(201, `{"id":"7"}`) })
+	if _, err := l.Send(t.Context(), messageTo("+8613800138000")); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"all":[{"to":"+8613800138000"},7,true,null],"n":1.5,"text":"The kettle is 39 now."}`
+	if got := l.heard()[0].body; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
