@@ -131,6 +131,18 @@ func TestAnEmptyTray(t *testing.T) {
 	l.wants("AT+CGSN", "490154203237518|OK")
 }
 
+func TestAnotherCard(t *testing.T) {
+	t.Parallel()
+	m := start(t, Config{})
+	l := dial(t, m)
+	deliver(t, m, "+447700900123", "x")
+	m.Insert(SIM{IMSI: "001019999999999", Number: "+15550101", PIN: "4321"})
+	l.does("ATE0")
+	l.wants("AT+CPIN=4321", "OK")
+	l.wants("AT+CIMI;^ICCID;+CNUM", `001019999999999|^ICCID: 8988211000000000000|+CNUM: ,"+15550101",145|OK`)
+	l.wants("AT+CPMS?", `+CPMS: "SM",0,20,"SM",0,20,"SM",0,20|OK`)
+}
+
 func TestTheRadioGoesOffAndOn(t *testing.T) {
 	t.Parallel()
 	l := dial(t, start(t, Config{}))

@@ -23,8 +23,8 @@ func (m *Modem) table() map[string]entry {
 		"+CGMM": {do: says(m.cfg.Model)}, "+GMM": {do: says(m.cfg.Model)},
 		"+CGMR": {do: says(m.cfg.Revision)}, "+GMR": {do: says(m.cfg.Revision)},
 		"+CGSN": {do: says(m.cfg.IMEI)}, "+GSN": {do: says(m.cfg.IMEI)},
-		"+CIMI": {do: says(m.cfg.SIM.IMSI), card: true}, "+CCID": {do: says("+CCID: " + m.cfg.SIM.ICCID), card: true},
-		"^ICCID": {do: says("^ICCID: " + m.cfg.SIM.ICCID), card: true}, "+CNUM": {do: m.ownNumber, card: true},
+		"+CIMI": {do: m.subscriber, card: true}, "+CCID": {do: m.cardNumber, card: true}, "^ICCID": {do: m.cardNumber, card: true},
+		"+CNUM": {do: m.ownNumber, card: true},
 		"+CPIN": {do: m.pin}, "+CLCK": {do: m.lock, card: true}, "+CFUN": {do: m.functions}, "+CMEE": {do: m.setting(&m.state.errors, 2)},
 		"+CREG": {do: m.registration}, "+CGREG": {do: m.registration}, "+CEREG": {do: m.registration},
 		"+CSQ": {do: m.signal}, "+COPS": {do: m.operator}, "+CCLK": {do: m.clock}, "+CSCS": {do: m.charset}, "+CUSD": {do: m.ussd, card: true},
@@ -121,6 +121,10 @@ func (m *Modem) reset(command) answer {
 func (m *Modem) identify(command) answer {
 	return ok("Manufacturer: "+m.cfg.Manufacturer, "Model: "+m.cfg.Model, "Revision: "+m.cfg.Revision, "IMEI: "+m.cfg.IMEI)
 }
+
+func (m *Modem) subscriber(c command) answer { return says(m.card.sim.IMSI)(c) }
+
+func (m *Modem) cardNumber(c command) answer { return says(c.name + ": " + m.card.sim.ICCID)(c) }
 
 func (m *Modem) ownNumber(c command) answer {
 	if c.form == probe {

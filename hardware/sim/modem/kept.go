@@ -103,7 +103,7 @@ func (p onPage) SetFaults(list json.RawMessage) error {
 }
 
 func (p onPage) Say(_ context.Context, from, to, text string) error {
-	if number := p.cfg.SIM.Number; to != "" && to != number {
+	if number := p.Status().Number; to != "" && to != number {
 		return &problem.Error{Code: problem.Invalid, Message: "the message cannot be sent", Fields: []problem.Field{
 			{Path: "to", Rule: "one_of", Message: "the modem's number is " + number},
 		}}

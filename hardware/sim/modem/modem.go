@@ -96,12 +96,7 @@ func (c *Config) complete() {
 	set(&c.IMEI, "490154203237518") // the example of 3GPP TS 23.003, appendix B
 	set(&c.Operator, "Simulated Mobile")
 	set(&c.Network, "00101")
-	set(&c.SIM.IMSI, c.Network+"0123456789")
-	set(&c.SIM.ICCID, "8988211000000000000")
-	set(&c.SIM.Number, "+15550100")
-	set(&c.SIM.PUK, "12345678")
-	set(&c.SIM.ServiceCentre, "+15550999")
-	set(&c.SIM.Capacity, 20)
+	c.SIM.complete(c.Network)
 	set(&c.Memory, 50)
 	set(&c.Reports, 10)
 	set(&c.Keep, 10_000)
@@ -117,6 +112,15 @@ func (c *Config) complete() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+func (s *SIM) complete(network string) {
+	set(&s.IMSI, network+"0123456789")
+	set(&s.ICCID, "8988211000000000000")
+	set(&s.Number, "+15550100")
+	set(&s.PUK, "12345678")
+	set(&s.ServiceCentre, "+15550999")
+	set(&s.Capacity, 20)
 }
 
 // set gives what was left out its usual value.
@@ -211,6 +215,18 @@ func (m *Modem) Path() string {
 		return m.cfg.Link
 	}
 	return m.path
+}
+
+// Insert puts another SIM into the tray, with nothing stored on it: the modem
+// restarts, and what the network kept for the other number is gone.
+func (m *Modem) Insert(sim SIM) {
+	sim.complete(m.cfg.Network)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.card.insert(sim)
+	m.stores["SM"] = &memory{make([]slot, sim.Capacity)}
+	m.centre = newCentre()
+	m.restart(0, "")
 }
 
 // Close unplugs it and returns when nothing of it runs any more. What was

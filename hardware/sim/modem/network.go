@@ -177,13 +177,13 @@ func (m *Modem) join(piece sms.Piece, part Part) {
 	m.centre.pieces[key] = references
 	for _, whole := range m.centre.collector.Add(piece, part.At) {
 		text := texts.Text{
-			At: part.At, From: whole.From, To: whole.To, Text: whole.Text, Encoding: part.Encoding, Parts: whole.Of, Account: m.card.sim.IMSI,
+			At: part.At, From: whole.From, To: whole.To, Text: whole.Text, Parts: whole.Of, Account: m.card.sim.IMSI,
 		}
-		if whole.Missing > 0 {
-			text.Problem = fmt.Sprintf("%d of %d parts did not come", whole.Missing, whole.Of)
-		} else {
-			text.IDs = references
+		if whole.Missing == 0 {
+			text.Encoding, text.IDs = part.Encoding, references
 			delete(m.centre.pieces, key)
+		} else { // an older one, whose rest nobody waits for any more
+			text.Problem = fmt.Sprintf("%d of %d parts did not come", whole.Missing, whole.Of)
 		}
 		m.texts.Add(text)
 	}
