@@ -192,18 +192,22 @@ func TestNothingIsAcknowledgedBeforeItWasTaken(t *testing.T) {
 // whose other side does not say so.
 func TestBothSidesAskWhetherTheOtherIsThere(t *testing.T) {
 	t.Parallel()
-	g := startSim(t, sim.Config{ActiveEvery: 2 * time.Millisecond})
+	const every = 80 * time.Millisecond
+	g := startSim(t, sim.Config{ActiveEvery: every})
 	account := accountAt(t, g.Addr())
 	account.Idle = 10 * time.Millisecond
 	s := openSession(t, newGateway(t, account, newMemory()))
-	for range 20 { // more often than it would be dropped after
+	again := time.NewTicker(every)
+	defer again.Stop()
+	for range 6 { // longer than it would be dropped after
+		<-again.C
 		if err := s.Alive(within(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	deaf := startSim(t, sim.Config{Deaf: true})
 	account = accountAt(t, deaf.Addr())
-	account.Idle, account.Answer = 10*time.Millisecond, 20*time.Millisecond
+	account.Idle, account.Answer = 10*time.Millisecond, answerWithin/2
 	s = openSession(t, newGateway(t, account, newMemory()))
 	select {
 	case <-s.conn.Ended():
