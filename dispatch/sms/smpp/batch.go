@@ -309,6 +309,7 @@ func (b *batch) abandon() {
 	for i := range b.places {
 		b.doubt(&b.places[i], context.Cause(b.ctx))
 	}
+	b.collect() // what was answered just before
 	b.dropParts(errUnspoken)
 }
 
@@ -316,6 +317,8 @@ func (b *batch) abandon() {
 // had in full, because that never left this process, was not taken.
 func (b *batch) broke() {
 	why, reached := b.link.reason(), b.link.out.reached()
+	b.link.running.Wait() // nothing is heard any more
+	b.collect()
 	b.places = b.link.giveUp(b.places[:0], time.Now().Add(time.Hour))
 	for i := range b.places {
 		if p := &b.places[i]; p.end > reached {

@@ -61,6 +61,9 @@ func NewClient(cfg Account, parts Parts) (*Client, error) {
 	if parts == nil {
 		return nil, fmt.Errorf("account %s: nothing keeps the parts of messages", cfg.Name)
 	}
+	if cfg.NoReceipts || cfg.Bind == bindTransmitter {
+		cfg.ReceiptIDs = idsSame // there is nothing to find out
+	}
 	c := &Client{
 		cfg: cfg, parts: parts, now: time.Now,
 		source: pdu.Address{TON: pdu.TON(*cfg.SourceTON), NPI: pdu.NPI(*cfg.SourceNPI), Number: cfg.Source},

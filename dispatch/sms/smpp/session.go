@@ -57,6 +57,9 @@ func (s *session) Broken() bool {
 // Alive asks the centre whether the session still is one. It fails with
 // *dispatch.SendError, and the session is broken then.
 func (s *session) Alive(ctx context.Context) error {
+	if s.Broken() {
+		return &dispatch.SendError{Class: dispatch.SessionFatal, Account: s.client.cfg.Name, Err: errBroken}
+	}
 	for _, l := range s.links() {
 		if _, err := l.ask(ctx, enquiry); err != nil {
 			l.end(err)
