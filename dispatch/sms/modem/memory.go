@@ -27,6 +27,15 @@ func (s *Store) Right(ctx context.Context, key string) error {
 	return nil
 }
 
+// ForgetPINs lets every modem try its PIN once more: for an operator who has
+// seen to it that it is right.
+func (s *Store) ForgetPINs(ctx context.Context) error {
+	if _, err := s.db.Exec(ctx, `DELETE FROM modem_pins`); err != nil {
+		return fmt.Errorf("forget the PINs that were tried: %w", err)
+	}
+	return nil
+}
+
 // learn notes whether a SIM's modem writes its own references over ours.
 func (s *Store) learn(ctx context.Context, sim string, own bool) error {
 	_, err := s.db.Exec(ctx, `UPDATE modem_references SET own = $2 WHERE sim = $1 AND own IS DISTINCT FROM $2`, sim, own)

@@ -253,6 +253,10 @@ func TestAPINIsRememberedUntilItWasRight(t *testing.T) {
 	if may, err := s.Try(t.Context(), "key"); err != nil || !may {
 		t.Errorf("after it was right: %v, %v", may, err)
 	}
+	must(t, s.ForgetPINs(t.Context()))
+	if may, err := s.Try(t.Context(), "key"); err != nil || !may {
+		t.Errorf("after an operator wants it: %v, %v", may, err)
+	}
 }
 
 func TestWhoseReferencesAModemHasIsLearnt(t *testing.T) {
