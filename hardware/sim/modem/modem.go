@@ -4,7 +4,7 @@
 //
 // A Modem is a pseudo-terminal: AT commands (3GPP TS 27.007 and 27.005, ITU-T
 // V.250) come in at its Path, answers and indications go out there. What was
-// sent is decoded, joined and kept up to a limit, and handed out by Messages,
+// sent is decoded, joined and kept up to a limit, and handed out by Texts,
 // Parts, a JSON API and a page; Deliver puts in what the network brings.
 // Faults, which may be changed at any time, make it err, hang, lose and lie.
 package modem

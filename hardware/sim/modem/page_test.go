@@ -125,6 +125,14 @@ func TestNobodyReads(t *testing.T) {
 	for range 50 {
 		l.say("AT+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI;+CGMI\r")
 	}
+	l.say("AT+CNMI=1,1\r")
+	shortly(t, "it to have heard all", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.state.notify[1] == 1
+	})
 	deliver(t, m, "+447700900123", "x")
-	l.hangUp()
+	if n := m.Status().Memories["SM"]; n != 1 {
+		t.Errorf("%d messages are stored", n)
+	}
 }

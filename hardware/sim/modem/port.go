@@ -21,6 +21,7 @@ type port struct {
 	near   *os.File // the modem's side
 	far    *os.File // the programs' side: kept open, so that they can come and go
 	notice *openings
+	unread bool // nobody read what was written before, so nobody is waited for
 }
 
 // openPort makes a line in raw mode.
@@ -69,13 +70,19 @@ func pollable(f *os.File) (*os.File, error) {
 
 // write sends a text; what nobody reads in time is lost.
 func (p *port) write(text []byte) error {
-	if err := p.near.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	limit := time.Now().Add(patience)
+	if p.unread {
+		limit = time.Now().Add(time.Millisecond)
+	}
+	if err := p.near.SetWriteDeadline(limit); err != nil {
 		return err
 	}
-	if _, err := p.near.Write(text); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
+	_, err := p.near.Write(text)
+	p.unread = errors.Is(err, os.ErrDeadlineExceeded)
+	if p.unread {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // close ends the line: programs that have it open see it hang up.
