@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = 400 * time.Millisecond
+const answerWithin = 600 * time.Millisecond
 
 // TestSessionsKeepTheContract with both versions.
 func TestSessionsKeepTheContract(t *testing.T) {

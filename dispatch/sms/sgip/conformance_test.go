@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = 400 * time.Millisecond
+const answerWithin = 600 * time.Millisecond
 
 // TestSessionsKeepTheContract where a repetition is answered as the protocol
 // has it, and where the gateway takes it for a mistake.

@@ -183,7 +183,7 @@ func TestGatewayCallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	g := start(t, Config{Client: l.Addr().String(), ClientName: "smg", ClientPassword: "unicom", RetryAfter: time.Millisecond, IdleAfter: time.Second / 2})
+	g := start(t, Config{Client: l.Addr().String(), ClientName: "smg", ClientPassword: "unicom", RetryAfter: 200 * time.Millisecond, IdleAfter: time.Second})
 	c := dial(t, g)
 	c.expect(resultOK, "the client", binding(1, "a", "b"))
 	if err := g.SetFaults(ismg.Fault{Kind: ismg.Undelivered, State: "29"}); err != nil {
