@@ -177,6 +177,13 @@ func (a *Accounts) route(ch subscriptions.Channel, purpose subscriptions.Purpose
 	return routes
 }
 
+// beside reports whether t may take another account than one, that works.
+func (a *Accounts) beside(one *account, t *task) bool {
+	return slices.ContainsFunc(a.list, func(b *account) bool {
+		return b != one && b.Sender.Channel() == t.Channel && b.fits(t.Purpose, t.Address) >= 0 && b.works()
+	})
+}
+
 func compareBool(x, y bool) int {
 	switch {
 	case x == y:
