@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"hash"
+	stdhash "hash"
 	"strings"
 	"sync"
 
@@ -20,7 +20,7 @@ const minSecret = sha256.Size
 // signing in. A token shows its value to everybody who has it.
 type Signer struct {
 	secret []byte
-	keyed  sync.Map // purpose to *sync.Pool of hash.Hash under the purpose's key; there are few
+	keyed  sync.Map // purpose to *sync.Pool of hashes under the purpose's key; there are few
 }
 
 // NewSigner signs with a secret of at least 32 random bytes. All nodes need
@@ -66,13 +66,13 @@ func (s *Signer) MAC(purpose, value string) []byte {
 		key := sum(hmac.New(sha256.New, s.secret), "herald "+purpose)
 		pool, _ = s.keyed.LoadOrStore(purpose, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
 	}
-	mac := pool.(*sync.Pool).Get().(hash.Hash)
+	mac := pool.(*sync.Pool).Get().(stdhash.Hash)
 	defer pool.(*sync.Pool).Put(mac)
 	mac.Reset()
 	return sum(mac, value)
 }
 
-func sum(mac hash.Hash, message string) []byte {
+func sum(mac stdhash.Hash, message string) []byte {
 	mac.Write([]byte(message)) // a hash takes everything
 	return mac.Sum(nil)
 }
