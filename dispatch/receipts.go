@@ -298,9 +298,7 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 		}
 		switch k.Event {
 		case ReportDelivered:
-			if err := st.delivered(one); err != nil {
-				return err
-			}
+			st.delivered(one)
 		case ReportBounced, ReportExpired:
 			if st.bounced(one) {
 				climbers = append(climbers, one)
@@ -349,9 +347,9 @@ func (r *rung) mayHaveGone() bool {
 
 // delivered notes that a message arrived. Its notification is counted by it
 // from now on, unless by another that arrived, and its other rungs rest.
-func (st *settlement) delivered(r *rung) error {
+func (st *settlement) delivered(r *rung) {
 	if !r.mayHaveGone() {
-		return nil
+		return
 	}
 	st.move(r, Delivered, "")
 	stopped := false
@@ -365,10 +363,9 @@ func (st *settlement) delivered(r *rung) error {
 		}
 		st.rest(other, reasonDeliveredOtherwise)
 	}
-	if !stopped {
-		return nil
+	if stopped {
+		st.told.add(r.NotificationID, Step{At: st.at, Code: "ladder_stopped", OK: true, Args: map[string]any{"channel": r.Channel}})
 	}
-	return st.note(r.NotificationID, Step{At: st.at, Code: "ladder_stopped", OK: true, Args: map[string]any{"channel": r.Channel}})
 }
 
 // bounced notes that a message will never arrive, and says whether its

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -30,8 +29,7 @@ type settlement struct {
 	ladders map[uuid.UUID][]*rung // by notification, lowest rung first
 	rungs   map[uuid.UUID]*rung   // by delivery
 	moves   moves
-	notes   []uuid.UUID // notifications, and
-	steps   []string    // what their decisions get, as JSON
+	told    stepRows
 	erase   []uuid.UUID // notifications whose private data has served
 	news    news
 }
@@ -111,16 +109,6 @@ func (st *settlement) rest(r *rung, reason string) {
 	r.stopped = true
 }
 
-// note adds a step to a notification's decision.
-func (st *settlement) note(notification uuid.UUID, step Step) error {
-	raw, err := json.Marshal(Decision{step})
-	if err != nil {
-		return fmt.Errorf("write the decision: %w", err)
-	}
-	st.notes, st.steps = append(st.notes, notification), append(st.steps, string(raw))
-	return nil
-}
-
 const settleSQL = `
 WITH settled AS (
     UPDATE deliveries d
@@ -158,13 +146,13 @@ func (st *settlement) write(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(settleSQL, st.at, ids, states, reasons, counts, stopped)
 	}
 	st.moves.queue(&batch)
-	for i := range st.notes { // one at a time: a notification may have several
-		batch.Queue(addStepsSQL, st.notes[i:i+1], st.steps[i:i+1])
+	if err := st.told.queue(&batch); err != nil {
+		return err
 	}
 	if len(st.erase) > 0 {
 		batch.Queue(eraseSQL, st.erase)
 	}
-	st.moves, st.notes, st.steps, st.erase = nil, nil, nil, nil
+	st.moves, st.told, st.erase = nil, stepRows{}, nil
 	if batch.Len() == 0 {
 		return nil
 	}
