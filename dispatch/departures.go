@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+
+	"herald/timeid"
 )
 
 // departures are new deliveries and how they set off: in chunks, with a
@@ -30,7 +32,7 @@ func newDepartures(at time.Time) *departures {
 
 // add makes a delivery of a notification by its plan, and counts it.
 func (d *departures) add(n *Notification, p plan) {
-	id := newID(d.at)
+	id := timeid.New(d.at)
 	d.rows.add(id, n, p)
 	d.moves.add(ledgerKey{hourOf(n.CreatedAt), n.Trigger, n.CampaignID, p.channel}, p.state, p.reason, 1)
 	if p.state == Suppressed {

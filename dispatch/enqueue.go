@@ -13,6 +13,7 @@ import (
 
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // NoSender is the refusal of a channel that nobody can send on.
@@ -53,7 +54,7 @@ func (s *Store) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []Notification) err
 			return fmt.Errorf("notification for member %d: %w", n.MemberID, err)
 		}
 		if n.ID == uuid.Nil {
-			n.ID = newID(at)
+			n.ID = timeid.New(at)
 		}
 		n.CreatedAt = at
 		plans[i] = s.plan(n, 0, reach[n.MemberID], at)

@@ -123,7 +123,7 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 		}
 		wait := r.waitFor(p)
 		for _, t := range p.tasks {
-			v := r.decide(t, receipt, err, wait)
+			v := r.decide(t, a, receipt, err, wait)
 			v.carriedBy = p.carrierOf(t)
 			if v.stays {
 				r.later(v.wait)
@@ -168,9 +168,10 @@ func (r *run) waitFor(p *parcel) func(wish time.Duration) time.Duration {
 	}
 }
 
-func (r *run) decide(t *task, receipt Receipt, err error, wait func(wish time.Duration) time.Duration) verdict {
+func (r *run) decide(t *task, a *account, receipt Receipt, err error, wait func(wish time.Duration) time.Duration) verdict {
 	policy := r.cfg.Doubt.of(t.Channel, t.Purpose)
-	return decide(t, policy, receipt, err, t.ExpiresAt.Sub(r.store.now()), wait)
+	_, asks := a.Sender.(Resolver)
+	return decide(t, policy, asks, receipt, err, t.ExpiresAt.Sub(r.store.now()), wait)
 }
 
 // send calls the session within the time limit and done once for each parcel.

@@ -1,14 +1,12 @@
 package dispatch
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"herald/problem"
 	"herald/subscriptions"
 )
 
@@ -386,42 +383,4 @@ const reasonBounced = "bounced"
 // was private is erased by then.
 func (t *task) mayClimb(at time.Time) bool {
 	return t.Rung+1 < len(t.Ladder) && at.Before(t.ExpiresAt) && !t.Private
-}
-
-// shunned is an address that must not be contacted any more.
-type shunned struct {
-	*rung
-	reason, code string
-}
-
-// shun suppresses addresses. Contact points are always locked before
-// suppressions, and each in the same order.
-func (r *Receipts) shun(ctx context.Context, tx pgx.Tx, st *settlement, dead, unwelcome []shunned) error {
-	slices.SortStableFunc(dead, func(a, b shunned) int { return cmp.Compare(a.ContactID, b.ContactID) })
-	for _, d := range dead {
-		if d.ContactID == 0 {
-			continue
-		}
-		if err := r.cfg.Contacts.SetStandingTx(ctx, tx, d.ContactID, subscriptions.Dead, d.code); err != nil {
-			return fmt.Errorf("mark the address dead: %w", err)
-		}
-	}
-	all := slices.Concat(dead, unwelcome)
-	slices.SortStableFunc(all, func(a, b shunned) int {
-		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Address, b.Address))
-	})
-	for _, d := range all {
-		err := r.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
-			Channel: d.Channel, Address: d.Address, Reason: d.reason, Detail: d.code,
-		})
-		if problem.CodeOf(err) == problem.Invalid { // the report must not be lost for an address that is none
-			r.cfg.Logger.ErrorContext(ctx, "a reported address could not be suppressed", "delivery", d.ID, "contact_point", d.ContactID)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("suppress the address: %w", err)
-		}
-		st.news.contact(&d.task, d.reason)
-	}
-	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
-	"herald/problem"
 	"herald/subscriptions"
 )
 
@@ -206,7 +205,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			ended = append(ended, r.task)
 		}
 		if r.addressDead && r.task.ContactID != 0 {
-			if err := w.buryTx(ctx, tx, r); err != nil {
+			if err := w.buryTx(ctx, tx, r.task, r.code); err != nil {
 				return err
 			}
 		}
@@ -245,26 +244,8 @@ const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND pr
 
 // spare reports whether nothing was handed over: no attempt was made, or its
 // template failed.
-func (r result) spare() bool { return r.outcome == "" || r.outcome == "template_failed" }
-
-// buryTx notes that the provider knows no such address.
-func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, r result) error {
-	t := r.task
-	if err := w.cfg.Contacts.SetStandingTx(ctx, tx, t.ContactID, subscriptions.Dead, r.code); err != nil {
-		return fmt.Errorf("mark the address dead: %w", err)
-	}
-	err := w.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
-		Channel: t.Channel, Address: t.Address, Reason: subscriptions.Bounced, Detail: r.code,
-	})
-	if problem.CodeOf(err) == problem.Invalid {
-		// The outcome must not be lost for an address that is none.
-		w.cfg.Logger.ErrorContext(ctx, "a dead address could not be suppressed", "delivery", t.ID, "contact_point", t.ContactID)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("suppress the address: %w", err)
-	}
-	return nil
+func (r result) spare() bool {
+	return r.state != Accepted && (r.outcome == "" || r.outcome == "template_failed")
 }
 
 // detailMax is how many bytes of what a provider said are kept.
