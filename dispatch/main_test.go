@@ -260,6 +260,7 @@ func (b *bench) newWorkerOf(name string, list []AccountConfig, change ...func(*W
 // patient is a pool that does not mind what its sessions do.
 func patient(c *pool.Config[Session]) {
 	c.Hopeless, c.BreakLimit, c.PauseWait = nil, 1_000_000, time.Hour
+	c.BackoffFirst, c.BackoffLongest = time.Millisecond, time.Millisecond
 }
 
 // start runs a River client for w until the test ends and gives its events:
