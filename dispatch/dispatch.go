@@ -75,6 +75,10 @@ type Notification struct {
 	// ContactPoint, when not 0, is where it must go although it is not yet
 	// verified: a confirmation code goes to the address it confirms.
 	ContactPoint int64
+	// Answers says that it answers what was written from ContactPoint. It goes
+	// there although the address was stopped: the word that stops is answered,
+	// too.
+	Answers bool
 	// Private data is for the receiver alone, such as a code: it is shown on
 	// no page and erased as soon as the delivery is final.
 	Private  bool

@@ -118,7 +118,7 @@ type noteRows struct {
 	trigger, purpose, template, digest      []string
 	ladder                                  []string // with commas
 	priority                                []int16
-	private                                 []bool
+	private, answers                        []bool
 	patience                                []time.Duration
 	expires                                 []time.Time
 	// What templates are filled from and the decisions are JSON, most of it the
@@ -155,6 +155,7 @@ func (r *noteRows) add(n *Notification, state State) error {
 	r.digest = append(r.digest, string(n.Digest))
 	r.priority = append(r.priority, int16(n.Priority))
 	r.private = append(r.private, n.Private)
+	r.answers = append(r.answers, n.Answers)
 	r.patience = append(r.patience, n.Patience)
 	r.expires = append(r.expires, n.ExpiresAt)
 	return nil
@@ -163,18 +164,18 @@ func (r *noteRows) add(n *Notification, state State) error {
 const insertNotificationsSQL = `
 INSERT INTO notifications
        (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, created_at)
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, answers, created_at)
 SELECT id, member_id, trigger, nullif(subscription_id, 0), nullif(event_id, '00000000-0000-0000-0000-000000000000'),
        nullif(campaign_id, 0), purpose, priority, template, ($2::jsonb[])[data], ($2::jsonb[])[decision],
-       string_to_array(ladder, ','), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, $1
+       string_to_array(ladder, ','), nullif(contact_point_id, 0), private, nullif(patience, '0'), digest, expires_at, answers, $1
 FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::bigint[], $7::uuid[], $8::bigint[], $9::text[], $10::smallint[], $11::text[],
-            $12::int[], $13::int[], $14::text[], $15::bigint[], $16::boolean[], $17::interval[], $18::text[], $19::timestamptz[])
+            $12::int[], $13::int[], $14::text[], $15::bigint[], $16::boolean[], $17::interval[], $18::text[], $19::timestamptz[], $20::boolean[])
   AS n (id, member_id, trigger, subscription_id, event_id, campaign_id, purpose, priority, template,
-        data, decision, ladder, contact_point_id, private, patience, digest, expires_at)`
+        data, decision, ladder, contact_point_id, private, patience, digest, expires_at, answers)`
 
 func (r *noteRows) queue(batch *pgx.Batch, at time.Time) {
 	batch.Queue(insertNotificationsSQL, at, r.json.texts, r.id, r.member, r.trigger, r.subscription, r.event, r.campaign, r.purpose,
-		r.priority, r.template, r.data, r.decision, r.ladder, r.contact, r.private, r.patience, r.digest, r.expires)
+		r.priority, r.template, r.data, r.decision, r.ladder, r.contact, r.private, r.patience, r.digest, r.expires, r.answers)
 }
 
 func (s *Store) insertJobs(ctx context.Context, tx pgx.Tx, jobs []river.InsertManyParams) error {

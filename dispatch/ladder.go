@@ -66,7 +66,7 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		t := c.task
 		n := Notification{
 			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger, Template: t.Template,
-			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, CreatedAt: t.Hour, Channels: t.Ladder,
+			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, Answers: t.Answers, CreatedAt: t.Hour, Channels: t.Ladder,
 			Patience: t.Patience, ExpiresAt: t.ExpiresAt,
 		}
 		next := s.plan(&n, t.Rung+1, reach[t.MemberID], at)
@@ -125,10 +125,13 @@ func (s *Store) chooseFrom(n *Notification, from int, r subscriptions.Reach, at 
 }
 
 // contactFor is where n may go on a channel; what has a contact point of its
-// own is a confirmation code.
+// own is a confirmation code, or an answer.
 func contactFor(n Notification, ch subscriptions.Channel, r subscriptions.Reach) (subscriptions.ContactPoint, subscriptions.Refusal) {
 	if n.ContactPoint == 0 {
 		return r.Choose(ch, n.Purpose)
+	}
+	if n.Answers {
+		return r.ChooseToAnswer(ch, n.ContactPoint)
 	}
 	return r.ChooseToConfirm(ch, n.ContactPoint)
 }

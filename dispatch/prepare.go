@@ -144,7 +144,7 @@ func (r *run) chooseAgain(ctx context.Context, unsure []*task, members map[*task
 	}
 	for _, t := range unsure {
 		members[t] = reach[t.MemberID].Member
-		contact, refusal := contactFor(Notification{ContactPoint: t.Forced, Purpose: t.Purpose}, t.Channel, reach[t.MemberID])
+		contact, refusal := contactFor(Notification{ContactPoint: t.Forced, Answers: t.Answers, Purpose: t.Purpose}, t.Channel, reach[t.MemberID])
 		if refusal != "" {
 			refused[t] = string(refusal)
 			continue

@@ -110,7 +110,7 @@ func (s *Store) Notification(ctx context.Context, id uuid.UUID) (Notification, e
 const notificationSQL = `
 SELECT id, member_id, trigger, coalesce(subscription_id, 0), event_id, coalesce(campaign_id, 0), purpose, priority, template,
        CASE WHEN private THEN '{}' ELSE data END, ladder, coalesce(contact_point_id, 0), private,
-       decision, coalesce(patience, '0'), digest, expires_at, created_at
+       decision, coalesce(patience, '0'), digest, expires_at, answers, created_at
 FROM notifications
 WHERE id = $1`
 
@@ -120,7 +120,7 @@ func scanNotification(row pgx.Row) (Notification, error) {
 		eventID *uuid.UUID
 	)
 	err := row.Scan(&n.ID, &n.MemberID, &n.Trigger, &n.SubscriptionID, &eventID, &n.CampaignID, &n.Purpose, &n.Priority, &n.Template,
-		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.Patience, &n.Digest, &n.ExpiresAt, &n.CreatedAt)
+		&n.Data, &n.Channels, &n.ContactPoint, &n.Private, &n.Decision, &n.Patience, &n.Digest, &n.ExpiresAt, &n.Answers, &n.CreatedAt)
 	if eventID != nil {
 		n.EventID = *eventID
 	}

@@ -3,6 +3,7 @@ package subscriptions
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -97,14 +98,29 @@ func (r Reach) obstacle(c ContactPoint, p Purpose) (why Refusal, final bool) {
 // and it may go where mail came back before: that it arrives is how the owner
 // shows that the address works now.
 func (r Reach) ChooseToConfirm(ch Channel, id int64) (ContactPoint, Refusal) {
+	return r.chooseOne(ch, id, Bounced)
+}
+
+// ChooseToAnswer is the contact point with an ID, for the answer to what was
+// written from there, or says why none may go there. Who wrote shows by it that
+// the address works and is theirs; and the word that stops an address, or that
+// asks for help at one that is stopped, is answered like any other.
+func (r Reach) ChooseToAnswer(ch Channel, id int64) (ContactPoint, Refusal) {
+	return r.chooseOne(ch, id, Bounced, Stopped)
+}
+
+// chooseOne is the contact point with an ID, unless it is suppressed for
+// another reason than those let pass.
+func (r Reach) chooseOne(ch Channel, id int64, pass ...string) (ContactPoint, Refusal) {
 	for _, c := range r.Contacts {
 		if c.ID != id || c.Channel != ch {
 			continue
 		}
-		if why := r.suppressed(c, Transactional); why != suppressedFor(Bounced) {
-			return c, why
+		why := r.suppressed(c, Transactional)
+		if slices.ContainsFunc(pass, func(reason string) bool { return why == suppressedFor(reason) }) {
+			return c, ""
 		}
-		return c, ""
+		return c, why
 	}
 	return ContactPoint{}, NoAddress
 }

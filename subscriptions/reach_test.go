@@ -84,3 +84,21 @@ func TestWhereACodeMayGo(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereAnAnswerMayGo(t *testing.T) {
+	for reason, want := range map[string]Refusal{
+		"": "", Unsubscribed: "", Bounced: "", Stopped: "",
+		Complained: "suppressed_complained", ByOperator: "suppressed_operator",
+	} {
+		r := Reach{Contacts: []ContactPoint{{ID: 7, Channel: SMS, Address: "+8613800138000"}}}
+		if reason != "" {
+			r.Suppressions = []Suppression{{Channel: SMS, Address: "+8613800138000", Reason: reason}}
+		}
+		if c, refusal := r.ChooseToAnswer(SMS, 7); refusal != want || c.ID != 7 {
+			t.Errorf("suppressed as %q: contact point %d, %q; want %q", reason, c.ID, refusal, want)
+		}
+		if _, refusal := r.ChooseToAnswer(Email, 7); refusal != NoAddress {
+			t.Errorf("on another channel: %q", refusal)
+		}
+	}
+}

@@ -263,7 +263,7 @@ func FuzzCompile(f *testing.F) {
 }
 
 func BenchmarkFill(b *testing.B) {
-	starters, err := starterTemplates()
+	starters, _, err := starterTemplates()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,8 @@ type starterLocale struct {
 	Messages    map[string]starterMessage
 }
 
-// starterMessage is one message; every text is Liquid.
+// starterMessage is one message; every text is Liquid. One without a subject
+// has no e-mail.
 type starterMessage struct {
 	Subject string
 	Lead    string // the one sentence that says it
@@ -58,10 +59,11 @@ type page struct {
 	Links                              bool
 }
 
-// LoadStarter saves the starter templates when there are no templates at all.
-// Several nodes may do so at once.
+// LoadStarter saves the starter templates when there are no templates at all,
+// and otherwise those of Herald's own messages that there is none of: a newer
+// Herald may have more to say. Several nodes may do so at once.
 func (s *Store) LoadStarter(ctx context.Context) error {
-	starters, err := starterTemplates()
+	starters, own, err := starterTemplates()
 	if err != nil {
 		return err
 	}
@@ -69,11 +71,14 @@ func (s *Store) LoadStarter(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('starter templates', 0))`); err != nil {
 			return err
 		}
-		var some bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM templates)`).Scan(&some); err != nil || some {
+		var known []string
+		if err := tx.QueryRow(ctx, `SELECT coalesce(array_agg(DISTINCT name), '{}') FROM templates`).Scan(&known); err != nil {
 			return err
 		}
 		for _, t := range starters {
+			if len(known) > 0 && (!own[t.Name] || slices.Contains(known, t.Name)) {
+				continue
+			}
 			t.SavedAt = s.now()
 			if _, err := check(ctx, &t); err != nil {
 				return fmt.Errorf("%s %s %s: %w", t.Name, t.Channel, t.Locale, err)
@@ -93,34 +98,36 @@ func (s *Store) LoadStarter(ctx context.Context) error {
 	return nil
 }
 
-// starterTemplates are the embedded messages as templates, by locale and name.
-func starterTemplates() ([]Template, error) {
+// starterTemplates are the embedded messages as templates, by locale and name,
+// and the names of those that are Herald's own.
+func starterTemplates() (all []Template, own map[string]bool, err error) {
 	layout, err := texttemplate.New("layout.html").Delims("[[", "]]").ParseFS(starterFiles, "starter/layout.html")
 	if err != nil {
-		return nil, fmt.Errorf("read the starter layout: %w", err)
+		return nil, nil, fmt.Errorf("read the starter layout: %w", err)
 	}
-	var all []Template
+	own = map[string]bool{}
 	for _, file := range []string{"starter/en.yaml", "starter/zh-CN.yaml"} {
 		source, err := starterFiles.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("read the starter messages: %w", err)
+			return nil, nil, fmt.Errorf("read the starter messages: %w", err)
 		}
 		var l starterLocale
 		if err := yaml.UnmarshalWithOptions(source, &l, yaml.Strict()); err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
+			return nil, nil, fmt.Errorf("read %s: %w", file, err)
 		}
 		for _, name := range slices.Sorted(maps.Keys(l.Messages)) {
 			pair, err := l.templates(layout, name)
 			if err != nil {
-				return nil, fmt.Errorf("read %s: %s: %w", file, name, err)
+				return nil, nil, fmt.Errorf("read %s: %s: %w", file, name, err)
 			}
 			all = append(all, pair...)
+			own[name] = l.Messages[name].Own
 		}
 	}
-	return all, nil
+	return all, own, nil
 }
 
-// templates are a message's e-mail and SMS.
+// templates are a message's e-mail, if it has one, and SMS.
 func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]Template, error) {
 	m := l.Messages[name]
 	if m.Why == "" {
@@ -139,8 +146,10 @@ func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]
 		phrases = append(phrases, "[["+phrase+"]]", text)
 	}
 	spoken := strings.NewReplacer(phrases...)
-	return []Template{
-		{Name: name, Channel: "email", Locale: l.Locale, Subject: spoken.Replace(m.Subject), HTML: spoken.Replace(html.String()), SavedBy: "herald"},
-		{Name: name, Channel: "sms", Locale: l.Locale, Body: spoken.Replace(m.SMS), SavedBy: "herald"},
-	}, nil
+	sms := Template{Name: name, Channel: "sms", Locale: l.Locale, Body: spoken.Replace(m.SMS), SavedBy: "herald"}
+	if m.Subject == "" {
+		return []Template{sms}, nil
+	}
+	email := Template{Name: name, Channel: "email", Locale: l.Locale, Subject: spoken.Replace(m.Subject), HTML: spoken.Replace(html.String()), SavedBy: "herald"}
+	return []Template{email, sms}, nil
 }

@@ -13,12 +13,12 @@ var update = flag.Bool("update", false, "write the golden files")
 // TestStarterMessagesReadWell fills every starter message from the sample and
 // compares it with what a person once read and found good.
 func TestStarterMessagesReadWell(t *testing.T) {
-	starters, err := starterTemplates()
+	starters, _, err := starterTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(starters) != 9*2*2 {
-		t.Errorf("%d templates, want 9 messages on 2 channels in 2 locales", len(starters))
+	if len(starters) != 9*2*2+3*2 {
+		t.Errorf("%d templates, want 9 messages on 2 channels and 3 answers on one, in 2 locales", len(starters))
 	}
 	for _, template := range starters {
 		name := template.Name + "." + template.Channel + "." + template.Locale
@@ -48,7 +48,7 @@ func TestStarterMessagesReadWell(t *testing.T) {
 // TestStarterMessagesBearMissingData fills them from an event that tells only
 // what its trigger requires.
 func TestStarterMessagesBearMissingData(t *testing.T) {
-	starters, err := starterTemplates()
+	starters, _, err := starterTemplates()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -227,7 +228,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	}
 	nodes.Wait()
 	all, err := s.List(t.Context())
-	if err != nil || len(all) != 36 {
+	if err != nil || len(all) != 36+6 {
 		t.Fatalf("%d templates and %v", len(all), err)
 	}
 	edited := mustSave(t, s, sms("price_drop", "en", "cheaper"))
@@ -240,5 +241,28 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	content, err := s.Render(t.Context(), "price_drop", "email", "zh-CN", Sample())
 	if err != nil || !strings.Contains(content.Subject, "降到") || !strings.Contains(content.HTML, "<table") {
 		t.Errorf("renders %+v and %v", content, err)
+	}
+}
+
+func TestOfAStoreInUseOnlyHeraldsOwnMessagesAreCompleted(t *testing.T) {
+	s := NewStore(pgtest.New(t), time.Now)
+	mustSave(t, s, sms("promotion", "en", "tea"))
+	mustSave(t, s, sms("reply_stop", "de", "Sie hören nichts mehr von uns."))
+	if err := s.LoadStarter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Name+"."+one.Channel+"."+one.Locale)
+	}
+	slices.Sort(names)
+	want := "confirm_address.email.en confirm_address.email.zh-CN confirm_address.sms.en confirm_address.sms.zh-CN promotion.sms.en " +
+		"reply_help.sms.en reply_help.sms.zh-CN reply_start.sms.en reply_start.sms.zh-CN reply_stop.sms.de"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("there are %s\nwant %s", got, want)
 	}
 }

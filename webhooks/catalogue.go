@@ -35,6 +35,7 @@ func Types() []Type {
 		define("delivery.bounced", deliveryFields, "A message that had been accepted came back."),
 		define("delivery.complained", deliveryFields, "The receiver complained about a message."),
 		define("contact.suppressed", "member_id contact_point_id channel reason", "An address must not be contacted any more."),
+		define("reply.received", "reply_id member_id delivery_id channel account sent_at", "Somebody wrote back, and it is no keyword: it is in the inbox."),
 		define("campaign.started", "campaign run state reason started_at targeted", "A campaign began to send."),
 		define("campaign.paused", "campaign state reason", "A campaign holds still."),
 		define("campaign.finished", "campaign run state reason started_at finished_at targeted accepted delivered suppressed failed in_doubt", "A campaign is through: its ledger says so."),

@@ -193,7 +193,7 @@ func TestDocumentsNameMakeTargetsAndMetricsThatExist(t *testing.T) {
 	var figures string
 	for _, path := range []string{
 		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go",
-		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go",
+		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go", "dispatch/replies/store.go",
 	} {
 		figures += read(t, path)
 	}

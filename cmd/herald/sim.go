@@ -8,7 +8,11 @@ import (
 )
 
 type simCmd struct {
-	SMTP simSMTPCmd `cmd:"" name:"smtp" help:"An SMTP server that keeps mail and shows it on a page; it can be told to refuse, delay or drop."`
+	SMTP  simSMTPCmd  `cmd:"" name:"smtp" help:"An SMTP server that keeps mail and shows it on a page; it can be told to refuse, delay or drop."`
+	SMSC  simSMSCCmd  `cmd:"" name:"smsc" help:"An operator's short message centre, by SMPP 3.4, that keeps texts and shows them on a page; it can be told to refuse, throttle, delay or drop."`
+	CMPP  simCMPPCmd  `cmd:"" name:"cmpp" help:"China Mobile's gateway, by CMPP 2.0 or 3.0, that keeps texts and shows them on a page; it can be told to refuse, delay, lose or drop."`
+	SGIP  simSGIPCmd  `cmd:"" name:"sgip" help:"China Unicom's gateway, by SGIP 1.2, that keeps texts and shows them on a page, and connects back to tell what became of them; it can be told to refuse, delay, lose or drop."`
+	Modem simModemCmd `cmd:"" name:"modem" help:"A GSM modem on a pseudo-terminal, with its SIM and network; it shows what was sent, and can be told to err, hang and lose."`
 }
 
 type simSMTPCmd struct {

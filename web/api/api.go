@@ -37,6 +37,7 @@ type Config struct {
 	Deliveries    Deliveries
 	Webhooks      Webhooks  // nil: their operations are not offered
 	Campaigns     Campaigns // nil: their operations are not offered
+	Replies       Replies   // nil: their operations are not offered
 
 	// Away reports whether an error only says that the database could not be
 	// reached: the request is then answered 503, to be sent again. Nil: never.
@@ -132,6 +133,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.Campaigns != nil {
 		a.addCampaigns()
+	}
+	if cfg.Replies != nil {
+		a.addReplies()
 	}
 	a.addWhoami()
 	if err := a.describe(); err != nil {

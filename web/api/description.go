@@ -19,6 +19,7 @@ const (
 	tagDeliveries    = "Deliveries"
 	tagWebhooks      = "Webhooks"
 	tagCampaigns     = "Campaigns"
+	tagReplies       = "Replies"
 	tagKeys          = "Keys"
 )
 
@@ -45,6 +46,7 @@ func (a *API) description(version string) huma.Config {
 		{Name: tagTemplates, Description: "What messages say."},
 		{Name: tagSubscriptions, Description: "Members' choices of triggers."},
 		{Name: tagDeliveries, Description: "What was sent, and what became of it."},
+		{Name: tagReplies, Description: "What members wrote back."},
 		{Name: tagCampaigns, Description: "What marketers plan: whom, what, when, and what came of it."},
 		{Name: tagWebhooks, Description: "Which of your systems are told what became of messages, by Standard Webhooks."},
 		{Name: tagKeys, Description: "The API key in use."},

@@ -19,6 +19,7 @@ import (
 	"herald/access"
 	"herald/campaigns"
 	"herald/dispatch"
+	"herald/dispatch/replies"
 	"herald/problem"
 	"herald/subscriptions"
 	"herald/templates"
@@ -51,6 +52,7 @@ type Config struct {
 	Deliveries    *dispatch.Store
 	Webhooks      *webhooks.Store  // nil: there are no pages of webhooks
 	Campaigns     *campaigns.Store // nil: there are no pages of campaigns
+	Replies       *replies.Store   // nil: there are no pages of replies
 }
 
 // Base is where the console lives.
@@ -87,7 +89,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},

@@ -19,6 +19,7 @@ import (
 	"herald/access"
 	"herald/campaigns"
 	"herald/dispatch"
+	"herald/dispatch/replies"
 	"herald/matcher"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
@@ -80,6 +81,10 @@ func newStand(t testing.TB) *stand {
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
 	}
+	s.Replies, err = replies.NewStore(s.pool, replies.Config{
+		Contacts: s.Contacts, Suppressions: consents, Deliveries: store, Logger: log, Now: now,
+	})
+	must(t, err)
 	handler, err = console.New(s.Config)
 	must(t, err)
 	for name, role := range map[string]access.Role{"ann": access.AdminRole, "bob": access.OperatorRole} {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/access"
+	"herald/dispatch/replies"
 	"herald/subscriptions"
 	"herald/web/page"
 )
@@ -51,6 +52,8 @@ type memberData struct {
 	Subscriptions []subscriptionLine
 	Attributes    []fact
 	Deliveries    deliveryRows
+	Replies       []replyLine
+	HasReplies    bool // there is a store of them
 }
 
 type contactLine struct {
@@ -64,7 +67,10 @@ type subscriptionLine struct {
 	Summary string
 }
 
-const recentDeliveries = 20
+const (
+	recentDeliveries = 20
+	recentReplies    = 20
+)
 
 func (c console) member(v *page.Visit, _ access.Operator) error {
 	id, err := strconv.ParseInt(v.R.PathValue("id"), 10, 64)
@@ -90,6 +96,13 @@ func (c console) member(v *page.Visit, _ access.Operator) error {
 	}
 	if data.Deliveries.List, err = c.Deliveries.ForMember(v.Context(), id, uuid.Nil, recentDeliveries); err != nil {
 		return err
+	}
+	if data.HasReplies = c.Replies != nil; data.HasReplies {
+		written, err := c.Replies.Find(v.Context(), replies.Filter{MemberID: id, Limit: recentReplies})
+		if err != nil {
+			return err
+		}
+		data.Replies = replyLines(written)
 	}
 	if data.Attributes, err = attributes(data.Member.Attributes); err != nil {
 		return err

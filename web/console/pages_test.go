@@ -15,7 +15,7 @@ import (
 )
 
 // unworded finds keys that were shown in place of their wording.
-var unworded = regexp.MustCompile(`>\s*(console|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
+var unworded = regexp.MustCompile(`>\s*(console|replies|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
 
 func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 	t.Parallel()
@@ -23,10 +23,12 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 	found := s.delivered("fine", "dead", "busy", "doubt")
 	must(t, s.Consents.Suppress(t.Context(), subscriptions.Suppression{Channel: subscriptions.Email, Address: "fine@example.com", Reason: subscriptions.Complained}))
 	must(t, s.store.Rule(t.Context(), dispatch.RulingRetry, found[1].ID, "operator:ann"))
+	s.wrote("+8613800138000", "STOP", "hello")
 	v := s.signedIn("ann")
 	paths := []string{
 		"/console", "/console/deliveries", "/console/deliveries?member=nobody", "/console/deliveries?since=x", "/console/members",
 		"/console/members?q=nobody", fmt.Sprint("/console/members/", found[0].MemberID), "/console/triggers", "/console/triggers/price_drop",
+		"/console/replies", "/console/replies?keywords=1", "/console/replies?address=nobody",
 		"/console/suppressions", "/console/suppressions?address=nobody", "/console/nothing",
 	}
 	for _, d := range found {

@@ -94,7 +94,7 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 		return ifTold(e.Args, "last", ".last")
 	case "cap_passed", "frequency_cap_passed":
 		return ifTold(e.Args, "max", ".max")
-	case "digest":
+	case "digest", "reply_received":
 		return "." + fmt.Sprint(e.Args["kind"])
 	case "ladder_climbed":
 		return "." + fmt.Sprint(e.Args["reason"])

@@ -9,6 +9,10 @@
 // error that makes the provider try again: nothing is lost. Told twice, a
 // report has the same Key.
 //
+// A described gateway for SMS calls /receipts/gateway/{account}/receipt, and
+// /receipts/gateway/{account}/inbound for messages that came in, as its
+// description says; they go to the Taker and to Inbound.
+//
 // # Which delivery
 //
 // A delivery is named by DeliveryKey among the custom arguments, metadata,
@@ -47,6 +51,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/gateway"
 	"herald/problem"
 )
 
@@ -66,6 +71,11 @@ type Config struct {
 	// the address it calls.
 	PublicURL string
 	Taker     Taker
+	// Gateways are the described ones that call back; Inbound takes what is
+	// sent to them. Its nil means that the messages are durable; one that it
+	// has by its Key already is no error. Required where there is a gateway.
+	Gateways []*gateway.Gateway
+	Inbound  func(ctx context.Context, messages []dispatch.Inbound) error
 	// Away reports whether an error only says that the database could not be
 	// reached. Nil: none does.
 	Away func(error) bool
@@ -82,6 +92,7 @@ type Config struct {
 type Handler struct {
 	cfg      Config
 	accounts map[string]account // by provider/account
+	gateways map[string]*gateway.Gateway
 	told     *prometheus.CounterVec
 }
 
@@ -109,9 +120,9 @@ type request struct {
 }
 
 var (
-	errForged     = errors.New("the signature is not right")
-	errStale      = errors.New("the request is too old, or from the future")
-	errUnreadable = errors.New("the request cannot be read")
+	errForged     = gateway.ErrForged
+	errStale      = gateway.ErrStale
+	errUnreadable = gateway.ErrUnreadable
 	errBusy       = errors.New("not now")
 )
 
@@ -124,10 +135,13 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Away == nil {
 		cfg.Away = func(error) bool { return false }
 	}
+	if len(cfg.Gateways) > 0 && cfg.Inbound == nil {
+		return nil, errors.New("receipts: gateways need somebody who takes what is sent to them")
+	}
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = 1 << 20
 	}
-	h := &Handler{cfg: cfg, accounts: map[string]account{}, told: prometheus.NewCounterVec(prometheus.CounterOpts{
+	h := &Handler{cfg: cfg, accounts: map[string]account{}, gateways: map[string]*gateway.Gateway{}, told: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "herald_receipts_requests_total",
 		Help: "Webhooks of providers, by provider and outcome: taken, nothing, forged, stale, unreadable, unavailable or failed.",
 	}, []string{"provider", "outcome"})}
@@ -141,6 +155,12 @@ func New(cfg Config) (*Handler, error) {
 		}
 		h.accounts[path] = account{a, scheme}
 	}
+	for i, g := range cfg.Gateways {
+		if h.gateways[g.Account()] != nil {
+			mistakes.Add(fmt.Sprintf("gateways[%d].name", i), "unique", "another gateway has this name")
+		}
+		h.gateways[g.Account()] = g
+	}
 	if err := mistakes.Err("the accounts for receipts are not complete"); err != nil {
 		return nil, err
 	}
@@ -153,8 +173,13 @@ func (h *Handler) Describe(ch chan<- *prometheus.Desc) { h.told.Describe(ch) }
 // Collect implements prometheus.Collector.
 func (h *Handler) Collect(ch chan<- prometheus.Metric) { h.told.Collect(ch) }
 
-// ServeHTTP takes POST /receipts/{provider}/{account}.
+// ServeHTTP takes POST /receipts/{provider}/{account}, and the callbacks of
+// described gateways below gateway.Base.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if called, is := strings.CutPrefix(r.URL.Path, gateway.Base); is {
+		h.serveGateway(w, r, called)
+		return
+	}
 	a, known := h.accounts[strings.TrimPrefix(r.URL.Path, Base)]
 	switch {
 	case !known:
@@ -165,16 +190,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "use POST", http.StatusMethodNotAllowed)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.cfg.MaxBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
-		return
-	} else if err != nil {
-		http.Error(w, "the request did not come in whole", http.StatusBadRequest)
+	body, whole := readBody(w, r, h.cfg.MaxBody)
+	if !whole {
 		return
 	}
 	n, err := h.take(r.Context(), a, request{header: r.Header, url: r.URL, body: body})
-	h.answer(w, r, a, n, err)
+	outcome, status := h.judge(w, r, a.Provider, a.Name, n, err)
+	if err != nil {
+		if outcome == "forged" && a.Provider == Postmark {
+			w.Header().Set("WWW-Authenticate", challenge)
+		}
+		http.Error(w, outcome, status)
+		return
+	}
+	w.WriteHeader(status)
+}
+
+// readBody reads a request whole, or answers why not.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) (body []byte, whole bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		http.Error(w, "the request is too large", http.StatusRequestEntityTooLarge)
+		return nil, false
+	} else if err != nil {
+		http.Error(w, "the request did not come in whole", http.StatusBadRequest)
+		return nil, false
+	}
+	return body, true
 }
 
 // take verifies, reads and hands on, and gives the number of reports.
@@ -199,12 +241,12 @@ func (h *Handler) take(ctx context.Context, a account, r request) (int, error) {
 // seconds.
 const awayFor = "10"
 
-// answer tells the provider whether to try again, which it does after anything
-// but 2xx, and the log why.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a account, reports int, err error) {
-	outcome, status := "taken", http.StatusOK
+// judge says whether the provider must try again, which it does after anything
+// but 2xx, and tells the log why.
+func (h *Handler) judge(w http.ResponseWriter, r *http.Request, provider, account string, news int, err error) (outcome string, status int) {
+	outcome, status = "taken", http.StatusOK
 	switch {
-	case err == nil && reports == 0:
+	case err == nil && news == 0:
 		outcome = "nothing"
 	case err == nil:
 	case errors.Is(err, errForged):
@@ -213,20 +255,15 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, a account, repo
 		outcome, status = "stale", http.StatusBadRequest
 	case errors.Is(err, errUnreadable):
 		outcome, status = "unreadable", http.StatusBadRequest
-	case errors.Is(err, errBusy) || h.cfg.Away(err) || problem.CodeOf(err) == problem.Unavailable:
+	case errors.Is(err, errBusy) || errors.Is(err, context.DeadlineExceeded) || h.cfg.Away(err) || problem.CodeOf(err) == problem.Unavailable:
 		outcome, status = "unavailable", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", awayFor)
 	default:
 		outcome, status = "failed", http.StatusInternalServerError
 	}
-	h.told.WithLabelValues(a.Provider, outcome).Inc()
+	h.told.WithLabelValues(provider, outcome).Inc()
 	if err != nil {
-		h.cfg.Logger.WarnContext(r.Context(), "a provider's webhook was not taken", "provider", a.Provider, "account", a.Name, "outcome", outcome, "error", err)
-		if outcome == "forged" && a.Provider == Postmark {
-			w.Header().Set("WWW-Authenticate", `Basic realm="receipts"`)
-		}
-		http.Error(w, outcome, status)
-		return
+		h.cfg.Logger.WarnContext(r.Context(), "a provider's webhook was not taken", "provider", provider, "account", account, "outcome", outcome, "error", err)
 	}
-	w.WriteHeader(status)
+	return outcome, status
 }

@@ -2,16 +2,12 @@ package receipts
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/gateway"
 	"herald/subscriptions"
 )
 
@@ -24,50 +20,11 @@ type twilio struct {
 	public  *url.URL // scheme and host as Twilio sees them
 }
 
-// verify checks the HMAC-SHA1, in base64, over the address called and the
-// parameters, sorted by name, each name followed by its value. Twilio has the
-// port in the address or not, whichever way it was given, so both are tried.
 func (t twilio) verify(_ context.Context, r request) error {
-	form, err := url.ParseQuery(string(r.body))
-	if err != nil {
-		return errForged
-	}
-	given, err := base64.StdEncoding.DecodeString(r.header.Get("X-Twilio-Signature"))
-	if err != nil {
-		return errForged
-	}
-	right := false
-	for _, host := range t.hosts() {
-		// All are compared, so that the time tells nothing.
-		right = hmac.Equal(given, t.sign(t.public.Scheme+"://"+host+r.url.RequestURI(), form)) || right
-	}
-	if !right {
+	if !gateway.IsTwilios(t.token, t.public, r.url, r.header, r.body) {
 		return errForged
 	}
 	return nil
-}
-
-func (t twilio) hosts() []string {
-	if t.public.Port() != "" {
-		return []string{t.public.Host, t.public.Hostname()}
-	}
-	port := ":443"
-	if t.public.Scheme == "http" {
-		port = ":80"
-	}
-	return []string{t.public.Host, t.public.Host + port}
-}
-
-func (t twilio) sign(address string, form url.Values) []byte {
-	mac := hmac.New(sha1.New, t.token)
-	mac.Write([]byte(address))
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		values := slices.Compact(slices.Sorted(slices.Values(form[name])))
-		for _, value := range values {
-			mac.Write([]byte(name + value))
-		}
-	}
-	return mac.Sum(nil)
 }
 
 // read takes one status. Accepted, queued, sending and sent tell no more than

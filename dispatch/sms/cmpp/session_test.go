@@ -1,0 +1,316 @@
+package cmpp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"herald/dispatch"
+	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/wire"
+	sim "herald/hardware/sim/cmpp"
+	"herald/hardware/sim/ismg"
+	"herald/problem"
+)
+
+// patience is when a test gives up.
+const patience = 20 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// long is a text of three parts in UCS-2.
+var long = strings.Repeat("降价提醒：婴儿车今日四百元，", 12)
+
+func TestTextsArriveAsTheyWereWritten(t *testing.T) {
+	for _, version := range []string{"2.0", "3.0"} {
+		g := startSim(t, sim.Config{Highest: version})
+		for _, c := range []struct {
+			name, text, encoding string
+			parts                int
+			writing              wire.Writing
+		}{
+			{"ASCII", "Your order 7 is on its way.", "ASCII", 1, wire.Writing{}},
+			{"Chinese", "降价了", "UCS-2", 1, wire.Writing{}},
+			{"GBK", "降价了 now", "GBK", 1, wire.Writing{Encoding: "gbk"}},
+			{"nothing but UCS-2", "plain", "UCS-2", 1, wire.Writing{Encoding: "ucs2"}},
+			{"transliterated", "naïve", "ASCII", 1, wire.Writing{Transliterate: true}},
+			{"GSM-7, but not ASCII", "10 £", "UCS-2", 1, wire.Writing{}},
+			{"a pair of surrogates where a part ends", strings.Repeat("价", 66) + "😀😀😀", "UCS-2", 2, wire.Writing{}},
+			{"three parts", long, "UCS-2", 3, wire.Writing{}},
+			{"long ASCII", strings.Repeat("0123456789", 20), "UCS-2", 3, wire.Writing{}},
+			{"long ASCII where it may be", strings.Repeat("0123456789", 20), "ASCII", 2, wire.Writing{LongASCII: true}},
+			{"a long text in GBK is in UCS-2", long, "UCS-2", 3, wire.Writing{Encoding: "gbk"}},
+		} {
+			account := accountAt(t, g.Addr())
+			account.Writing = c.writing
+			d := newGateway(t, account, newMemory())
+			s := openSession(t, d)
+			m := message(1, c.text)
+			if n := d.Parts(m); n != c.parts {
+				t.Errorf("%s takes %d parts, want %d", c.name, n, c.parts)
+			}
+			receipt, err := s.Send(within(t), m)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			kept := g.Texts().All()
+			got := kept[len(kept)-1]
+			want := c.text
+			if c.writing.Transliterate {
+				want = "naive"
+			}
+			if got.Text != want || got.Encoding != c.encoding || got.Parts != c.parts || got.From != "10657012345" || got.To != "13800130001" {
+				t.Errorf("%s, %s: it arrived as %+v", version, c.name, got)
+			}
+			if receipt.ProviderID != got.IDs[0] || receipt.Code != "0" || !strings.Contains(receipt.Detail, "-106577-") {
+				t.Errorf("%s: the receipt is %+v, the first part %s", c.name, receipt, got.IDs[0])
+			}
+		}
+	}
+}
+
+func TestVersionIsAgreed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		highest, version string
+		fails            bool
+	}{
+		"both have 3.0":                        {"3.0", "", false},
+		"the gateway has 2.0 only":             {"2.0", "", false},
+		"the account is for 2.0":               {"3.0", "2.0", false},
+		"the account is for 3.0, and it isn't": {"2.0", "3.0", true},
+	} {
+		g := startSim(t, sim.Config{Highest: c.highest})
+		account := accountAt(t, g.Addr())
+		account.Version = c.version
+		s, err := newGateway(t, account, newMemory()).Open(within(t))
+		if failure := (*dispatch.SendError)(nil); (err != nil) != c.fails || c.fails && (!errors.As(err, &failure) || failure.Class != dispatch.Configuration) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		if _, err := s.Send(within(t), message(1, "降价")); err != nil || g.Count() != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := s.Close(within(t)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLoginRefused tells refusals apart: what an operator must mend, and what
+// passes, such as a connection of ours that the gateway still holds.
+func TestLoginRefused(t *testing.T) {
+	g := startSim(t, sim.Config{MostConnections: 1})
+	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	for status, class := range map[uint32]dispatch.Class{
+		1: dispatch.Configuration, 2: dispatch.Configuration, 3: dispatch.Configuration,
+		5: dispatch.Transient, 9: dispatch.Transient,
+	} {
+		setFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: status})
+		_, err := d.Open(within(t))
+		failure := (*dispatch.SendError)(nil)
+		if !errors.As(err, &failure) || failure.Class != class || failure.Code != code(status) || failure.Account != "mobile" {
+			t.Errorf("status %d gives %v, want %v", status, err, class)
+		}
+	}
+	setFaults(t, g)
+	openSession(t, d)
+	if _, err := d.Open(within(t)); err == nil || !strings.Contains(err.Error(), "transient 5") {
+		t.Errorf("one connection too many gives %v", err)
+	}
+}
+
+// TestGatewayThatDoesNotKnowTheSecret is found out where that is wanted.
+func TestGatewayThatDoesNotKnowTheSecret(t *testing.T) {
+	g := sim.New(sim.Config{}) // takes everybody in
+	if err := g.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Close() })
+	account := accountAt(t, g.Addr())
+	if _, err := newGateway(t, account, newMemory()).Open(within(t)); err == nil || !strings.Contains(err.Error(), "configuration") {
+		t.Errorf("it gives %v", err)
+	}
+	account.CheckGateway = false
+	openSession(t, newGateway(t, account, newMemory()))
+}
+
+// TestThrottledPartsKeepTheirOrder: when the gateway finds us too fast, the
+// part goes again before all that stand behind it.
+func TestThrottledPartsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	account := accountAt(t, g.Addr())
+	account.Window = 1
+	s := openSession(t, newGateway(t, account, newMemory()))
+	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130001", Times: 1})
+	ms := []dispatch.Message{message(0, "zero"), message(1, "one"), message(2, "two")}
+	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	})
+	var order []string
+	for _, text := range g.Texts().All() {
+		order = append(order, text.Text)
+	}
+	if strings.Join(order, " ") != "zero one two" {
+		t.Errorf("they arrived as %v", order)
+	}
+}
+
+// TestMissingPartsGoAgainWithTheirReference, and only they.
+func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	account := accountAt(t, g.Addr())
+	account.Window = 1
+	s := openSession(t, newGateway(t, account, newMemory()))
+	m := message(1, long)
+	// The first part is taken; the second is refused three times, and so is the message.
+	setFaults(t, g, ismg.Fault{Kind: ismg.NoReport, Times: 1}, ismg.Fault{Kind: ismg.Refuse, Result: 8, Times: 3})
+	_, err := s.Send(within(t), m)
+	if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Throttled || s.Broken() {
+		t.Fatalf("it gives %v", err)
+	}
+	first := g.Submitted()
+	if len(first) != 1 {
+		t.Fatalf("%d parts were taken", len(first))
+	}
+	receipt, err := s.Send(within(t), m)
+	if err != nil || receipt.ProviderID != first[0].ID {
+		t.Fatalf("the receipt is %+v, %v", receipt, err)
+	}
+	parts := g.Submitted()
+	if len(parts) != 3 {
+		t.Fatalf("%d parts were taken, want 3", len(parts))
+	}
+	for i, p := range parts {
+		if want := []byte{5, 0, 3, parts[0].Content[3], 3, byte(i + 1)}; !slices.Equal(p.Content[:6], want) {
+			t.Errorf("the header of part %d is %x", i, p.Content[:6])
+		}
+	}
+	if text := g.Texts().All()[0].Text; text != long {
+		t.Errorf("it arrived as %s", text)
+	}
+	if _, err := s.Send(within(t), m); err != nil || g.Count() != 3 {
+		t.Errorf("a message that was taken whole goes again: %v", err)
+	}
+}
+
+// TestStoreThatFails: what is known of the parts cannot be asked, so none is
+// sent; and what was taken of a message that then failed cannot be noted.
+func TestStoreThatFails(t *testing.T) {
+	g := startSim(t, sim.Config{})
+	store := newMemory()
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), store))
+	store.failing = errors.New("the database is away")
+	_, err := s.Send(within(t), message(1, long))
+	if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Transient || g.Count() != 0 {
+		t.Errorf("it gives %v, and %d parts", err, g.Count())
+	}
+	if _, err := s.Send(within(t), message(2, "one part")); err != nil {
+		t.Errorf("a message of one part gives %v", err)
+	}
+}
+
+// TestLostAnswerIsDoubt: the message is repeated with its sequence; that the
+// gateway knows the sequence says that it heard the message, not what it made
+// of it.
+func TestLostAnswerIsDoubt(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	_, err := s.Send(within(t), message(1, "once"))
+	failure := (*dispatch.SendError)(nil)
+	if !errors.As(err, &failure) || failure.Class != dispatch.Doubt || failure.Code != "3" || g.Count() != 1 {
+		t.Errorf("it gives %v, and was taken %d times", err, g.Count())
+	}
+}
+
+// TestLateAnswerIsAnAnswer: a repetition is no second message.
+func TestLateAnswerIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	// The answer to the first comes after the repetition was sent, and before
+	// the gateway says that it knows the sequence.
+	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Number: "13800130009"}, ismg.Fault{Kind: ismg.Delay, Delay: ismg.Duration(answerWithin / 2), Times: 1})
+	if _, err := s.Send(within(t), message(1, "slow")); err != nil || g.Count() != 1 {
+		t.Errorf("it gives %v, and was taken %d times", err, g.Count())
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		body    []byte
+		version byte
+		class   dispatch.Class
+	}{
+		{"taken", []byte{0, 0, 0, 0, 0, 0, 0, 7, 0}, v20, ""},
+		{"a sequence that was sent once and is known: not this message", []byte{0, 0, 0, 0, 0, 0, 0, 0, 3}, v20, dispatch.Transient},
+		{"too fast", []byte{0, 0, 0, 0, 0, 0, 0, 0, 8}, v20, dispatch.Throttled},
+		{"in 2.0, nine is any other", []byte{0, 0, 0, 0, 0, 0, 0, 0, 9}, v20, dispatch.Transient},
+		{"in 3.0, it is the payer", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}, v30, dispatch.Configuration},
+		{"the source number", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10}, v30, dispatch.Configuration},
+		{"the recipient", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13}, v30, dispatch.Permanent},
+		{"a number that nobody wrote down", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 13}, v30, dispatch.Transient},
+		{"nonsense", []byte{0, 0, 0}, v30, dispatch.Doubt},
+	} {
+		v := judge(&link.Request{}, wire.PDU{Command: submit | answer, Body: c.body}, c.version)
+		if v.Class != c.class || (v.Class == "") != (v.Err == nil) {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+func TestRecipientsElsewhere(t *testing.T) {
+	g := startSim(t, sim.Config{})
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	for address, text := range map[string]string{"+15550100": "hello", "+86": "hello", "+8613800138000": strings.Repeat("价", 70*256)} {
+		m := message(1, text)
+		m.Address = address
+		_, err := s.Send(within(t), m)
+		if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Permanent || s.Broken() {
+			t.Errorf("%s gives %v", address, err)
+		}
+	}
+	account := accountAt(t, g.Addr())
+	account.CountryCode = true
+	s = openSession(t, newGateway(t, account, newMemory()))
+	if _, err := s.Send(within(t), message(1, "hello")); err != nil || g.Submitted()[0].To != "8613800130001" {
+		t.Errorf("with the country's code: %v, %+v", err, g.Submitted())
+	}
+}
+
+func TestIncompleteAccounts(t *testing.T) {
+	_, err := New(Account{
+		Host: "a b", Port: -1, SPID: "1", Version: "4.0", SourceNumber: "x", ServiceID: "much too long", Window: -1, Tries: -1, Answer: 1, Idle: 1,
+		Fee: Fee{Payer: "nobody", Number: "1", Type: "09", Code: "x"}, Writing: wire.Writing{Encoding: "morse"},
+	}, newMemory(), slog.New(slog.DiscardHandler))
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		t.Fatalf("it gives %v", err)
+	}
+	var paths []string
+	for _, f := range p.Fields {
+		paths = append(paths, f.Path)
+	}
+	want := "name host port sp_id secret version source_number service_id fee.payer fee.number fee.type fee.code writing.encoding window tries answer idle"
+	if strings.Join(paths, " ") != want {
+		t.Errorf("wrong are %v", paths)
+	}
+}

@@ -1,0 +1,539 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"herald/dispatch"
+	"herald/hardware/gsm"
+	"herald/hardware/gsm/tpdu"
+	sim "herald/hardware/sim/modem"
+)
+
+// open is a session.
+func open(t *testing.T, s *Sender) dispatch.Session {
+	t.Helper()
+	session, err := s.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+func class(err error) dispatch.Class {
+	var failure *dispatch.SendError
+	if !errors.As(err, &failure) {
+		return ""
+	}
+	return failure.Class
+}
+
+// heard keeps what Reports and Receive give.
+type heard struct {
+	mu      sync.Mutex
+	reports []dispatch.Report
+	inbound []dispatch.Inbound
+	failure error
+	more    chan struct{}
+}
+
+// listen runs Reports and Receive until the test ends.
+func listen(t *testing.T, s *Sender) *heard {
+	h := &heard{more: make(chan struct{}, 1000)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		_ = s.Reports(ctx, func(_ context.Context, reports []dispatch.Report) error {
+			return h.take(func() { h.reports = append(h.reports, reports...) })
+		})
+	})
+	running.Go(func() {
+		_ = s.Receive(ctx, func(_ context.Context, inbound []dispatch.Inbound) error {
+			return h.take(func() { h.inbound = append(h.inbound, inbound...) })
+		})
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return h
+}
+
+func (h *heard) take(keep func()) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.more <- struct{}{}
+	if h.failure == nil {
+		keep()
+	}
+	return h.failure
+}
+
+// until waits for enough.
+func (h *heard) until(t *testing.T, enough func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		h.mu.Lock()
+		ok := enough()
+		h.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-h.more:
+		case <-ctx.Done():
+			t.Fatalf("it does not come: %+v, %+v", h.reports, h.inbound)
+		}
+	}
+}
+
+func TestMessagesArriveAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	h := listen(t, b.Sender)
+	session := open(t, b.Sender)
+	all := map[string]int{
+		"Price drop: 49 €!":                     1,
+		strings.Repeat("abcdefgh ", 60):         4,
+		"价格下降 👍":                                1,
+		strings.Repeat("生日快乐👍", 40):             4,
+		"[^{}|~\\] " + strings.Repeat("é", 150): 2,
+	}
+	i := 0
+	for text, parts := range all {
+		i++
+		m := message(i, text)
+		if n := b.Parts(m); n != parts {
+			t.Errorf("%q counts as %d parts, want %d", text, n, parts)
+		}
+		receipt, err := session.Send(t.Context(), m)
+		if err != nil || receipt.Account != "modem" || receipt.ProviderID == "" {
+			t.Fatalf("%q: %+v, %v", text, receipt, err)
+		}
+	}
+	for _, text := range b.sim.Texts().All() {
+		if parts, written := all[text.Text]; !written || text.Parts != parts || text.Problem != "" {
+			t.Errorf("what arrived is %+v", text)
+		}
+	}
+	if n := b.sim.Texts().Count(); n != int64(len(all)) {
+		t.Errorf("%d arrived", n)
+	}
+	// One report for each message, whatever its parts.
+	h.until(t, func() bool { return len(h.reports) >= len(all) })
+	for _, r := range h.reports {
+		if r.Event != dispatch.ReportDelivered || r.Account != "modem" || r.Channel != "sms" || r.Code != "00" && r.Code != "" {
+			t.Errorf("reported is %+v", r)
+		}
+	}
+}
+
+// Pitfall 21: a bad number is its message's matter.
+func TestABadNumberBlocksNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	session := open(t, b.Sender)
+	bad, good := message(1, "hello"), message(2, "hello")
+	b.setFaults(t, sim.Fault{Kind: sim.Error, Command: "+CMGS", Recipient: bad.Address, Code: 1})
+	for range 3 {
+		_, err := session.Send(t.Context(), bad)
+		var failure *dispatch.SendError
+		if !errors.As(err, &failure) || failure.Class != dispatch.Permanent || !failure.AddressDead || strings.Contains(err.Error(), "138") {
+			t.Errorf("the bad number: %v", err)
+		}
+		if _, err = session.Send(t.Context(), good); err != nil || session.Broken() {
+			t.Errorf("the next: %v", err)
+		}
+	}
+	for _, address := range []string{"", "+", "somebody@shop.example", "+1234567890123456789012"} {
+		odd := message(3, "hello")
+		odd.Address = address
+		if _, err := session.Send(t.Context(), odd); class(err) != dispatch.Permanent {
+			t.Errorf("to %q: %v", address, err)
+		}
+	}
+}
+
+// Pitfalls 5 and 22: only the missing parts are sent again, under the same
+// reference; the next message to the number has another.
+func TestOnlyMissingPartsAreSentAgain(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	m := message(1, strings.Repeat("abcdefgh ", 60))
+	b.setFaults(t, sim.Fault{Kind: sim.Error, Command: "+CMGS", Code: 41, Times: 1})
+	session := open(t, b.Sender)
+	if _, err := session.Send(t.Context(), m); class(err) != dispatch.Transient {
+		t.Fatalf("the first part is refused: %v", err)
+	}
+	if today, _ := b.usedNow(t); today != 0 {
+		t.Errorf("what was not sent counts: %d", today)
+	}
+	// The third part of the next attempt is, too.
+	b.setFaults(t, sim.Fault{Kind: sim.Within, Command: "+CMGS", Times: 2}, sim.Fault{Kind: sim.Error, Command: "+CMGS", Code: 41, Times: 1})
+	if _, err := session.Send(t.Context(), m); class(err) != dispatch.Transient {
+		t.Fatalf("the third part is refused: %v", err)
+	}
+	if n := len(b.sim.Parts()); n != 2 {
+		t.Fatalf("%d parts were sent", n)
+	}
+	again := b.another(t, func(a *Account) { a.Name = "modem" }) // after a restart; one at a time has the line
+	b.Sender.Close()
+	if _, err := open(t, again).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	sent := b.sim.Parts()
+	var numbers []int
+	for _, p := range sent {
+		numbers = append(numbers, p.Number)
+		if p.Message != sent[0].Message {
+			t.Errorf("part %d has reference %d, the first %d", p.Number, p.Message, sent[0].Message)
+		}
+	}
+	if !slices.Equal(numbers, []int{1, 2, 3, 4}) || b.sim.Texts().Count() != 1 {
+		t.Errorf("sent were the parts %v, which were %d messages", numbers, b.sim.Texts().Count())
+	}
+	if today, month := b.usedNow(t); today != 4 || month != 4 {
+		t.Errorf("counted are %d and %d", today, month)
+	}
+	if _, err := open(t, again).Send(t.Context(), message(1, m.Content.Text)); err != nil {
+		t.Fatal(err)
+	}
+	if sent = b.sim.Parts(); sent[4].Message == sent[0].Message {
+		t.Error("two messages to a number have one reference")
+	}
+}
+
+func (b *bench) usedNow(t *testing.T) (today, month int) {
+	t.Helper()
+	u, err := b.store.usage(t.Context(), b.modem.Health().SIM, Quotas{Zone: time.UTC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Today, u.ThisMonth
+}
+
+// Doubt is resolved by the same TP-MR with TP-RD: CMS 197 says that it was sent.
+func TestDoubtIsResolvedByTheSameReference(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	session := open(t, b.Sender)
+	if _, err := session.Send(t.Context(), message(1, "first")); err != nil { // the modem keeps our references
+		t.Fatal(err)
+	}
+	for name, fault := range map[string]sim.Fault{
+		"it was sent":     {Kind: sim.Lost, Command: "+CMGS", Times: 1},
+		"it was not sent": {Kind: sim.Ignored, Command: "+CMGS", Times: 1},
+	} {
+		m := message(2, name)
+		b.setFaults(t, fault)
+		if _, err := open(t, b.Sender).Send(t.Context(), m); class(err) != dispatch.Doubt {
+			t.Fatalf("%s: %v", name, err)
+		}
+		before := len(b.sim.Parts())
+		receipt, err := b.Resolve(t.Context(), m)
+		if err != nil || receipt.ProviderID == "" {
+			t.Fatalf("%s: %+v, %v", name, receipt, err)
+		}
+		sent := b.sim.Parts()
+		last := sent[len(sent)-1]
+		if len(sent) != before+1 || !last.RejectDuplicates || last.Refused != (name == "it was sent") {
+			t.Errorf("%s: resolved by %+v", name, last)
+		}
+		taken := 0
+		for _, text := range b.sim.Texts().All() {
+			if text.Text == name {
+				taken++
+			}
+		}
+		if taken != 1 {
+			t.Errorf("%s: it arrived %d times", name, taken)
+		}
+		if again, err := b.Resolve(t.Context(), m); err != nil || again.ProviderID != receipt.ProviderID {
+			t.Errorf("%s: asked again it says %+v, %v", name, again, err)
+		}
+	}
+	if today, _ := b.usedNow(t); today != 3 {
+		t.Errorf("counted are %d parts", today)
+	}
+	if _, err := b.Resolve(t.Context(), message(9, "never sent")); class(err) != dispatch.Transient {
+		t.Errorf("what was never sent: %v", err)
+	}
+}
+
+// Pitfalls 1, 2 and 11: an answer that nobody waits for any more is still the
+// answer, and nothing is sent twice for the want of it.
+func TestAnAnswerAfterTheTimeOutIsStillTheAnswer(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, nil)
+	for name, fault := range map[string]sim.Fault{
+		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(300 * time.Millisecond), Times: 1},
+		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(1300 * time.Millisecond), Times: 1},
+	} {
+		m := message(2, name)
+		b.setFaults(t, fault)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		_, err := open(t, b.Sender).Send(ctx, m)
+		cancel()
+		if class(err) != dispatch.Doubt {
+			t.Errorf("%s: %v", name, err)
+		}
+		b.until(t, func() bool {
+			receipt, err := b.Resolve(t.Context(), m)
+			return err == nil && receipt.ProviderID != ""
+		})
+	}
+	if n := len(b.sim.Parts()); n != 2 {
+		t.Errorf("%d parts were sent", n)
+	}
+}
+
+func TestAModemWithItsOwnReferencesLeavesDoubt(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, nil)
+	session := open(t, b.Sender)
+	if _, err := session.Send(t.Context(), message(1, "first")); err != nil {
+		t.Fatal(err)
+	}
+	m := message(2, "second")
+	b.setFaults(t, sim.Fault{Kind: sim.Lost, Command: "+CMGS", Times: 1})
+	if _, err := session.Send(t.Context(), m); class(err) != dispatch.Doubt {
+		t.Fatalf("it is %v", err)
+	}
+	if _, err := b.Resolve(t.Context(), m); class(err) != dispatch.Doubt || b.sim.Texts().Count() != 2 {
+		t.Errorf("it is %v, and %d arrived", err, b.sim.Texts().Count())
+	}
+}
+
+func TestAReportEndsDoubt(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{true, false} {
+		b := start(t, sim.Config{OwnReferences: own, ReportAfter: 300 * time.Millisecond}, nil)
+		h := listen(t, b.Sender)
+		m := message(2, "in doubt, and it arrives")
+		b.setFaults(t, sim.Fault{Kind: sim.Lost, Command: "+CMGS", Times: 1})
+		if _, err := open(t, b.Sender).Send(t.Context(), m); class(err) != dispatch.Doubt {
+			t.Fatalf("it is %v", err)
+		}
+		h.until(t, func() bool { return len(h.reports) == 1 })
+		if r := h.reports[0]; r.DeliveryID != m.DeliveryID || r.Event != dispatch.ReportDelivered {
+			t.Errorf("reported is %+v", r)
+		}
+		if receipt, err := b.Resolve(t.Context(), m); err != nil || receipt.ProviderID == "" {
+			t.Errorf("then it is %+v, %v", receipt, err)
+		}
+	}
+}
+
+// Pitfall 10: each part is reported by itself, and the message is as bad as
+// its worst part.
+func TestReportsAreOfTheWholeMessage(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	h := listen(t, b.Sender)
+	session := open(t, b.Sender)
+	m := message(1, strings.Repeat("abcdefgh ", 60))
+	b.setFaults(t, sim.Fault{Kind: sim.Report, Code: 0x41, Times: 1})
+	if _, err := session.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	bounced := func(id uuid.UUID) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(h.reports, func(r dispatch.Report) bool { return r.DeliveryID == id && r.Event == dispatch.ReportBounced })
+		}
+	}
+	h.until(t, bounced(m.DeliveryID))
+	// Whoever wants what bounced sent again means anew.
+	one := message(2, "bounces")
+	b.setFaults(t, sim.Fault{Kind: sim.Report, Code: 0x41, Times: 1})
+	if _, err := session.Send(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	h.until(t, bounced(one.DeliveryID))
+	for _, r := range h.reports {
+		if r.Event != dispatch.ReportBounced {
+			t.Errorf("reported is %+v", r)
+		}
+	}
+	sent := len(b.sim.Parts())
+	b.until(t, func() bool {
+		_, err := session.Send(t.Context(), one)
+		return err == nil && len(b.sim.Parts()) == sent+1
+	})
+}
+
+// until asks again until it is so.
+func (b *bench) until(t *testing.T, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !so(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
+	}
+}
+
+func TestWhatIsWrittenComesIn(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	deliver := func(from, text string) {
+		t.Helper()
+		if err := b.sim.Deliver(from, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := strings.Repeat("很长的回复", 40)
+	deliver("+8613900139000", "TD") // stored before anybody listens
+	if err := b.modem.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := listen(t, b.Sender)
+	h.until(t, func() bool { return len(h.inbound) == 1 })
+	h.mu.Lock()
+	h.failure = errors.New("the database is away")
+	h.mu.Unlock()
+	deliver("Operator", "Top up!")
+	<-h.more
+	h.mu.Lock()
+	h.failure = nil
+	h.mu.Unlock()
+	deliver("+8613900139001", long)
+	h.until(t, func() bool { return len(h.inbound) == 3 })
+	got := map[string]string{}
+	for _, in := range h.inbound {
+		if in.Account != "modem" || in.Channel != "sms" || in.Key == "" {
+			t.Errorf("came in as %+v", in)
+		}
+		got[in.From] = in.Text
+	}
+	if got["+8613900139000"] != "TD" || got["Operator"] != "Top up!" || got["+8613900139001"] != long {
+		t.Errorf("came in: %q", got)
+	}
+	b.until(t, func() bool { return b.sim.Status().Memories["SM"] == 0 })
+}
+
+func TestDataForProgramsIsPassedOver(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	h := listen(t, b.Sender)
+	from := tpdu.Address{Type: tpdu.International, Digits: "8613900139000"}
+	for _, unit := range []tpdu.Deliver{
+		{From: from, UserData: tpdu.UserData{DCS: tpdu.Data8, Length: 3, Data: []byte{1, 2, 3}}},
+		{From: from, PID: silent, UserData: tpdu.UserData{Length: 0}},
+		{From: from, UserData: tpdu.UserData{Header: true, Length: 9, Data: []byte{6, 5, 4, 0x0b, 0x84, 0x23, 0xf0, 0x41}}},
+	} {
+		if err := b.sim.DeliverUnit(unit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.sim.Deliver("+8613900139000", "for people"); err != nil {
+		t.Fatal(err)
+	}
+	h.until(t, func() bool { return len(h.inbound) > 0 })
+	b.until(t, func() bool { return b.sim.Status().Memories["SM"] == 0 })
+	if len(h.inbound) != 1 || h.inbound[0].Text != "for people" {
+		t.Errorf("came in: %+v", h.inbound)
+	}
+}
+
+func TestAUsedUpQuotaClosesTheAccountUntilTheNextDay(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, func(a *Account) { a.DailyQuota, a.TimeZone = 2, "Asia/Shanghai" })
+	session := open(t, b.Sender)
+	if b.Weight() != 1 {
+		t.Errorf("new, it weighs %v", b.Weight())
+	}
+	if _, err := session.Send(t.Context(), message(1, strings.Repeat("x", 400))); class(err) != dispatch.Transient {
+		t.Errorf("three parts never fit: %v", err)
+	}
+	for i := range 2 {
+		if _, err := session.Send(t.Context(), message(i, "hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := session.Send(t.Context(), message(3, "hello")); class(err) != dispatch.SessionFatal || !session.Broken() {
+		t.Errorf("the third part: %v", err)
+	}
+	_, err := b.Open(t.Context())
+	var failure *dispatch.SendError
+	if !errors.As(err, &failure) || failure.Class != dispatch.Throttled || failure.After <= 0 || failure.After > 24*time.Hour || b.Weight() != 0 {
+		t.Errorf("then it opens as %v, and weighs %v", err, b.Weight())
+	}
+	if b.sim.Texts().Count() != 2 {
+		t.Errorf("%d arrived", b.sim.Texts().Count())
+	}
+	st, err := b.Status(t.Context())
+	if err != nil || st.Usage.Today != 2 || st.Usage.Left() != 0 || st.Usage.Daily != 2 || !st.Usage.DayEnds.After(time.Now()) {
+		t.Errorf("its status is %+v, %v", st, err)
+	}
+}
+
+func TestWeightFollowsTheSignal(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{}, nil)
+	open(t, b.Sender)
+	for dBm, want := range map[int]float64{-51: 1, -85: 1, -99: 0.5, -113: leastWeight} {
+		h := b.modem.Health()
+		h.Signal = dBm
+		if got := weight(h, nil); got != want {
+			t.Errorf("%d dBm weigh %v, want %v", dBm, got, want)
+		}
+	}
+	if got := weight(gsm.Health{State: gsm.Searching}, nil); got != 0 {
+		t.Errorf("without a network it weighs %v", got)
+	}
+	if got := weight(gsm.Health{State: gsm.Ready, Signal: -70}, &Usage{Today: 75, Daily: 100}); got != 0.25 {
+		t.Errorf("with a quarter left it weighs %v", got)
+	}
+}
+
+func TestTheBalanceIsAskedOnSchedule(t *testing.T) {
+	t.Parallel()
+	for _, packed := range []bool{false, true} {
+		b := start(t, sim.Config{USSDPacked: packed}, func(a *Account) {
+			a.Balance = BalanceCheck{Code: "*100#", Low: 20}
+			if packed {
+				a.Balance.Coding = codingPacked
+			}
+		})
+		var st Status
+		b.until(t, func() bool {
+			var err error
+			st, err = b.Status(t.Context())
+			return err == nil && st.Balance != nil
+		})
+		if st.Balance.Amount == nil || *st.Balance.Amount != 12.5 || !strings.Contains(st.Balance.Answer, "12.50") || !st.BalanceLow {
+			t.Errorf("packed %v: the balance is %+v", packed, st.Balance)
+		}
+		if wait, err := b.untilBalance(t.Context()); err != nil || wait < 23*time.Hour {
+			t.Errorf("it is asked again after %v, %v", wait, err)
+		}
+	}
+}
+
+func TestTheTraceIsForTheConsole(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{SIM: sim.SIM{PIN: "4711"}}, func(a *Account) { a.PIN = "4711" })
+	b.Trace().Switch(true)
+	if _, err := open(t, b.Sender).Send(t.Context(), message(1, "hello")); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := b.Status(t.Context()); err != nil || !st.Tracing || st.SIM == "" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	b.Trace().Switch(false)
+	all := fmt.Sprint(b.Trace().Lines())
+	if !strings.Contains(all, "AT+CMGS=") || strings.Contains(all, "4711") {
+		t.Errorf("it shows %s", all)
+	}
+}

@@ -1,0 +1,402 @@
+package modem
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Store keeps what modems must not forget: the references of their messages,
+// what their SIMs sent, the PINs that were tried, the balances. It is safe for
+// many goroutines, and any number of nodes may have one on the same database.
+type Store struct {
+	db  *pgxpool.Pool
+	now func() time.Time
+}
+
+// NewStore makes a store on Herald's database.
+func NewStore(db *pgxpool.Pool) *Store { return &Store{db: db, now: time.Now} }
+
+// The states of a part.
+const (
+	waiting  = "waiting"  // it was not sent
+	doubt    = "doubt"    // it may have been taken
+	accepted = "accepted" // it was taken
+	refused  = "refused"  // it surely was not
+)
+
+// part is a part of a delivery as it stands.
+type part struct {
+	Number     int
+	Reference  byte // TP-MR
+	State      string
+	ProviderID string
+	Detail     string
+	day, month *string // the periods it counts in; nil: none
+}
+
+// whole is a message on its way: the delivery's, on one account and SIM.
+type whole struct {
+	Delivery  uuid.UUID
+	Account   string
+	SIM       string
+	Recipient int64
+	Text      int64
+	Of        int
+}
+
+// digitsThatTell is how many of a number's last digits stand for it: an
+// operator may write it with or without its country.
+const digitsThatTell = 8
+
+// hashNumber is what is kept of a number.
+func hashNumber(number string) int64 {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number)
+	return hash(digits[max(0, len(digits)-digitsThatTell):])
+}
+
+// hash keeps what need only be told apart.
+func hash(text string) int64 {
+	sum := sha256.Sum256([]byte(text))
+	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all its bits
+}
+
+const (
+	lockPartsSQL = `
+SELECT part, reference, state, provider_id, detail, day, month, text <> $3 OR of <> $4 OR sim <> $5
+FROM modem_parts
+WHERE delivery_id = $1 AND account = $2
+ORDER BY part
+FOR UPDATE`
+
+	forgetPartsSQL = `
+DELETE FROM modem_parts WHERE delivery_id = $1 AND account = $2`
+
+	// References go from 1 to 255: a modem takes 0 for none.
+	nextReferencesSQL = `
+INSERT INTO modem_references AS r (sim, last)
+VALUES ($1, ($2 - 1) % 255 + 1)
+ON CONFLICT (sim) DO UPDATE SET last = (r.last - 1 + $2) % 255 + 1
+RETURNING last`
+
+	writePartsSQL = `
+INSERT INTO modem_parts (delivery_id, account, part, of, text, sim, reference, recipient, state, day, month, at)
+SELECT $1, $2, w.part, $3, $4, $5, w.reference, $6, 'waiting', $7, $8, $9
+FROM unnest($10::smallint[], $11::smallint[]) AS w (part, reference)
+ON CONFLICT (delivery_id, account, part) DO UPDATE
+SET reference = excluded.reference, state = excluded.state, day = excluded.day, month = excluded.month, at = excluded.at,
+    detail = ''`
+)
+
+// begin says how far a message has come and makes its missing parts ready to
+// be sent: each has a reference, durable, and is counted in its quotas. It
+// fails with *exhausted when a quota has no room for them all. missing are
+// those that the caller has no other word of.
+//
+// A part in doubt keeps its reference: with that it is sent again.
+func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas) (parts []part, err error) {
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		known, stale, err := lockParts(ctx, tx, w)
+		if err != nil {
+			return err
+		}
+		if stale {
+			if err := s.forget(ctx, tx, w, known); err != nil {
+				return err
+			}
+			clear(known)
+		}
+		var fresh []int
+		for _, n := range missing {
+			if p, found := known[n]; !found || p.State == refused {
+				fresh = append(fresh, n)
+			}
+		}
+		if err := s.prepare(ctx, tx, w, fresh, q, known); err != nil {
+			return err
+		}
+		parts = parts[:0]
+		for _, n := range missing {
+			parts = append(parts, known[n])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin a message of %d parts: %w", w.Of, err)
+	}
+	return parts, nil
+}
+
+// lockParts reads what is known of a message's parts. stale says that it was
+// another text, or another SIM's.
+func lockParts(ctx context.Context, tx pgx.Tx, w whole) (known map[int]part, stale bool, err error) {
+	rows, err := tx.Query(ctx, lockPartsSQL, w.Delivery, w.Account, w.Text, w.Of, w.SIM)
+	if err != nil {
+		return nil, false, err
+	}
+	known = map[int]part{}
+	var p part
+	var reference int16
+	var other bool
+	_, err = pgx.ForEachRow(rows, []any{&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month, &other}, func() error {
+		p.Reference = byte(reference)
+		known[p.Number] = p
+		stale = stale || other
+		return nil
+	})
+	return known, stale, err
+}
+
+// forget gives back what the parts of another text were counted, those that
+// were never sent.
+func (s *Store) forget(ctx context.Context, tx pgx.Tx, w whole, known map[int]part) error {
+	for _, p := range known {
+		if p.State == waiting {
+			if err := uncount(ctx, tx, w.SIM, p.day, p.month); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := tx.Exec(ctx, forgetPartsSQL, w.Delivery, w.Account)
+	return err
+}
+
+// prepare gives parts references and counts them, and adds them to known.
+func (s *Store) prepare(ctx context.Context, tx pgx.Tx, w whole, fresh []int, q Quotas, known map[int]part) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	now := s.now()
+	day, month := q.periods(now)
+	if err := count(ctx, tx, w.SIM, len(fresh), q, day, month); err != nil {
+		return err
+	}
+	var last int
+	if err := tx.QueryRow(ctx, nextReferencesSQL, w.SIM, len(fresh)).Scan(&last); err != nil {
+		return err
+	}
+	numbers, references := make([]int16, len(fresh)), make([]int16, len(fresh))
+	for i, n := range fresh {
+		back := len(fresh) - 1 - i
+		reference := (last-1-back%255+255)%255 + 1
+		numbers[i], references[i] = int16(n), int16(reference) //nolint:gosec // 255 at most
+		known[n] = part{Number: n, Reference: byte(reference), State: waiting, day: &day, month: &month}
+	}
+	_, err := tx.Exec(ctx, writePartsSQL, w.Delivery, w.Account, w.Of, w.Text, w.SIM, w.Recipient, day, month, now, numbers, references)
+	return err
+}
+
+// intend notes that a part is about to be sent: from now on it may have been.
+func (s *Store) intend(ctx context.Context, w whole, n int) error {
+	tag, err := s.db.Exec(ctx, `
+UPDATE modem_parts SET state = 'doubt', at = $4
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state IN ('waiting', 'doubt')`, w.Delivery, w.Account, n, s.now())
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errors.New("somebody else has it in hand")
+	}
+	if err != nil {
+		return fmt.Errorf("note the intent to send a part: %w", err)
+	}
+	return nil
+}
+
+// took notes that a part was taken, under a reference that may be another than
+// we gave it.
+func (s *Store) took(ctx context.Context, w whole, n int, reference byte, providerID string) error {
+	_, err := s.db.Exec(ctx, `
+UPDATE modem_parts SET state = 'accepted', reference = $4, provider_id = $5, at = $6
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'doubt'`, w.Delivery, w.Account, n, int16(reference), providerID, s.now())
+	if err != nil {
+		return fmt.Errorf("note a part as taken: %w", err)
+	}
+	return nil
+}
+
+const refuseSQL = `
+UPDATE modem_parts p SET state = 'refused', detail = $4, day = NULL, month = NULL, at = $5
+FROM (SELECT day, month, sim FROM modem_parts WHERE delivery_id = $1 AND account = $2 AND part = $3 FOR UPDATE) AS was
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state IN ('waiting', 'doubt')
+RETURNING was.day, was.month, was.sim`
+
+// refuse notes that a part was surely not taken, and gives back what it counted.
+func (s *Store) refuse(ctx context.Context, w whole, n int, detail string) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		var day, month *string
+		var sim string
+		err := tx.QueryRow(ctx, refuseSQL, w.Delivery, w.Account, n, detail, s.now()).Scan(&day, &month, &sim)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return uncount(ctx, tx, sim, day, month)
+	})
+	if err != nil {
+		return fmt.Errorf("note a part as refused: %w", err)
+	}
+	return nil
+}
+
+// unsent notes that a part was not sent after all.
+func (s *Store) unsent(ctx context.Context, w whole, n int) error {
+	_, err := s.db.Exec(ctx, `
+UPDATE modem_parts SET state = 'waiting', at = $4
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'doubt'`, w.Delivery, w.Account, n, s.now())
+	if err != nil {
+		return fmt.Errorf("note a part as not sent: %w", err)
+	}
+	return nil
+}
+
+// lose notes that a part that was taken will never arrive. It was sent, so it
+// stays counted.
+func (s *Store) lose(ctx context.Context, w whole, n int) error {
+	_, err := s.db.Exec(ctx, `
+UPDATE modem_parts SET state = 'refused', at = $4
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'accepted'`, w.Delivery, w.Account, n, s.now())
+	if err != nil {
+		return fmt.Errorf("note a part as lost: %w", err)
+	}
+	return nil
+}
+
+// release forgets the parts of a message that were not sent, and gives back
+// what they counted: the message may go another way.
+func (s *Store) release(ctx context.Context, w whole) error {
+	_, err := s.drop(ctx, `
+DELETE FROM modem_parts
+WHERE delivery_id = $1 AND account = $2 AND state = 'waiting'
+RETURNING sim, day, month`, w.Delivery, w.Account)
+	if err != nil {
+		return fmt.Errorf("give back what was not sent: %w", err)
+	}
+	return nil
+}
+
+// drop runs a statement that deletes parts which were not sent, and gives back
+// what they counted.
+func (s *Store) drop(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		type counted struct {
+			SIM        string
+			Day, Month *string
+		}
+		rows, err := tx.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		dropped, err := pgx.CollectRows(rows, pgx.RowToStructByPos[counted])
+		if err != nil {
+			return err
+		}
+		n = int64(len(dropped))
+		for _, d := range dropped {
+			if err := uncount(ctx, tx, d.SIM, d.Day, d.Month); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+// parts is how far a delivery has come on an account, in order.
+func (s *Store) parts(ctx context.Context, delivery uuid.UUID, account string) ([]part, error) {
+	rows, err := s.db.Query(ctx, `
+SELECT part, reference, state, provider_id, detail, day, month
+FROM modem_parts
+WHERE delivery_id = $1 AND account = $2
+ORDER BY part`, delivery, account)
+	if err != nil {
+		return nil, fmt.Errorf("read the parts of a delivery: %w", err)
+	}
+	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p part, err error) {
+		var reference int16
+		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month)
+		p.Reference = byte(reference)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the parts of a delivery: %w", err)
+	}
+	return parts, nil
+}
+
+// reported is the part that a status report is of.
+type reported struct {
+	whole
+	part
+}
+
+const (
+	reportedSQL = `
+SELECT delivery_id, account, part, of, text, state, provider_id
+FROM modem_parts
+WHERE sim = $1 AND reference = $2 AND recipient = $3 AND at BETWEEN $4 AND $5 AND state IN ('accepted', 'doubt')
+ORDER BY at DESC
+LIMIT 1`
+
+	// A modem with references of its own names none that we know while a part
+	// is in doubt; then the recipient tells, if there is but one.
+	doubtfulSQL = `
+SELECT delivery_id, account, part, of, text, state, provider_id
+FROM modem_parts
+WHERE sim = $1 AND recipient = $2 AND state = 'doubt' AND at BETWEEN $3 AND $4
+LIMIT 2`
+)
+
+// find finds the part of a report; false: it is of none of ours. sentAt is when
+// the centre took it.
+func (s *Store) find(ctx context.Context, sim string, reference byte, recipient int64, sentAt time.Time) (reported, bool, error) {
+	from, to := sentAt.Add(-clocksApart), sentAt.Add(clocksApart)
+	if sentAt.IsZero() {
+		from, to = s.now().Add(-keepParts), s.now().Add(clocksApart)
+	}
+	row := s.db.QueryRow(ctx, reportedSQL, sim, int16(reference), recipient, from, to)
+	r := reported{whole: whole{SIM: sim, Recipient: recipient}}
+	err := r.scan(row)
+	if err == nil {
+		return r, true, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return r, false, fmt.Errorf("find the part of a report: %w", err)
+	}
+	rows, err := s.db.Query(ctx, doubtfulSQL, sim, recipient, from, to)
+	if err != nil {
+		return r, false, fmt.Errorf("find the part of a report: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (reported, error) {
+		one := reported{whole: whole{SIM: sim, Recipient: recipient}}
+		return one, one.scan(row)
+	})
+	if err != nil || len(found) != 1 {
+		return r, false, err
+	}
+	return found[0], true, nil
+}
+
+func (r *reported) scan(row pgx.Row) error {
+	return row.Scan(&r.Delivery, &r.Account, &r.Number, &r.Of, &r.Text, &r.State, &r.ProviderID)
+}
+
+const (
+	// clocksApart is how far the operator's clock may be from ours: centres are
+	// known to have wrong time zones.
+	clocksApart = 26 * time.Hour
+	// keepParts is how long a centre may report: longer than it tries.
+	keepParts = 8 * 24 * time.Hour
+)

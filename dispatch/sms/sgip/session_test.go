@@ -1,0 +1,255 @@
+package sgip
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"herald/dispatch"
+	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/wire"
+	"herald/hardware/sim/ismg"
+	sim "herald/hardware/sim/sgip"
+	"herald/problem"
+)
+
+// patience is when a test gives up.
+const patience = 20 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// classOf is the class of a failure.
+func classOf(err error) dispatch.Class {
+	var failure *dispatch.SendError
+	if !errors.As(err, &failure) {
+		return ""
+	}
+	return failure.Class
+}
+
+// long is a text of three parts in UCS-2.
+var long = strings.Repeat("降价提醒：婴儿车今日四百元，", 12)
+
+func TestTextsArriveAsTheyWereWritten(t *testing.T) {
+	g := startSim(t, sim.Config{})
+	for _, c := range []struct {
+		name, text, encoding string
+		parts                int
+		writing              wire.Writing
+	}{
+		{"ASCII", "Your order 7 is on its way.", "ASCII", 1, wire.Writing{}},
+		{"Chinese", "降价了", "UCS-2", 1, wire.Writing{}},
+		{"GBK", "降价了 now", "GBK", 1, wire.Writing{Encoding: "gbk"}},
+		{"three parts", long, "UCS-2", 3, wire.Writing{}},
+	} {
+		account := accountAt(t, g.Addr())
+		account.Writing = c.writing
+		d := newGateway(t, account, newMemory())
+		s := openSession(t, d)
+		m := message(1, c.text)
+		if n := d.Parts(m); n != c.parts {
+			t.Errorf("%s takes %d parts, want %d", c.name, n, c.parts)
+		}
+		receipt, err := s.Send(within(t), m)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		kept := g.Texts().All()
+		got := kept[len(kept)-1]
+		if got.Text != c.text || got.Encoding != c.encoding || got.Parts != c.parts || got.From != "10655012345" || got.To != "8613800130001" {
+			t.Errorf("%s: it arrived as %+v", c.name, got)
+		}
+		if receipt.ProviderID != got.IDs[0] || !strings.HasPrefix(receipt.ProviderID, "3001012345-") || receipt.Code != "0" {
+			t.Errorf("%s: the receipt is %+v, the first part %s", c.name, receipt, got.IDs[0])
+		}
+	}
+}
+
+// TestLostAnswerIsAskedForAgain: the same sequence is not sent twice to the
+// phone, whatever connection it comes on.
+func TestLostAnswerIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	s := openSession(t, d)
+	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	if _, err := s.Send(within(t), message(1, "降价")); err != nil || g.Count() != 1 {
+		t.Fatalf("a lost answer gives %v, and %d messages", err, g.Count())
+	}
+	setFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
+	m := message(2, long)
+	if _, err := s.Send(within(t), m); classOf(err) != dispatch.Doubt || !s.Broken() {
+		t.Fatalf("a lost connection gives %v", err)
+	}
+	before := g.Submitted()
+	receipt, err := openSession(t, d).Send(within(t), m)
+	if err != nil {
+		t.Fatalf("its next attempt gives %v", err)
+	}
+	if receipt.ProviderID != before[1].ID || g.Count() != 4 {
+		t.Errorf("it has the id %s, want %s; %d messages were taken, want 4", receipt.ProviderID, before[1].ID, g.Count())
+	}
+	if texts := g.Texts().All(); len(texts) != 2 || texts[1].Text != long {
+		t.Errorf("arrived are %+v", texts)
+	}
+	// What is known is no repetition: somebody wants it sent once more.
+	setFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
+	m = message(3, "降价")
+	s = openSession(t, d)
+	if _, err := s.Send(within(t), m); classOf(err) != dispatch.Doubt {
+		t.Fatal(err)
+	}
+	s = openSession(t, d)
+	for i := range int64(2) {
+		if _, err := s.Send(within(t), m); err != nil || g.Count() != 5+i {
+			t.Errorf("sent again, it gives %v, and %d messages", err, g.Count())
+		}
+	}
+}
+
+func TestDoubtsAreBounded(t *testing.T) {
+	d := newDoubts()
+	first := uuid.New()
+	d.note(first, 0, wire.Sequence{1})
+	d.note(first, 0, wire.Sequence{2}) // the newer counts
+	for i := range mostDoubts - 1 {
+		d.note(uuid.New(), 0, wire.Sequence{3, 0, uint32(i)})
+	}
+	if d.of(first, 0) != (wire.Sequence{2}) || d.of(first, 1) != (wire.Sequence{}) {
+		t.Errorf("it is %v", d.of(first, 0))
+	}
+	d.note(uuid.New(), 0, wire.Sequence{4})
+	if d.of(first, 0) != (wire.Sequence{}) || len(d.known) > mostDoubts || len(d.order) > mostDoubts {
+		t.Errorf("%d are remembered", len(d.known))
+	}
+}
+
+// TestRepetitionTakenForAMistake stays doubt: nobody says what became of the
+// first.
+func TestRepetitionTakenForAMistake(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{RefuseRepeats: true})
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	if _, err := s.Send(within(t), message(1, "降价")); classOf(err) != dispatch.Doubt || g.Count() != 1 {
+		t.Errorf("it gives %v, and %d messages", err, g.Count())
+	}
+}
+
+func TestBusyGatewayKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	account := accountAt(t, g.Addr())
+	account.Window = 1
+	s := openSession(t, newGateway(t, account, newMemory()))
+	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 11, Number: "8613800130001", Times: 1})
+	ms := []dispatch.Message{message(0, "zero"), message(1, "one"), message(2, "two")}
+	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	})
+	var order []string
+	for _, text := range g.Texts().All() {
+		order = append(order, text.Text)
+	}
+	if !slices.Equal(order, []string{"zero", "one", "two"}) {
+		t.Errorf("they arrived as %v", order)
+	}
+}
+
+func TestSilentConnectionIsLeft(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	account := accountAt(t, g.Addr())
+	account.Idle = 20 * time.Millisecond
+	s := openSession(t, newGateway(t, account, newMemory()))
+	select {
+	case <-s.conn.Ended():
+	case <-within(t).Done():
+		t.Fatal("a silent connection is kept")
+	}
+	if _, err := s.Send(within(t), message(1, "降价")); classOf(err) != dispatch.SessionFatal || g.Count() != 0 {
+		t.Errorf("it gives %v", err)
+	}
+}
+
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{MostConnections: 1})
+	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	for result, class := range map[uint32]dispatch.Class{
+		1: dispatch.Configuration, 4: dispatch.Configuration, 2: dispatch.Transient, 3: dispatch.Transient, 11: dispatch.Transient, 99: dispatch.Transient,
+	} {
+		setFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: result})
+		_, err := d.Open(within(t))
+		if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != class || failure.Code == "" || failure.Account != "unicom" {
+			t.Errorf("result %d gives %v, want %v", result, err, class)
+		}
+	}
+	setFaults(t, g)
+	openSession(t, d)
+	if _, err := d.Open(within(t)); classOf(err) != dispatch.Transient {
+		t.Errorf("one connection too many gives %v", err)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		body  []byte
+		class dispatch.Class
+		dead  bool
+	}{
+		{"taken", resultBody(0), "", false},
+		{"without a reserve", []byte{0}, "", false},
+		{"busy", resultBody(11), dispatch.Throttled, false},
+		{"a sequence sent once", resultBody(9), dispatch.Transient, false},
+		{"not a number of theirs", resultBody(6), dispatch.Permanent, false},
+		{"nobody's number", resultBody(29), dispatch.Permanent, true},
+		{"the payer", resultBody(24), dispatch.Configuration, false},
+		{"of no table", resultBody(77), dispatch.Transient, false},
+		{"nothing", nil, dispatch.Doubt, false},
+	} {
+		v := judge(&link.Request{}, wire.PDU{Command: submit | answer, Body: c.body})
+		if v.Class != c.class || v.AddressDead != c.dead || (v.Class == "") != (v.Err == nil) {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+func TestIncompleteAccounts(t *testing.T) {
+	_, err := New(Account{
+		Host: "a b", Port: -1, LoginName: "much too long a name", Password: "and much too long a password", NodeID: 1, CorpID: "x", SPNumber: "x",
+		ServiceType: "much too long", Window: 33, Tries: -1, Answer: 1, Idle: 1,
+		Fee: Fee{Payer: "nobody", Number: "1", Type: 9, Value: "x"}, Writing: wire.Writing{Encoding: "morse"},
+		Reception: Reception{Listen: ":8801"},
+	}, newMemory(), slog.New(slog.DiscardHandler))
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		t.Fatalf("it gives %v", err)
+	}
+	var paths []string
+	for _, f := range p.Fields {
+		paths = append(paths, f.Path)
+	}
+	want := "name host port login_name password node_id corp_id sp_number service_type fee.payer fee.number fee.type fee.value writing.encoding " +
+		"reception.networks reception.login_name window tries answer idle"
+	if strings.Join(paths, " ") != want {
+		t.Errorf("wrong are %v", paths)
+	}
+	if _, err := New(Account{Reception: Reception{Listen: "8801", Networks: []string{"ten"}}}, newMemory(), slog.New(slog.DiscardHandler)); !strings.Contains(err.Error(), "10.1.2.0/24") || !strings.Contains(err.Error(), ":8801") {
+		t.Errorf("it gives %v", err)
+	}
+}

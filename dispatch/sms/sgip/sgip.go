@@ -1,0 +1,161 @@
+// Package sgip hands messages to China Unicom's gateways by SGIP (Short Message
+// Gateway Interface Protocol) 1.2.
+//
+// A Gateway is one account at one gateway; dispatch opens sessions of it and
+// keeps them. What became of messages, and what people write, the gateway
+// tells on a connection that it opens to us: while Reports or Receive runs,
+// the Gateway listens for it. What is told waits until somebody took it, and
+// is acknowledged only then.
+//
+// SGIP numbers a message by twelve octets, and promises that what comes again
+// under the same number is not sent again. So what nobody knows of whether it
+// was taken keeps its number in memory, for its next attempt by this process,
+// on whatever connection.
+package sgip
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"herald/dispatch"
+	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/wire"
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// Gateway is one account at one gateway. It is safe for many goroutines; a
+// session is not.
+type Gateway struct {
+	cfg       Account
+	parts     link.Parts
+	reports   *link.Queue[dispatch.Report]
+	inbox     *link.Inbox
+	reception reception
+	doubts    *doubts
+	logger    *slog.Logger
+	now       func() time.Time
+	// counter is the last word of the latest sequence. It begins anywhere, so
+	// that another process of the same account has others.
+	counter atomic.Uint32
+}
+
+// What a gateway told and nobody took is kept up to here; what is told beyond
+// it, the gateway is asked to tell again.
+const (
+	mostReports = 5000
+	mostWritten = 1000
+)
+
+// New fills in cfg's defaults and checks it; problem.Invalid names the mistakes
+// by their fields. parts keeps which parts of long messages were taken.
+func New(cfg Account, parts link.Parts, logger *slog.Logger) (*Gateway, error) {
+	var mistakes problem.Fields
+	cfg = cfg.complete(&mistakes)
+	if err := mistakes.Err("the SGIP account is not complete"); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg: cfg, parts: parts, logger: logger.With("account", cfg.Name), now: time.Now, doubts: newDoubts(),
+		reports: link.NewQueue[dispatch.Report](mostReports), inbox: link.NewInbox(cfg.Name, parts, mostWritten),
+	}
+	var begin [4]byte
+	if _, err := rand.Read(begin[:]); err != nil {
+		return nil, fmt.Errorf("account %s: %w", cfg.Name, err)
+	}
+	g.counter.Store(binary.BigEndian.Uint32(begin[:]))
+	g.reception.gateway = g
+	return g, nil
+}
+
+var (
+	_ dispatch.Sender      = (*Gateway)(nil)
+	_ dispatch.Reporter    = (*Gateway)(nil)
+	_ dispatch.Receiver    = (*Gateway)(nil)
+	_ dispatch.PartCounter = (*Gateway)(nil)
+)
+
+// Channel is SMS.
+func (g *Gateway) Channel() subscriptions.Channel { return subscriptions.SMS }
+
+// Account is the account's name.
+func (g *Gateway) Account() string { return g.cfg.Name }
+
+// Parts is how many short messages m takes, as they are paid.
+func (g *Gateway) Parts(m dispatch.Message) int {
+	letter, err := g.cfg.Writing.Compose(m.Content.Text)
+	if err != nil {
+		return 1 // it will not be sent
+	}
+	return letter.Parts()
+}
+
+// Reports gives what gateways said of messages to take, until ctx ends or take
+// fails; what it failed with is given again. It fails, too, when the address
+// to listen at is taken.
+func (g *Gateway) Reports(ctx context.Context, take func(context.Context, []dispatch.Report) error) error {
+	if err := g.reception.open(ctx); err != nil {
+		return err
+	}
+	defer g.reception.close()
+	return g.reports.Run(ctx, func(ctx context.Context, reports []dispatch.Report) error {
+		whole, err := g.parts.Reports(ctx, reports)
+		if err != nil || len(whole) == 0 {
+			return err
+		}
+		return take(ctx, whole)
+	})
+}
+
+// Receive gives what people wrote to take, until ctx ends or take fails; what
+// it failed with is given again. It fails, too, when the address to listen at
+// is taken.
+func (g *Gateway) Receive(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
+	if err := g.reception.open(ctx); err != nil {
+		return err
+	}
+	defer g.reception.close()
+	return g.inbox.Run(ctx, take)
+}
+
+// Open connects and signs in. It fails with *dispatch.SendError. The session
+// is a dispatch.BatchSession.
+func (g *Gateway) Open(ctx context.Context) (dispatch.Session, error) {
+	s, failure := g.dial(ctx)
+	if failure != nil {
+		failure.Account = g.cfg.Name
+		return nil, failure
+	}
+	return s, nil
+}
+
+// next is the sequence of a request of ours: our node, the time, and a number
+// that goes round.
+func (g *Gateway) next() wire.Sequence {
+	return wire.Sequence{g.cfg.NodeID, stamp(g.now()), g.counter.Add(1)}
+}
+
+// phone is an address as the gateway writes it, with 86 before it; false: it
+// is no number of China's mainland, which is all that SGIP reaches.
+func phone(address string) (string, bool) {
+	number, chinese := strings.CutPrefix(address, "+86")
+	if !chinese || number == "" || !isNumber(number, 18) {
+		return "", false
+	}
+	return "86" + number, true
+}
+
+// addressOf is a phone's number as contact points have it.
+func addressOf(number string) string {
+	number = strings.TrimPrefix(strings.TrimPrefix(number, "+"), "00")
+	if len(number) == 11 && number[0] == '1' {
+		return "+86" + number
+	}
+	return "+" + number
+}
