@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	stdhash "hash"
 	"strings"
+	"sync"
 
 	"herald/problem"
 )
@@ -16,7 +18,10 @@ const minSecret = sha256.Size
 
 // Signer makes tokens that only Herald can make, for links that work without
 // signing in. A token shows its value to everybody who has it.
-type Signer struct{ secret []byte }
+type Signer struct {
+	secret []byte
+	keyed  sync.Map // purpose to *sync.Pool of hashes under the purpose's key; there are few
+}
 
 // NewSigner signs with a secret of at least 32 random bytes. All nodes need
 // the same one; another makes all earlier tokens void.
@@ -56,11 +61,18 @@ func (s *Signer) Verify(purpose, token string) (value string, err error) {
 // which the secret gives: for tokens of another form than Sign's. Compare it
 // in constant time.
 func (s *Signer) MAC(purpose, value string) []byte {
-	return hmacSHA256(hmacSHA256(s.secret, "herald "+purpose), value)
+	pool, known := s.keyed.Load(purpose)
+	if !known {
+		key := sum(hmac.New(sha256.New, s.secret), "herald "+purpose)
+		pool, _ = s.keyed.LoadOrStore(purpose, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+	}
+	mac := pool.(*sync.Pool).Get().(stdhash.Hash)
+	defer pool.(*sync.Pool).Put(mac)
+	mac.Reset()
+	return sum(mac, value)
 }
 
-func hmacSHA256(key []byte, message string) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(message))
+func sum(mac stdhash.Hash, message string) []byte {
+	mac.Write([]byte(message)) // a hash takes everything
 	return mac.Sum(nil)
 }

@@ -16,11 +16,12 @@ import (
 // is not listed here has no place in the house.
 var house = map[string][]string{
 	"herald/problem":                  {},
+	"herald/timeid":                   {},
 	"herald/postgres":                 {"herald/postgres/internal/server"},
 	"herald/postgres/internal/server": {},
 	"herald/access":                   {"herald/problem"},
 	"herald/templates":                {"herald/problem"},
-	"herald/webhooks":                 {"herald/problem"},
+	"herald/webhooks":                 {"herald/problem", "herald/timeid"},
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/hardware/sim/texts":       {"herald/problem"},
@@ -34,7 +35,7 @@ var house = map[string][]string{
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
 	"herald/dispatch/limits":          {"herald/problem"},
-	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
+	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/timeid", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
 	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
 	"herald/dispatch/timing":          {"herald/problem"},
 	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver

@@ -71,6 +71,11 @@ func (c AccountConfig) fits(purpose subscriptions.Purpose, address string) int {
 	return best
 }
 
+// takes reports whether the account may be used for t.
+func (c AccountConfig) takes(t *task) bool {
+	return c.Sender.Channel() == t.Channel && c.fits(t.Purpose, t.Address) >= 0
+}
+
 // matchesRecipient reports whether an address is at a domain or below it, or
 // a number begins with a prefix.
 func matchesRecipient(pattern, address string) bool {

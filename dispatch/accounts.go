@@ -177,6 +177,18 @@ func (a *Accounts) route(ch subscriptions.Channel, purpose subscriptions.Purpose
 	return routes
 }
 
+// take reports whether there is an account for t, working or not.
+func (a *Accounts) take(t *task) bool {
+	return slices.ContainsFunc(a.list, func(one *account) bool { return one.takes(t) })
+}
+
+// beside reports whether t may take another account than one, that works.
+func (a *Accounts) beside(one *account, t *task) bool {
+	return slices.ContainsFunc(a.list, func(b *account) bool {
+		return b != one && b.takes(t) && b.works()
+	})
+}
+
 func compareBool(x, y bool) int {
 	switch {
 	case x == y:

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"herald/timeid"
 )
 
 // books are both sides of some hours, as of one instant: what the ledger says,
@@ -104,7 +106,7 @@ func readBooks(ctx context.Context, tx pgx.Tx, hours []time.Time) (books, error)
 		return b, fmt.Errorf("read the ledger: %w", err)
 	}
 	for _, s := range spansOf(hours) {
-		args := []any{idFloor(s.from.Add(-idMargin)), idFloor(s.to.Add(idMargin)), s.from, s.to}
+		args := []any{timeid.Floor(s.from.Add(-idMargin)), timeid.Floor(s.to.Add(idMargin)), s.from, s.to}
 		for _, sql := range []string{countNotificationsSQL, countDeliveriesSQL} {
 			if err := b.rows.read(ctx, tx, sql, args...); err != nil {
 				return b, fmt.Errorf("count the rows: %w", err)
@@ -211,7 +213,7 @@ func (b *books) lists(ctx context.Context, tx pgx.Tx, hours []time.Time) error {
 // the newest hours in a row. From the older ones on would be everything.
 func listedFrom(hours []time.Time) uuid.UUID {
 	spans := spansOf(hours)
-	return idFloor(spans[len(spans)-1].from)
+	return timeid.Floor(spans[len(spans)-1].from)
 }
 
 func wrongIDs(ctx context.Context, tx pgx.Tx, kind DifferenceKind, sql string, args ...any) ([]Difference, error) {
@@ -277,7 +279,7 @@ func forgotten(ctx context.Context, tx pgx.Tx, _ time.Time) ([]Difference, error
 	}
 	var low, high []uuid.UUID
 	for _, s := range spansOf(hours) {
-		low, high = append(low, idFloor(s.from.Add(-idMargin))), append(high, idFloor(s.to.Add(idMargin)))
+		low, high = append(low, timeid.Floor(s.from.Add(-idMargin))), append(high, timeid.Floor(s.to.Add(idMargin)))
 	}
 	return wrongIDs(ctx, tx, Forgotten, forgottenSQL, handOver{}.Kind(), low, high)
 }

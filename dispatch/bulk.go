@@ -13,6 +13,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"herald/problem"
+	"herald/timeid"
 )
 
 // BulkAction is a ruling about all deliveries that a search finds.
@@ -98,7 +99,7 @@ func (s *Store) BeginBulk(ctx context.Context, ruling Ruling, q Search, actor st
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 INSERT INTO bulk_actions (verb, filter, actor, total, before, created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id`,
-			ruling, string(filter), actor, total, idFloor(at.Add(time.Millisecond)), at).Scan(&a.ID)
+			ruling, string(filter), actor, total, timeid.Floor(at.Add(time.Millisecond)), at).Scan(&a.ID)
 		if err != nil {
 			return fmt.Errorf("begin the bulk action: %w", err)
 		}

@@ -119,11 +119,7 @@ WITH gone AS (
     WHERE counts
     GROUP BY 1, 2, 3, 4, 5, 6
     HAVING sum(place.n) <> 0
-), troubled AS (
-    INSERT INTO troubles (delivery_id, state, reason, account)
-    SELECT id, state, reason, account FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
-), relieved AS (
+), ` + troubledSQL + `, relieved AS (
     DELETE FROM troubles t USING moved
     WHERE t.delivery_id = moved.id AND moved.was <> 'pending' AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')
 )
@@ -169,7 +165,8 @@ func (c *changes) late(ctx context.Context, tx pgx.Tx) error {
 		if err != nil {
 			return fmt.Errorf("look at delivery %s again: %w", id, err)
 		}
-		if c.tasks[i].Counts = counts; state.Final() && c.rows.attempts[i] > 0 {
+		c.tasks[i].Counts = counts // what follows from its outcome depends on it
+		if state.Final() && c.rows.attempts[i] > 0 {
 			if _, err := tx.Exec(ctx, lateAttemptSQL, id, c.rows.account[i], c.rows.pid[i]); err != nil {
 				return fmt.Errorf("count the attempts at delivery %s: %w", id, err)
 			}

@@ -65,9 +65,7 @@ type confirmer struct {
 }
 
 // NextRetry is for jobs that failed because the database was away.
-func (c *confirmer) NextRetry(job *river.Job[confirm]) time.Time {
-	return time.Now().Add(min(soon<<min(len(job.Errors), 10), retryCeiling))
-}
+func (c *confirmer) NextRetry(job *river.Job[confirm]) time.Time { return tryAgainAt(len(job.Errors)) }
 
 // Work sends the notifications of unconfirmed deliveries up their ladders. It
 // may be done again: who was left behind is not counted any more.

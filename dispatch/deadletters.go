@@ -325,19 +325,15 @@ func (w *rulings) add(d *ruled) {
 
 const (
 	ruleSQL = `
-WITH ruled AS (
+WITH moved AS (
     UPDATE deliveries d
     SET state = r.state, reason = r.reason, next_attempt_at = NULL, turn = turn + 1, changed_at = $1
     FROM unnest($2::uuid[], $3::text[], $4::text[]) AS r (id, state, reason)
     WHERE d.id = r.id
     RETURNING d.id, d.state, d.reason, d.account
-), listed AS (
-    INSERT INTO troubles (delivery_id, state, reason, account)
-    SELECT id, state, reason, account FROM ruled WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
-)
-DELETE FROM troubles t USING ruled
-WHERE t.delivery_id = ruled.id AND ruled.state NOT IN ('failed', 'in_doubt', 'deferred')`
+), ` + troubledSQL + `
+DELETE FROM troubles t USING moved
+WHERE t.delivery_id = moved.id AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')`
 
 	noteRulingSQL = `UPDATE notifications SET decision = decision || $2::jsonb WHERE id = ANY($1)`
 	prolongSQL    = `UPDATE notifications SET expires_at = greatest(expires_at, $2) WHERE id = ANY($1)`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 func TestDecide(t *testing.T) {
@@ -44,7 +45,7 @@ func TestDecide(t *testing.T) {
 	}
 	for rule, test := range tests {
 		t.Run(rule, func(t *testing.T) {
-			v := decide(&test.task, usualDoubt.of(test.task.Channel, ""), Receipt{}, test.err, test.left, func(wish time.Duration) time.Duration { return max(time.Minute, wish) })
+			v := decide(&test.task, usualDoubt.of(test.task.Channel, ""), false, Receipt{}, test.err, test.left, func(wish time.Duration) time.Duration { return max(time.Minute, wish) })
 			if v.state != test.state || v.reason != test.reason || v.wait != test.wait {
 				t.Errorf("got %s %q after %s, want %s %q after %s", v.state, v.reason, v.wait, test.state, test.reason, test.wait)
 			}
@@ -69,7 +70,7 @@ func TestBackoffGrowsAndIsBounded(t *testing.T) {
 
 func TestIDsOrderByTime(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 891_234_567, time.UTC)
-	id := newID(at)
+	id := timeid.New(at)
 	if id.Version() != 7 || id.Variant().String() != "RFC4122" {
 		t.Errorf("%s is version %d, variant %s", id, id.Version(), id.Variant())
 	}
@@ -77,15 +78,15 @@ func TestIDsOrderByTime(t *testing.T) {
 	if got := time.Unix(sec, nsec); got.UnixMilli() != at.UnixMilli() {
 		t.Errorf("%s is of %s, want %s", id, got, at)
 	}
-	later := newID(at.Add(time.Microsecond))
+	later := timeid.New(at.Add(time.Microsecond))
 	if bytes.Compare(id[:], later[:]) >= 0 {
 		t.Errorf("%s does not come before %s, a microsecond later", id, later)
 	}
-	floor, next := idFloor(at), idFloor(at.Add(time.Millisecond))
+	floor, next := timeid.Floor(at), timeid.Floor(at.Add(time.Millisecond))
 	if bytes.Compare(floor[:], id[:]) > 0 || bytes.Compare(id[:], next[:]) >= 0 {
 		t.Errorf("%s is not between %s and %s", id, floor, next)
 	}
-	if got := idFloor(time.Time{}); got[0] != 0 {
+	if got := timeid.Floor(time.Time{}); got[0] != 0 {
 		t.Errorf("the floor of no time is %s", got)
 	}
 }

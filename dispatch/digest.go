@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // digest is a job: what gathers for a member, channel and purpose until a
@@ -152,7 +153,7 @@ func (s *Store) gatherTx(ctx context.Context, tx pgx.Tx, d digest) error {
 	if rows, err = tx.Query(ctx, gatherSQL, ids); err != nil {
 		return fmt.Errorf("gather a digest: %w", err)
 	}
-	together := handOver{Together: len(ids) > 1, Wire: newID(s.now())}
+	together := handOver{Together: len(ids) > 1, Wire: timeid.New(s.now())}
 	priority := 0
 	var id uuid.UUID
 	var turn, its int

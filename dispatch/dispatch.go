@@ -142,10 +142,11 @@ type Sender interface {
 	Open(ctx context.Context) (Session, error)
 }
 
-// Resolver is a Sender that can find out what became of a message in doubt:
-// it returns a Receipt when the provider has it, a SendError of class
-// Permanent, Transient or SessionFatal when it surely has not, and Doubt while
-// that cannot be known.
+// Resolver is a Sender that can find out what became of a message in doubt. It
+// is given the message without its content, and returns a Receipt when the
+// provider has it, a SendError of class Permanent, Transient or SessionFatal
+// when it surely has not, and Doubt while that cannot be known. It is asked
+// where the policy for doubt is not to send again.
 type Resolver interface {
 	Resolve(ctx context.Context, m Message) (Receipt, error)
 }

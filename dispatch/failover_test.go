@@ -12,7 +12,6 @@ import (
 	"github.com/riverqueue/river"
 
 	"herald/dispatch/limits"
-	"herald/dispatch/pool"
 )
 
 // chunk enqueues n notifications that one job has, as of a large campaign.
@@ -33,6 +32,10 @@ func TestMessagesTakeTheOtherAccountWhenOneFails(t *testing.T) {
 	tests := map[string]func(s *scripted){
 		"it cannot be signed in to": func(s *scripted) { s.opening = &SendError{Class: Configuration, Code: "535"} },
 		"its sessions break":        func(s *scripted) { s.fails(&SendError{Class: SessionFatal}) },
+		"it falls silent": func(s *scripted) {
+			s.fragile = true
+			s.fails(&SendError{Class: Transient})
+		},
 	}
 	for name, fail := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -40,9 +43,8 @@ func TestMessagesTakeTheOtherAccountWhenOneFails(t *testing.T) {
 			first, second := named("first"), named("second")
 			fail(first)
 			second.does(takes)
-			breaks := func(c *pool.Config[Session]) { c.BreakLimit = sessionTries - 1 }
 			_, w := b.newWorkerOf("node-2", []AccountConfig{
-				{Sender: first, MaxSessions: 1, tune: breaks}, {Sender: second, MaxSessions: 1, Cost: 1},
+				{Sender: first, MaxSessions: 1}, {Sender: second, MaxSessions: 1, Cost: 1},
 			})
 			ids := b.chunk(6)
 			events := b.start("node-2", w)

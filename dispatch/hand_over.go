@@ -84,8 +84,8 @@ func (r *run) intend(ctx context.Context, account string, parcels []*parcel) (id
 }
 
 // speak hands the parcels over on a session, gives it back, and says what came
-// of each; unheard are those that the provider has not heard of because the
-// session broke, and that go at once on another.
+// of each; unheard are those that the provider did not take because the session
+// broke, and that go at once on another.
 func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account, parcels []*parcel) (results []result, unheard []*parcel) {
 	began := time.Now()
 	var broke error
@@ -100,7 +100,7 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 			switch failure.Class {
 			case SessionFatal:
 				broke = failure
-				if p.failed++; p.failed < sessionTries {
+				if p.again(a) {
 					unheard = append(unheard, p)
 					return
 				}
@@ -111,14 +111,19 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 				r.cfg.Logger.ErrorContext(ctx, "an account is set up wrongly: deliveries wait until it is mended",
 					"channel", p.first().Channel, "account", a.name, "code", failure.Code, "delivery", p.first().ID)
 			case Transient, Doubt:
-				if lease.Session.Broken() { // an account that breaks again and again is not the messages' fault
-					broke = failure
+				if !lease.Session.Broken() {
+					break
+				}
+				broke = failure // an account that breaks again and again is not the messages' fault
+				if failure.Class == Transient && r.accounts.beside(a, p.first()) && p.again(a) {
+					unheard = append(unheard, p)
+					return
 				}
 			}
 		}
 		wait := r.waitFor(p)
 		for _, t := range p.tasks {
-			v := r.decide(t, receipt, err, wait)
+			v := r.decide(t, a, receipt, err, wait)
 			v.carriedBy = p.carrierOf(t)
 			if v.stays {
 				r.later(v.wait)
@@ -139,6 +144,14 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 	return results, unheard
 }
 
+// again notes that a session of a broke before the provider took the parcel,
+// and reports whether it may go at once on another.
+func (p *parcel) again(a *account) bool {
+	p.broke = a
+	p.failed++
+	return p.failed < sessionTries
+}
+
 // throttlePause is how long an account rests whose provider finds it too fast
 // and names no time.
 const throttlePause = time.Second
@@ -155,9 +168,10 @@ func (r *run) waitFor(p *parcel) func(wish time.Duration) time.Duration {
 	}
 }
 
-func (r *run) decide(t *task, receipt Receipt, err error, wait func(wish time.Duration) time.Duration) verdict {
+func (r *run) decide(t *task, a *account, receipt Receipt, err error, wait func(wish time.Duration) time.Duration) verdict {
 	policy := r.cfg.Doubt.of(t.Channel, t.Purpose)
-	return decide(t, policy, receipt, err, t.ExpiresAt.Sub(r.store.now()), wait)
+	_, asks := a.Sender.(Resolver)
+	return decide(t, policy, asks, receipt, err, t.ExpiresAt.Sub(r.store.now()), wait)
 }
 
 // send calls the session within the time limit and done once for each parcel.

@@ -10,10 +10,14 @@ import (
 )
 
 // jsonOnce writes what the notifications of a batch share once, and not for
-// each: a campaign's data and reasons are the same maps in all of them.
+// each: a campaign's data and reasons are the same maps in all of them. It
+// gives the place of a text among texts, from 1.
 type jsonOnce struct {
-	maps  map[uintptr]string
-	steps map[stepKey]string
+	texts  []string
+	places map[string]int32
+	maps   map[uintptr]int32
+	steps  map[stepKey]string
+	buffer []byte
 }
 
 // stepKey tells steps apart while their arguments are alive.
@@ -24,37 +28,49 @@ type stepKey struct {
 	args uintptr
 }
 
-func (j *jsonOnce) data(data map[string]any) (string, error) {
+func (j *jsonOnce) place(text []byte) int32 {
+	if place, known := j.places[string(text)]; known {
+		return place
+	}
+	if j.places == nil {
+		j.places = map[string]int32{}
+	}
+	j.texts = append(j.texts, string(text))
+	place := int32(len(j.texts))
+	j.places[j.texts[place-1]] = place
+	return place
+}
+
+func (j *jsonOnce) data(data map[string]any) (int32, error) {
 	key := reflect.ValueOf(data).Pointer()
-	if text, known := j.maps[key]; known {
-		return text, nil
+	if place, known := j.maps[key]; known {
+		return place, nil
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	if j.maps == nil {
-		j.maps = map[uintptr]string{}
+		j.maps = map[uintptr]int32{}
 	}
-	j.maps[key] = string(raw)
-	return string(raw), nil
+	j.maps[key] = j.place(raw)
+	return j.maps[key], nil
 }
 
-func (j *jsonOnce) decision(d Decision) (string, error) {
-	var b strings.Builder
-	b.WriteByte('[')
+func (j *jsonOnce) decision(d Decision) (int32, error) {
+	text := append(j.buffer[:0], '[')
 	for i, step := range d {
 		if i > 0 {
-			b.WriteByte(',')
+			text = append(text, ',')
 		}
-		text, err := j.step(step)
+		written, err := j.step(step)
 		if err != nil {
-			return "", err
+			return 0, err
 		}
-		b.WriteString(text)
+		text = append(text, written...)
 	}
-	b.WriteByte(']')
-	return b.String(), nil
+	j.buffer = append(text, ']')
+	return j.place(j.buffer), nil
 }
 
 func (j *jsonOnce) step(s Step) (string, error) {

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -39,14 +38,7 @@ func (r result) leadsOn() bool {
 	return r.task.Rung+1 < len(r.task.Ladder)
 }
 
-const (
-	passOnSQL = `UPDATE deliveries SET counts = false WHERE id = ANY($1)`
-
-	addStepsSQL = `
-UPDATE notifications n SET decision = n.decision || s.steps::jsonb
-FROM unnest($1::uuid[], $2::text[]) AS s (id, steps)
-WHERE n.id = s.id`
-)
+const passOnSQL = `UPDATE deliveries SET counts = false WHERE id = ANY($1)`
 
 // climbTx gives each climber's notification a delivery on the next channel of
 // its ladder that the member can be reached by, which from then on is the one
@@ -66,78 +58,43 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		return nil, fmt.Errorf("ask how members can be reached: %w", err)
 	}
 	var (
-		rows   deliveryRows
-		ended  []*task
-		items  []digestItem
-		begun  = map[uuid.UUID]bool{}
-		notes  []uuid.UUID
-		steps  []string
-		moved  moves
-		chunks = map[load][]uuid.UUID{}
-		order  []load
-		checks patiences
+		set   = newDepartures(at)
+		ended []*task
+		told  stepRows
 	)
 	for _, c := range climbers {
 		t := c.task
 		n := Notification{
-			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger,
-			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, Answers: t.Answers, CreatedAt: t.Hour, Channels: t.Ladder, ExpiresAt: t.ExpiresAt,
+			ID: t.NotificationID, MemberID: t.MemberID, CampaignID: t.CampaignID, Trigger: t.Trigger, Template: t.Template,
+			Purpose: t.Purpose, Priority: t.Priority, ContactPoint: t.Forced, Answers: t.Answers, CreatedAt: t.Hour, Channels: t.Ladder,
+			Patience: t.Patience, ExpiresAt: t.ExpiresAt,
 		}
 		next := s.plan(&n, t.Rung+1, reach[t.MemberID], at)
 		if t.Digest != "" {
 			next.gatherAgain(at, t.ExpiresAt)
 		}
-		if next.state == Suppressed {
-			n.Decision = append(n.Decision, next.steps...)
-			if c.spare {
-				ended = append(ended, t)
-			}
-		} else {
+		if next.state != Suppressed {
 			n.Decision = append(n.Decision, Step{At: at, Code: "ladder_climbed", OK: true, Args: map[string]any{"from": t.Channel, "to": next.channel, "reason": c.why}})
-			n.Decision = append(n.Decision, next.steps...)
-			id := newID(at)
-			rows.add(id, &n, next)
 			passed = append(passed, t.ID)
-			moved.add(c.from.ledgerKey, c.from.state, c.from.reason, -1)
-			to := c.from.ledgerKey
-			to.channel = next.channel
-			moved.add(to, next.state, next.reason, 1)
-			if next.gather {
-				items = append(items, newDigestItem(&n, next, id))
-			} else {
-				l := load{channel: next.channel, priority: t.Priority, template: t.Template, campaign: t.CampaignID, due: microseconds(next.due)}
-				if chunks[l] == nil {
-					order = append(order, l)
-				}
-				chunks[l] = append(chunks[l], id)
-			}
-			n.Patience = t.Patience
-			checks.add(&n, next.rung, id)
+			set.moves.add(c.from.ledgerKey, c.from.state, c.from.reason, -1)
+			set.add(&n, next)
+		} else if c.spare {
+			ended = append(ended, t)
 		}
-		raw, err := json.Marshal(n.Decision)
-		if err != nil {
-			return nil, fmt.Errorf("write the decision: %w", err)
-		}
-		notes, steps = append(notes, t.NotificationID), append(steps, string(raw))
+		told.add(t.NotificationID, append(n.Decision, next.steps...)...)
 	}
 	var batch pgx.Batch
-	batch.Queue(addStepsSQL, notes, steps)
+	if err := told.queue(&batch); err != nil {
+		return nil, err
+	}
 	if len(passed) > 0 {
 		batch.Queue(passOnSQL, passed)
-		rows.queue(&batch, at)
-		moved.queue(&batch)
-		if len(items) > 0 {
-			queueDigests(&batch, items, begun)
-		}
+		set.queue(&batch)
 	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
 	}
-	jobs := append(digestJobs(items, begun), checks.jobs(at)...)
-	for _, l := range order {
-		jobs = append(jobs, jobsFor(l, chunks[l])...)
-	}
-	if err := s.insertJobs(ctx, tx, jobs); err != nil {
+	if err := s.insertJobs(ctx, tx, set.jobs()); err != nil {
 		return nil, err
 	}
 	return passed, s.giveBackTx(ctx, tx, ended)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // Line is an account and an address that it writes to.
@@ -45,7 +46,7 @@ func (s *Store) LastSent(ctx context.Context, q subscriptions.Querier, lines []L
 	for i, l := range lines {
 		accounts[i], channels[i], addresses[i] = storable(l.Account), string(l.Channel), storable(l.Address)
 	}
-	rows, err := q.Query(ctx, lastSentSQL, accounts, channels, addresses, idFloor(s.now().Add(-answerable)))
+	rows, err := q.Query(ctx, lastSentSQL, accounts, channels, addresses, timeid.Floor(s.now().Add(-answerable)))
 	if err != nil {
 		return nil, fmt.Errorf("find what was last sent: %w", err)
 	}

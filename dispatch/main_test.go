@@ -38,6 +38,7 @@ type scripted struct {
 	name     string // empty: main
 	mu       sync.Mutex
 	opening  error // what Open fails with
+	fragile  bool  // every failure breaks the session
 	script   func(ctx context.Context, m Message) (Receipt, error)
 	messages []Message
 	inHand   map[uuid.UUID]bool
@@ -68,7 +69,7 @@ func (s *scriptedSession) Close(context.Context) error { return nil }
 
 func (s *scriptedSession) Send(ctx context.Context, m Message) (Receipt, error) {
 	r, err := s.scripted.send(ctx, m)
-	if class := asSendError(err).Class; err != nil && (class == SessionFatal || class == Doubt) {
+	if class := asSendError(err).Class; err != nil && (s.fragile || class == SessionFatal || class == Doubt) {
 		s.broken = true
 	}
 	return r, err
@@ -259,6 +260,7 @@ func (b *bench) newWorkerOf(name string, list []AccountConfig, change ...func(*W
 // patient is a pool that does not mind what its sessions do.
 func patient(c *pool.Config[Session]) {
 	c.Hopeless, c.BreakLimit, c.PauseWait = nil, 1_000_000, time.Hour
+	c.BackoffFirst, c.BackoffLongest = time.Millisecond, time.Millisecond
 }
 
 // start runs a River client for w until the test ends and gives its events:

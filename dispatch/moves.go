@@ -75,3 +75,11 @@ func (m moves) queue(batch *pgx.Batch) {
 		batch.Queue(insertMovesSQL, hours, triggers, campaigns, channels, states, whys, ns)
 	}
 }
+
+// troubledSQL follows a CTE "moved" (id, state, reason, account) of deliveries
+// that were moved: it keeps the list of those that somebody may have to look at.
+const troubledSQL = `troubled AS (
+    INSERT INTO troubles (delivery_id, state, reason, account)
+    SELECT id, state, reason, account FROM moved WHERE state IN ('failed', 'in_doubt', 'deferred')
+    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
+)`

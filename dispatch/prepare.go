@@ -37,10 +37,9 @@ func (r *run) prepare(ctx context.Context, tasks []task) (parcels []*parcel, dec
 		}
 		p := &parcel{tasks: []*task{t}}
 		p.message, err = r.message(ctx, t, members[t])
-		failed, broken := templateFault(err)
 		switch {
-		case broken:
-			decided = append(decided, r.templateFailed(ctx, t, failed))
+		case templateFault(err):
+			decided = append(decided, r.templateFailed(ctx, t, err))
 		case err != nil:
 			return nil, nil, fmt.Errorf("fill the template of delivery %s: %w", t.ID, err)
 		default:
@@ -66,11 +65,13 @@ func (r *run) due(ctx context.Context, tasks []task) (due []*task, decided []res
 			return nil, nil, err
 		}
 		switch {
-		case t.doubtful() && t.Reason != reasonResent && r.cfg.Doubt.of(t.Channel, t.Purpose) != Resend:
-			// It rests until a receipt or an operator tells.
+		case r.rests(t):
+			if v, asked := r.resolve(ctx, t); asked {
+				decided = append(decided, result{t, v})
+			}
 		case !now.Before(t.ExpiresAt):
 			decided = append(decided, result{t, stop(t, Failed, "expired")})
-		case len(r.accounts.route(t.Channel, t.Purpose, t.Address)) == 0:
+		case !r.accounts.take(t):
 			decided = append(decided, result{t, stop(t, Failed, string(NoSender))})
 		case hold == "stopped":
 			decided = append(decided, result{t, stop(t, Suppressed, "campaign_stopped")})
@@ -214,9 +215,9 @@ func memberData(m subscriptions.Member) map[string]any {
 }
 
 // templateFault reports whether an error is the template's.
-func templateFault(err error) (error, bool) {
+func templateFault(err error) bool {
 	code := problem.CodeOf(err)
-	return err, err != nil && (code == problem.NotFound || code == problem.Invalid)
+	return err != nil && (code == problem.NotFound || code == problem.Invalid)
 }
 
 func (r *run) templateFailed(ctx context.Context, t *task, err error) result {
@@ -245,16 +246,15 @@ func (r *run) together(ctx context.Context, parcels []*parcel, members map[*task
 			}
 		}
 		one, err := r.oneOf(ctx, items, members[items[0].first()])
-		failed, broken := templateFault(err)
 		switch {
-		case broken:
+		case templateFault(err):
 			r.cfg.Logger.ErrorContext(ctx, "the template of digests failed: their items go one by one",
-				"channel", items[0].first().Channel, "error", failed)
+				"channel", items[0].first().Channel, "error", err)
 			made = append(made, items...)
 		case err != nil:
 			return nil, fmt.Errorf("fill the digest: %w", err)
 		default:
-			one.message.WireID = fmt.Sprintf("%s-%d", r.job.Args.Wire, contact)
+			one.message.WireID = digestWireID(r.job.Args.Wire, contact)
 			made = append(made, one)
 		}
 		parcels = others

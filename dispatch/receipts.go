@@ -1,14 +1,12 @@
 package dispatch
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"herald/problem"
 	"herald/subscriptions"
 )
 
@@ -298,9 +295,7 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 		}
 		switch k.Event {
 		case ReportDelivered:
-			if err := st.delivered(one); err != nil {
-				return err
-			}
+			st.delivered(one)
 		case ReportBounced, ReportExpired:
 			if st.bounced(one) {
 				climbers = append(climbers, one)
@@ -349,9 +344,9 @@ func (r *rung) mayHaveGone() bool {
 
 // delivered notes that a message arrived. Its notification is counted by it
 // from now on, unless by another that arrived, and its other rungs rest.
-func (st *settlement) delivered(r *rung) error {
+func (st *settlement) delivered(r *rung) {
 	if !r.mayHaveGone() {
-		return nil
+		return
 	}
 	st.move(r, Delivered, "")
 	stopped := false
@@ -365,10 +360,9 @@ func (st *settlement) delivered(r *rung) error {
 		}
 		st.rest(other, reasonDeliveredOtherwise)
 	}
-	if !stopped {
-		return nil
+	if stopped {
+		st.told.add(r.NotificationID, Step{At: st.at, Code: "ladder_stopped", OK: true, Args: map[string]any{"channel": r.Channel}})
 	}
-	return st.note(r.NotificationID, Step{At: st.at, Code: "ladder_stopped", OK: true, Args: map[string]any{"channel": r.Channel}})
 }
 
 // bounced notes that a message will never arrive, and says whether its
@@ -389,42 +383,4 @@ const reasonBounced = "bounced"
 // was private is erased by then.
 func (t *task) mayClimb(at time.Time) bool {
 	return t.Rung+1 < len(t.Ladder) && at.Before(t.ExpiresAt) && !t.Private
-}
-
-// shunned is an address that must not be contacted any more.
-type shunned struct {
-	*rung
-	reason, code string
-}
-
-// shun suppresses addresses. Contact points are always locked before
-// suppressions, and each in the same order.
-func (r *Receipts) shun(ctx context.Context, tx pgx.Tx, st *settlement, dead, unwelcome []shunned) error {
-	slices.SortStableFunc(dead, func(a, b shunned) int { return cmp.Compare(a.ContactID, b.ContactID) })
-	for _, d := range dead {
-		if d.ContactID == 0 {
-			continue
-		}
-		if err := r.cfg.Contacts.SetStandingTx(ctx, tx, d.ContactID, subscriptions.Dead, d.code); err != nil {
-			return fmt.Errorf("mark the address dead: %w", err)
-		}
-	}
-	all := slices.Concat(dead, unwelcome)
-	slices.SortStableFunc(all, func(a, b shunned) int {
-		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Address, b.Address))
-	})
-	for _, d := range all {
-		err := r.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
-			Channel: d.Channel, Address: d.Address, Reason: d.reason, Detail: d.code,
-		})
-		if problem.CodeOf(err) == problem.Invalid { // the report must not be lost for an address that is none
-			r.cfg.Logger.ErrorContext(ctx, "a reported address could not be suppressed", "delivery", d.ID, "contact_point", d.ContactID)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("suppress the address: %w", err)
-		}
-		st.news.contact(&d.task, d.reason)
-	}
-	return nil
 }

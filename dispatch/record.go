@@ -3,7 +3,6 @@ package dispatch
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
-	"herald/problem"
 	"herald/subscriptions"
 )
 
@@ -199,9 +197,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		case r.wait == 0 && r.task.Private:
 			erase = append(erase, r.task.NotificationID)
 		}
-		if err := told.add(r.task.NotificationID, r.steps); err != nil {
-			return err
-		}
+		told.add(r.task.NotificationID, r.steps...)
 		switch {
 		case r.leadsOn():
 			failed = append(failed, climber{task: r.task, why: "failed", from: place{r.task.ledgerKey(), r.state, r.reason}, spare: r.spare()})
@@ -209,7 +205,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			ended = append(ended, r.task)
 		}
 		if r.addressDead && r.task.ContactID != 0 {
-			if err := w.buryTx(ctx, tx, r); err != nil {
+			if err := w.buryTx(ctx, tx, r.task, r.code); err != nil {
 				return err
 			}
 		}
@@ -222,13 +218,17 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		first := together[0]
 		jobs = append(jobs, jobFor(next, first.task.Channel, first.task.Priority, at.Add(first.wait)))
 	}
+	var batch pgx.Batch
 	if len(erase) > 0 {
-		if _, err := tx.Exec(ctx, eraseSQL, erase); err != nil {
-			return fmt.Errorf("erase private data: %w", err)
-		}
+		batch.Queue(eraseSQL, erase)
 	}
-	if err := told.writeTx(ctx, tx); err != nil {
+	if err := told.queue(&batch); err != nil {
 		return err
+	}
+	if batch.Len() > 0 {
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+			return fmt.Errorf("write decisions, and erase private data: %w", err)
+		}
 	}
 	if _, err := w.store.climbTx(ctx, tx, at, failed); err != nil {
 		return err
@@ -244,54 +244,8 @@ const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND pr
 
 // spare reports whether nothing was handed over: no attempt was made, or its
 // template failed.
-func (r result) spare() bool { return r.outcome == "" || r.outcome == "template_failed" }
-
-// stepRows are steps to add to the decisions of notifications.
-type stepRows struct {
-	notes []uuid.UUID
-	steps []string // JSON
-}
-
-func (s *stepRows) add(notification uuid.UUID, steps Decision) error {
-	if len(steps) == 0 {
-		return nil
-	}
-	raw, err := json.Marshal(steps)
-	if err != nil {
-		return fmt.Errorf("write the decision: %w", err)
-	}
-	s.notes, s.steps = append(s.notes, notification), append(s.steps, string(raw))
-	return nil
-}
-
-func (s *stepRows) writeTx(ctx context.Context, tx pgx.Tx) error {
-	if len(s.notes) == 0 {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, addStepsSQL, s.notes, s.steps); err != nil {
-		return fmt.Errorf("add to %d decisions: %w", len(s.notes), err)
-	}
-	return nil
-}
-
-// buryTx notes that the provider knows no such address.
-func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, r result) error {
-	t := r.task
-	if err := w.cfg.Contacts.SetStandingTx(ctx, tx, t.ContactID, subscriptions.Dead, r.code); err != nil {
-		return fmt.Errorf("mark the address dead: %w", err)
-	}
-	err := w.cfg.Suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{
-		Channel: t.Channel, Address: t.Address, Reason: subscriptions.Bounced, Detail: r.code,
-	})
-	if problem.CodeOf(err) == problem.Invalid {
-		// The outcome must not be lost for an address that is none.
-		w.cfg.Logger.ErrorContext(ctx, "a dead address could not be suppressed", "delivery", t.ID, "contact_point", t.ContactID)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("suppress the address: %w", err)
-	}
-	return nil
+func (r result) spare() bool {
+	return r.state != Accepted && (r.outcome == "" || r.outcome == "template_failed")
 }
 
 // detailMax is how many bytes of what a provider said are kept.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,7 +55,8 @@ type parcel struct {
 	tasks   []*task
 	message Message
 	at      time.Time // not before; zero: now
-	failed  int       // sessions that broke before the provider heard of it
+	failed  int       // sessions that broke before the provider took it
+	broke   *account  // whose session that was, the last time
 }
 
 func (p *parcel) first() *task { return p.tasks[0] }
@@ -96,9 +98,8 @@ const sessionTries = 3
 // handOver gives the first of the parcels, and as many more as a session takes
 // at once, to their provider. It returns those that are still to go.
 func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, err error) {
-	head := parcels[0]
-	t := head.first()
-	routes := r.accounts.route(t.Channel, t.Purpose, t.Address)
+	t := parcels[0].first()
+	routes := r.routes(parcels[0])
 	waiting, cancel := context.WithTimeout(ctx, acquireFor)
 	lease, account, err := acquire(waiting, routes, t)
 	cancel()
@@ -139,6 +140,20 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 		return nil, err
 	}
 	return append(unheard, left...), nil
+}
+
+// routes are the accounts that a parcel may take, best first. The one that
+// broke under it a moment ago comes after all others that work.
+func (r *run) routes(p *parcel) []*account {
+	t := p.first()
+	routes := r.accounts.route(t.Channel, t.Purpose, t.Address)
+	if p.broke == nil {
+		return routes
+	}
+	slices.SortStableFunc(routes, func(x, y *account) int {
+		return compareBool(x == p.broke || !x.works(), y == p.broke || !y.works())
+	})
+	return routes
 }
 
 // cut takes the parcels that go with the first: those that would take the same

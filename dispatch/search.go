@@ -11,6 +11,7 @@ import (
 
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // Delivery is a notification on one channel to one contact point.
@@ -178,10 +179,10 @@ func (q Search) conditions() (conditions, error) {
 		c.add("d.channel = ?", q.Channel)
 	}
 	if !q.Since.IsZero() {
-		c.add("d.id >= ?", idFloor(q.Since))
+		c.add("d.id >= ?", timeid.Floor(q.Since))
 	}
 	if !q.Until.IsZero() {
-		c.add("d.id < ?", idFloor(q.Until))
+		c.add("d.id < ?", timeid.Floor(q.Until))
 	}
 	if q.Before != uuid.Nil {
 		c.add("d.id < ?", q.Before)

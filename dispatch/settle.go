@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 // rung is a delivery that is locked together with the others of its ladder.
 type rung struct {
 	task
-	Account string
 	// InHand says that it is being handed over just now.
 	InHand bool
 
@@ -30,8 +28,7 @@ type settlement struct {
 	ladders map[uuid.UUID][]*rung // by notification, lowest rung first
 	rungs   map[uuid.UUID]*rung   // by delivery
 	moves   moves
-	notes   []uuid.UUID // notifications, and
-	steps   []string    // what their decisions get, as JSON
+	told    stepRows
 	erase   []uuid.UUID // notifications whose private data has served
 	news    news
 }
@@ -43,7 +40,7 @@ const (
 SELECT id FROM deliveries WHERE notification_id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 
 	readLaddersSQL = `
-SELECT` + taskColumns + `, d.account,
+SELECT` + taskColumns + `,
        d.state IN ('pending', 'deferred', 'in_doubt') AND EXISTS (SELECT FROM hand_overs h WHERE d.id = ANY(h.deliveries))
 FROM deliveries d
 JOIN notifications n ON n.id = d.notification_id
@@ -111,18 +108,8 @@ func (st *settlement) rest(r *rung, reason string) {
 	r.stopped = true
 }
 
-// note adds a step to a notification's decision.
-func (st *settlement) note(notification uuid.UUID, step Step) error {
-	raw, err := json.Marshal(Decision{step})
-	if err != nil {
-		return fmt.Errorf("write the decision: %w", err)
-	}
-	st.notes, st.steps = append(st.notes, notification), append(st.steps, string(raw))
-	return nil
-}
-
 const settleSQL = `
-WITH settled AS (
+WITH moved AS (
     UPDATE deliveries d
     SET state = r.state, reason = r.reason, counts = r.counts, turn = d.turn + CASE WHEN r.stopped THEN 1 ELSE 0 END,
         next_attempt_at = CASE WHEN r.stopped OR r.state NOT IN ('deferred', 'in_doubt') THEN NULL ELSE d.next_attempt_at END,
@@ -130,13 +117,9 @@ WITH settled AS (
     FROM unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::boolean[]) AS r (id, state, reason, counts, stopped)
     WHERE d.id = r.id
     RETURNING d.id, d.state, d.reason, d.account
-), troubled AS (
-    INSERT INTO troubles (delivery_id, state, reason, account)
-    SELECT id, state, reason, account FROM settled WHERE state IN ('failed', 'in_doubt', 'deferred')
-    ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state, reason = excluded.reason, account = excluded.account
-)
-DELETE FROM troubles t USING settled
-WHERE t.delivery_id = settled.id AND settled.state NOT IN ('failed', 'in_doubt', 'deferred')`
+), ` + troubledSQL + `
+DELETE FROM troubles t USING moved
+WHERE t.delivery_id = moved.id AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')`
 
 // write writes what was changed since the last write.
 func (st *settlement) write(ctx context.Context, tx pgx.Tx) error {
@@ -158,13 +141,13 @@ func (st *settlement) write(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(settleSQL, st.at, ids, states, reasons, counts, stopped)
 	}
 	st.moves.queue(&batch)
-	for i := range st.notes { // one at a time: a notification may have several
-		batch.Queue(addStepsSQL, st.notes[i:i+1], st.steps[i:i+1])
+	if err := st.told.queue(&batch); err != nil {
+		return err
 	}
 	if len(st.erase) > 0 {
 		batch.Queue(eraseSQL, st.erase)
 	}
-	st.moves, st.notes, st.steps, st.erase = nil, nil, nil, nil
+	st.moves, st.told, st.erase = nil, stepRows{}, nil
 	if batch.Len() == 0 {
 		return nil
 	}

@@ -2,8 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,30 +125,6 @@ func scanNotification(row pgx.Row) (Notification, error) {
 		n.EventID = *eventID
 	}
 	return n, err
-}
-
-// newID is a UUID of version 7 (RFC 9562, section 5.7) for an instant: ids
-// order by time down to a quarter of a microsecond, so that pages can be cut
-// by id.
-func newID(at time.Time) uuid.UUID {
-	id := idFloor(at)
-	fraction := at.UnixNano() % int64(time.Millisecond) << 12 / int64(time.Millisecond)
-	id[6] |= byte(fraction >> 8)
-	id[7] = byte(fraction)
-	_, _ = rand.Read(id[8:]) // never fails, by its documentation
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
-// idFloor is the lowest id of version 7 at or after an instant, cut to the millisecond.
-func idFloor(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	if ms := at.UnixMilli(); ms > 0 {
-		binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16)
-	}
-	id[6] = 0x70
-	id[8] = 0x80
-	return id
 }
 
 // WakeTx makes the jobs of campaigns that wait for a minute, because they were

@@ -44,6 +44,7 @@ type task struct {
 	Patience       time.Duration
 	EventID        uuid.UUID // zero: none
 	Digest         timing.Digest
+	Account        string // that had it last
 	Answers        bool
 }
 
@@ -57,7 +58,7 @@ const taskColumns = `
        d.id, n.id, d.member_id, coalesce(n.subscription_id, 0), coalesce(d.campaign_id, 0), d.trigger, d.hour, d.counts, d.rung,
        d.channel, coalesce(d.contact_point_id, 0), d.address, d.state, d.reason, d.attempts, d.next_attempt_at,
        n.purpose, n.priority, n.template, n.data::text, coalesce(n.contact_point_id, 0), n.private, n.ladder, n.expires_at,
-       coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000'), n.digest, n.answers`
+       coalesce(n.patience, '0'), coalesce(n.event_id, '00000000-0000-0000-0000-000000000000'), n.digest, d.account, n.answers`
 
 // Each is looked up by its id, whatever the planner thinks of the tables.
 const loadSQL = `

@@ -37,8 +37,9 @@ func stop(t *task, state State, reason string) verdict {
 
 // decide says what an attempt's outcome means for t. left is the time until t
 // expires, and wait asks how long to wait for the next attempt when the
-// provider wishes a time (0: none).
-func decide(t *task, policy DoubtPolicy, receipt Receipt, err error, left time.Duration, wait func(wish time.Duration) time.Duration) verdict {
+// provider wishes a time (0: none). asks says that the account can be asked
+// about doubt.
+func decide(t *task, policy DoubtPolicy, asks bool, receipt Receipt, err error, left time.Duration, wait func(wish time.Duration) time.Duration) verdict {
 	if err == nil {
 		return verdict{
 			state: Accepted, outcome: string(Accepted),
@@ -60,6 +61,9 @@ func decide(t *task, policy DoubtPolicy, receipt Receipt, err error, left time.D
 	case Doubt:
 		if policy != Resend {
 			v.state, v.reason = policy.rest()
+			if asks && v.state == InDoubt {
+				v.wait, v.stays = wait(e.After), true
+			}
 			return v
 		}
 		v.state = InDoubt

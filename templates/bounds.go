@@ -35,7 +35,14 @@ type budget struct {
 }
 
 // render fills p in. data is not changed.
-func (p *part) render(ctx context.Context, data map[string]any) (_ string, err error) {
+func (p *part) render(ctx context.Context, data map[string]any) (string, error) {
+	if text, done := p.merge.fill(data, p.markup); done {
+		return text, nil
+	}
+	return p.renderTree(ctx, data)
+}
+
+func (p *part) renderTree(ctx context.Context, data map[string]any) (_ string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	vars := make(map[string]any, len(data)+1)

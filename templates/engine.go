@@ -14,7 +14,9 @@ import (
 
 // part is one compiled field of a template.
 type part struct {
-	tree *liquid.Template
+	tree   *liquid.Template
+	merge  merge // nil: it needs the tree
+	markup markup
 }
 
 // markup says how what a template prints is written.
@@ -55,7 +57,7 @@ func compile(source, locale string, m markup) (*part, error) {
 	if perr != nil {
 		return nil, &syntaxError{max(perr.LineNumber(), 1), parseMessage(perr)}
 	}
-	return &part{tree}, nil
+	return &part{tree: tree, merge: mergeOf(source), markup: m}, nil
 }
 
 // parseMessage is what the library says, without the place, which is told apart.

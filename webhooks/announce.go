@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+
+	"herald/timeid"
 )
 
 // Event is something that happened.
@@ -178,7 +180,7 @@ func (b *outbox) add(e Event, data map[string]any, endpoints []int64, now time.T
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", e.Type, err)
 	}
-	id := newID(now)
+	id := timeid.New(now)
 	for _, endpoint := range endpoints {
 		b.endpoint = append(b.endpoint, endpoint)
 		b.id = append(b.id, id)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+
+	"herald/timeid"
 )
 
 // verdict is what an attempt means for its message and its endpoint.
@@ -97,7 +99,7 @@ func (w *Worker) recordMessageTx(ctx context.Context, tx pgx.Tx, t task, at time
 		return false, err
 	}
 	if !at.IsZero() {
-		_, err := tx.Exec(ctx, insertAttemptSQL, t.endpoint.ID, t.message, number, newID(at), t.name, at, o.took.Microseconds(), o.status, o.class)
+		_, err := tx.Exec(ctx, insertAttemptSQL, t.endpoint.ID, t.message, number, timeid.New(at), t.name, at, o.took.Microseconds(), o.status, o.class)
 		if err != nil {
 			return false, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"herald/problem"
+	"herald/timeid"
 )
 
 // Ping sends a message of type test.ping to an endpoint, whatever it listens
@@ -138,7 +139,7 @@ func (s *Store) ReplayAll(ctx context.Context, endpoint int64, since time.Time, 
 	if delivered {
 		sql = replayAllSQL
 	}
-	from, until := idFloor(since), idFloor(s.now().Add(time.Millisecond))
+	from, until := timeid.Floor(since), timeid.Floor(s.now().Add(time.Millisecond))
 	for total := 0; ; {
 		n, last, err := s.replayChunk(ctx, sql, endpoint, from, until)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"herald/problem"
+	"herald/timeid"
 )
 
 func TestReplaysBringBackWhatFailedOrWasLost(t *testing.T) {
@@ -41,7 +42,7 @@ func TestReplaysBringBackWhatFailedOrWasLost(t *testing.T) {
 
 	must(t, s.Replay(t.Context(), e.ID, failed[0].ID))
 	must(t, s.Replay(t.Context(), e.ID, failed[0].ID)) // it waits by now, and has a second job that does nothing
-	is(t, s.Replay(t.Context(), e.ID, newID(s.now())), problem.NotFound)
+	is(t, s.Replay(t.Context(), e.ID, timeid.New(s.now())), problem.NotFound)
 	s.step(w)
 	if m := s.messages(e.ID)[0]; m.State != Delivered || m.Attempts != 11 || r.got()[m.ID.String()] != 11 {
 		t.Errorf("replayed %+v, came %d times", m, r.got()[m.ID.String()])

@@ -17,8 +17,6 @@ package webhooks
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -121,24 +119,4 @@ func (s *Store) insertJobsTx(ctx context.Context, tx pgx.Tx, jobs []river.Insert
 		return fmt.Errorf("insert %d webhook jobs: %w", len(jobs), err)
 	}
 	return nil
-}
-
-// newID is a UUID of version 7 (RFC 9562, section 5.7) for an instant.
-func newID(at time.Time) uuid.UUID {
-	id := idFloor(at)
-	_, _ = rand.Read(id[6:]) // never fails, by its documentation
-	id[6] = id[6]&0x0f | 0x70
-	id[8] = id[8]&0x3f | 0x80
-	return id
-}
-
-// idFloor is the lowest id of version 7 at or after an instant, cut to the
-// millisecond.
-func idFloor(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	if ms := at.UnixMilli(); ms > 0 {
-		binary.BigEndian.PutUint64(id[:8], uint64(ms)<<16)
-	}
-	id[6], id[8] = 0x70, 0x80
-	return id
 }

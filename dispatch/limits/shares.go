@@ -225,8 +225,9 @@ type share struct {
 	held   int
 }
 
-// grant is what a node may have of total: its fair share, as far as the others
-// have left it.
+// grant is what a node may have of total: its fair share, and while every other
+// has what it wants an equal part of the rest, so that what comes next need
+// not wait for a turn; as far as the others have left it.
 func grant(total int, me share, others []share) int {
 	all := append(slices.Clone(others), me)
 	slices.SortFunc(all, func(a, b share) int {
@@ -238,6 +239,14 @@ func grant(total int, me share, others []share) int {
 		wants[i] = one.wanted
 		left -= one.held
 	}
-	mine := Divide(total, wants)[slices.Index(all, me)]
+	divided := Divide(total, wants)
+	mine := divided[slices.Index(all, me)]
+	if !slices.ContainsFunc(others, func(one share) bool { return one.wanted > one.held }) {
+		rest := total
+		for _, part := range divided {
+			rest -= part
+		}
+		mine += rest / len(all)
+	}
 	return max(0, min(left, mine))
 }

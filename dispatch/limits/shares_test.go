@@ -86,16 +86,38 @@ func (c *cluster) sum() int {
 	return sum
 }
 
-func TestALoneNodeGetsAllItWantsAtOnce(t *testing.T) {
+func TestALoneNodeGetsAllAtOnce(t *testing.T) {
 	c := newCluster(t, 10)
 	n := c.join()
-	n.wanted = 7
-	if c.turn(n); n.granted != 7 {
-		t.Errorf("granted %d, want 7", n.granted)
+	for _, wanted := range []int{0, 7, 70} {
+		n.wanted = wanted
+		if c.turn(n); n.granted != 10 {
+			t.Errorf("wants %d and is granted %d, want 10", wanted, n.granted)
+		}
 	}
-	n.wanted = 70
-	if c.turn(n); n.granted != 10 {
-		t.Errorf("granted %d, want 10", n.granted)
+}
+
+func TestWhatNobodyWantsIsSharedInAdvance(t *testing.T) {
+	c := newCluster(t, 10)
+	nodes := []*fellow{c.join(), c.join(), c.join()}
+	for range 4 {
+		for _, n := range nodes {
+			c.turn(n)
+		}
+	}
+	for i, n := range nodes {
+		if n.granted != 3 {
+			t.Errorf("node %d is granted %d, want 3", i, n.granted)
+		}
+	}
+	nodes[1].wanted = 10
+	for range 4 {
+		for _, n := range nodes {
+			c.turn(n)
+		}
+	}
+	if nodes[1].granted != 10 || nodes[0].granted+nodes[2].granted != 0 {
+		t.Errorf("the one that wants all is granted %d", nodes[1].granted)
 	}
 }
 

@@ -111,11 +111,13 @@ func TestMailgunEvents(t *testing.T) {
 		`"event":"failed","severity":"permanent","reason":"suppress-complaint","delivery-status":{"code":607}`:                                                      {dispatch.ReportComplained, "", false},
 		`"event":"failed","severity":"permanent","reason":"suppress-unsubscribe"`:                                                                                   {dispatch.ReportUnsubscribed, "", false},
 		`"event":"failed","severity":"permanent","reason":"old","delivery-status":{"code":602,"message":"Too old"}`:                                                 {dispatch.ReportExpired, "", false},
+
 		`"event":"rejected","reject":{"reason":"x"}`:     {dispatch.ReportBounced, "", false},
 		`"event":"opened","client-info":{"bot":""}`:      {dispatch.ReportRead, "", false},
 		`"event":"opened","client-info":{"bot":"apple"}`: {},
-		`"event":"complained"`:                           {dispatch.ReportComplained, "", false},
-		`"event":"unsubscribed"`:                         {dispatch.ReportUnsubscribed, "", false},
+
+		`"event":"complained"`:   {dispatch.ReportComplained, "", false},
+		`"event":"unsubscribed"`: {dispatch.ReportUnsubscribed, "", false},
 	} {
 		t.Run(event, func(t *testing.T) {
 			d := newDesk(t, Account{Name: "mg", Provider: Mailgun, Secret: mailgunKey}, nil)

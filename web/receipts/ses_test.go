@@ -128,9 +128,10 @@ func TestSESEvents(t *testing.T) {
 		`"eventType":"Complaint","complaint":{"complaintFeedbackType":"not-spam"}`:                                                                                                                                                                                                                        {},
 		`"eventType":"Delivery","delivery":{"smtpResponse":"250 2.6.0 accepted","timestamp":"2026-11-22T11:59:00Z"}`:                                                                                                                                                                                      {dispatch.ReportDelivered, "2.6.0", false},
 		`"eventType":"DeliveryDelay","deliveryDelay":{"delayType":"TransientCommunicationFailure","delayedRecipients":[{"status":"4.4.1","diagnosticCode":"smtp; 421 4.4.1 no route"}]}`:                                                                                                                  {dispatch.ReportDelayed, "4.4.1", false},
-		`"eventType":"Reject","reject":{"reason":"Bad content"}`:                                                                                                                                                                                                                                          {dispatch.ReportBounced, "", false},
-		`"eventType":"Open","open":{"ipAddress":"192.0.2.1","timestamp":"2026-11-22T11:59:00Z"}`:                                                                                                                                                                                                          {dispatch.ReportRead, "", false},
-		`"eventType":"Subscription","subscription":{"newTopicPreferences":{"unsubscribeAll":true}}`:                                                                                                                                                                                                       {dispatch.ReportUnsubscribed, "", false},
+
+		`"eventType":"Reject","reject":{"reason":"Bad content"}`:                                    {dispatch.ReportBounced, "", false},
+		`"eventType":"Open","open":{"ipAddress":"192.0.2.1","timestamp":"2026-11-22T11:59:00Z"}`:    {dispatch.ReportRead, "", false},
+		`"eventType":"Subscription","subscription":{"newTopicPreferences":{"unsubscribeAll":true}}`: {dispatch.ReportUnsubscribed, "", false},
 	} {
 		t.Run(event, func(t *testing.T) {
 			d := a.desk(t)

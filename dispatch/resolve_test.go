@@ -1,0 +1,106 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"herald/subscriptions"
+)
+
+// oracle is a scripted sender whose provider can be asked about doubt.
+type oracle struct {
+	*scripted
+	mu     sync.Mutex
+	asked  []Message
+	answer func() (Receipt, error)
+}
+
+func (o *oracle) Resolve(_ context.Context, m Message) (Receipt, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked = append(o.asked, m)
+	return o.answer()
+}
+
+func (o *oracle) says(r Receipt, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answer = func() (Receipt, error) { return r, err }
+}
+
+// oracleBench is a bench whose deliveries rest in doubt, and whose provider
+// can be asked.
+func oracleBench(t *testing.T) (*bench, *oracle) {
+	t.Helper()
+	b := newIdleBench(t)
+	o := &oracle{scripted: b.sender}
+	b.sender.fails(&SendError{Class: Doubt, Err: errors.New("no answer")})
+	_, w := b.newWorker("node-2", o, func(c *WorkerConfig) {
+		c.Doubt = DoubtPolicies{{Channel: subscriptions.Email}: Hold}
+	})
+	b.events = b.start("node-2", w)
+	return b, o
+}
+
+func TestTheProviderIsAskedAboutDoubt(t *testing.T) {
+	for name, test := range map[string]struct {
+		receipt Receipt
+		err     error
+		state   State
+		reason  string
+		sent    int // hand-overs in all
+	}{
+		"it has the message":          {Receipt{ProviderID: "p7"}, nil, Accepted, "", 1},
+		"it never heard of it":        {Receipt{}, &SendError{Class: SessionFatal}, Accepted, "", 2},
+		"it refused the message":      {Receipt{}, &SendError{Class: Permanent, Code: "550"}, Failed, "refused", 1},
+		"it does not know yet":        {Receipt{}, &SendError{Class: Doubt}, InDoubt, "held", 1},
+		"it cannot be asked just now": {Receipt{}, &SendError{Class: Configuration}, InDoubt, "held", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, o := oracleBench(t)
+			id := b.enqueue(b.note())[0]
+			b.worked(1)
+			if d := b.delivery(id); d.State != InDoubt || d.Reason != "held" {
+				t.Fatalf("before it is asked: %s, %s", d.State, d.Reason)
+			}
+			o.says(test.receipt, test.err)
+			b.sender.does(nil)
+			b.due(2 * time.Minute)
+			e := b.worked(1)[0]
+			if test.sent == 2 { // it goes again at once
+				b.due(time.Second)
+				e = b.worked(1)[0]
+			}
+			d := b.delivery(id)
+			if d.State != test.state || d.Reason != test.reason || len(b.sender.sent()) != test.sent {
+				t.Errorf("%s, %q after %d hand-overs", d.State, d.Reason, len(b.sender.sent()))
+			}
+			if again := e.Kind == river.EventKindJobSnoozed; again != (test.state == InDoubt) {
+				t.Errorf("the job was %s", e.Kind)
+			}
+			if m := o.asked[0]; m.WireID != id.String() || m.Address != "wei@example.com" || m.Attempt != 1 {
+				t.Errorf("was asked about %+v", m)
+			}
+			b.balanced()
+		})
+	}
+}
+
+func TestTheProviderIsNotAskedAfterTheExpiry(t *testing.T) {
+	b, o := oracleBench(t)
+	o.says(Receipt{}, &SendError{Class: Doubt})
+	id := b.enqueue(b.note())[0]
+	b.worked(1)
+	b.due(100 * 24 * time.Hour)
+	if e := b.worked(1)[0]; e.Kind != river.EventKindJobCompleted {
+		t.Errorf("the job was %s", e.Kind)
+	}
+	if d := b.delivery(id); d.State != InDoubt || len(o.asked) != 0 {
+		t.Errorf("%s after %d questions", d.State, len(o.asked))
+	}
+}
