@@ -155,7 +155,7 @@ func TestWhatPeopleWriteIsPutTogether(t *testing.T) {
 // who listens fails, the gateway tells it again, and it is heard once.
 func TestNothingIsAcknowledgedBeforeItWasTaken(t *testing.T) {
 	t.Parallel()
-	g := startSim(t, sim.Config{RetryAfter: 5 * time.Millisecond})
+	g := startSim(t, sim.Config{RetryAfter: 50 * time.Millisecond})
 	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
 	s := openSession(t, d)
 	if _, err := s.Send(within(t), message(1, "降价")); err != nil {

@@ -94,7 +94,7 @@ func until(t *testing.T, what string, is func() bool) {
 func receiving(t *testing.T, cfg sim.Config) (*sim.Gateway, *Gateway) {
 	t.Helper()
 	cfg.Client = peers.Address(t)
-	cfg.RetryAfter = 5 * time.Millisecond
+	cfg.RetryAfter = 100 * time.Millisecond
 	g := startSim(t, cfg)
 	account := accountAt(t, g.Addr())
 	account.Reception = Reception{Listen: cfg.Client, LoginName: "smg", Password: "unicom"}
