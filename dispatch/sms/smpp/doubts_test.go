@@ -70,18 +70,25 @@ func TestALateAnswerSettlesADoubt(t *testing.T) {
 
 // keepTalking keeps the session from being silent.
 func keepTalking(t *testing.T, s *session) {
-	for range 3 {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for range 5 {
 		if _, err := s.link.ask(t.Context(), enquiry); err != nil {
 			return
 		}
-		time.Sleep(30 * time.Millisecond)
+		<-again.C
 	}
 }
 
 func waitUntil(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(limit) {
+	again, limit := time.NewTicker(time.Millisecond), time.NewTimer(10*time.Second)
+	defer again.Stop()
+	defer limit.Stop()
+	for !is() {
+		select {
+		case <-again.C:
+		case <-limit.C:
 			t.Fatalf("waited for %s", what)
 		}
 	}

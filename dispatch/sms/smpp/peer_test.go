@@ -92,9 +92,7 @@ func listen(t *testing.T, c *Client) *listener {
 		running.Wait()
 	})
 	// Who listens is there before the first message, as in the application.
-	for c.reports.isShut() || c.inbound.isShut() {
-		time.Sleep(time.Millisecond)
-	}
+	waitUntil(t, "who listens", func() bool { return !c.reports.isShut() && !c.inbound.isShut() })
 	return l
 }
 

@@ -57,7 +57,6 @@ type outbox struct {
 	mu      sync.Mutex
 	waiting []*parcel     // guarded by mu, in the order of their due
 	changed chan struct{} // guarded by mu: closed and replaced when something is added
-	lost    int           // guarded by mu: how many there was no room for
 }
 
 // mostWaiting is how much an outbox holds.
@@ -94,8 +93,7 @@ func (o *outbox) add(p *parcel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.waiting) >= mostWaiting {
-		o.lost++
-		return
+		return // it is lost
 	}
 	at := len(o.waiting)
 	for at > 0 && o.waiting[at-1].due.After(p.due) {

@@ -84,9 +84,7 @@ const (
 
 // AppendMessage appends a submit_sm or deliver_sm (sections 4.4.1 and 4.6.1).
 func AppendMessage(dst []byte, c Command, sequence uint32, m *Message) ([]byte, error) {
-	start := len(dst)
-	out := Begin(dst, c, OK, sequence)
-	out, err := appendEnvelope(out, m, sizeNumber)
+	out, err := appendEnvelope(Begin(dst, c, OK, sequence), m, sizeNumber)
 	if err != nil {
 		return dst, err
 	}
@@ -97,26 +95,31 @@ func AppendMessage(dst []byte, c Command, sequence uint32, m *Message) ([]byte, 
 	if out, err = appendText(out, m.Validity, sizeTime); err != nil {
 		return dst, err
 	}
-	if len(m.ShortMessage) > MaxShortMessage || len(m.Options) > MaxLength/2+maxOption {
+	if len(m.ShortMessage) > MaxShortMessage {
 		return dst, ErrTooLong
 	}
 	out = append(out, m.RegisteredDelivery, m.ReplaceIfPresent, m.DataCoding, m.DefaultMessageID, byte(len(m.ShortMessage)))
-	out = append(append(out, m.ShortMessage...), m.Options...)
+	return appendOptions(dst, append(out, m.ShortMessage...), m.Options)
+}
+
+// appendOptions ends the unit that begins where dst ends.
+func appendOptions(dst, out []byte, o Options) ([]byte, error) {
+	start := len(dst)
+	if len(out)-start+len(o) > MaxLength {
+		return dst, ErrTooLong
+	}
+	out = append(out, o...)
 	End(out, start)
 	return out, nil
 }
 
 // AppendData appends a data_sm (section 4.7.1); its text is in m.Options.
 func AppendData(dst []byte, sequence uint32, m *Message) ([]byte, error) {
-	start := len(dst)
 	out, err := appendEnvelope(Begin(dst, DataSM, OK, sequence), m, sizeDataNumber)
 	if err != nil {
 		return dst, err
 	}
-	out = append(out, m.ESMClass, m.RegisteredDelivery, m.DataCoding)
-	out = append(out, m.Options...)
-	End(out, start)
-	return out, nil
+	return appendOptions(dst, append(out, m.ESMClass, m.RegisteredDelivery, m.DataCoding), m.Options)
 }
 
 func appendEnvelope(out []byte, m *Message, sizeNumber int) ([]byte, error) {

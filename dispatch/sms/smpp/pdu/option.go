@@ -18,9 +18,6 @@ const (
 	MessageStateTag      Tag = 0x0427 // an octet
 )
 
-// maxOption is the head of an option and the longest value.
-const maxOption = 4 + 0xFFFF
-
 // Options are optional parameters as they are written: tag, length, value.
 type Options []byte
 

@@ -184,6 +184,13 @@ func TestFieldsThatDoNotFitAreRefused(t *testing.T) {
 	if _, err := AppendMessage(nil, SubmitSM, 1, &Message{ShortMessage: make([]byte, 255)}); !errors.Is(err, ErrTooLong) {
 		t.Errorf("a short_message of 255 octets gives %v", err)
 	}
+	options := AppendOption(AppendOption(nil, MessagePayload, make([]byte, 0xFFFF)), 7, make([]byte, 0xFFFF))
+	if _, err := AppendMessage(nil, SubmitSM, 1, &Message{Options: options}); !errors.Is(err, ErrTooLong) {
+		t.Errorf("options of 128 KiB give %v", err)
+	}
+	if _, err := AppendData(nil, 1, &Message{Options: options}); !errors.Is(err, ErrTooLong) {
+		t.Errorf("options of 128 KiB give %v", err)
+	}
 }
 
 func TestWhatIsCutOffIsRefused(t *testing.T) {
