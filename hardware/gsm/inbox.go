@@ -20,6 +20,8 @@ type inbox struct {
 	wake      chan struct{} // of one
 	restarted chan struct{} // of one: the modem says that it began anew
 
+	chosen string // the memory that is read; it belongs to collects. Empty: ours
+
 	mu     sync.Mutex
 	direct []arrival       // guarded by mu: passed on by the modem and stored nowhere
 	dirty  map[string]bool // guarded by mu: memories that something waits in
@@ -89,7 +91,7 @@ func signal(c chan struct{}) {
 func (in *inbox) mark(memory string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.dirty) < 8 { // there are four
+	if memory != "" && len(in.dirty) < 8 { // there are four
 		in.dirty[clip(memory)] = true
 	}
 }
@@ -131,6 +133,7 @@ func (a *arrival) read() {
 // collects reads the storage at the start, after each note and now and then,
 // until ctx ends.
 func (in *inbox) collects(ctx context.Context) {
+	in.chosen = ""
 	for _, memory := range in.m.toRead() {
 		in.mark(memory)
 	}

@@ -31,47 +31,51 @@ func (in *inbox) readAll(ctx context.Context) (all []arrival, full bool, err err
 		return nil, false, err
 	}
 	defer in.m.give()
-	current := in.m.memory
-	chosen := current
 	for memory := range memories {
-		if memory == "" {
-			continue
-		}
-		used, capacity, err := in.choose(ctx, memory)
-		if isRefusal(err) {
-			continue // it has no such memory now
-		}
-		chosen = memory
-		var list []arrival
-		if err == nil && used > 0 {
-			list, err = in.list(ctx, memory, capacity)
-		}
+		list, nearlyFull, err := in.readOne(ctx, memory)
 		if err != nil {
-			in.mark(memory)
+			for again := range memories {
+				in.mark(again)
+			}
 			return nil, false, fmt.Errorf("read %s: %w", memory, err)
 		}
-		full = full || capacity > 0 && float64(used) >= fullAt*float64(capacity)
-		all = append(all, list...)
-		if memory == current {
-			in.m.update(func(h *Health) { h.Used, h.Capacity = used, capacity })
-		}
+		all, full = append(all, list...), full || nearlyFull
 	}
-	if chosen != current && current != "" {
-		if _, _, err := in.choose(ctx, current); err != nil {
-			return nil, false, err
-		}
+	return all, full, in.chooseOurs(ctx)
+}
+
+func (in *inbox) readOne(ctx context.Context, memory string) (list []arrival, full bool, err error) {
+	used, capacity, err := in.choose(ctx, memory)
+	if isRefusal(err) {
+		return nil, false, nil // it has no such memory now
 	}
-	return all, full, nil
+	if err == nil && used > 0 {
+		list, err = in.list(ctx, memory, capacity)
+	}
+	if memory == in.m.memory {
+		in.m.update(func(h *Health) { h.Used, h.Capacity = used, capacity })
+	}
+	return list, capacity > 0 && float64(used) >= fullAt*float64(capacity), err
 }
 
 // choose makes a memory the one that is read and deleted from.
 func (in *inbox) choose(ctx context.Context, memory string) (used, capacity int, err error) {
+	in.chosen = memory
 	lines, err := in.p.do(ctx, command{text: fmt.Sprintf(`AT+CPMS="%s"`, memory), own: prefixed("+CPMS:")}, 0, nil)
 	if err != nil || len(lines) == 0 {
 		return 0, 0, err
 	}
 	values := fields(lines[0])
 	return max(number(values, 0), 0), max(number(values, 1), 0), nil
+}
+
+// chooseOurs goes back to the memory that the modem was set up with.
+func (in *inbox) chooseOurs(ctx context.Context) error {
+	if in.chosen == "" || in.m.memory == "" || in.chosen == in.m.memory {
+		return nil
+	}
+	_, _, err := in.choose(ctx, in.m.memory)
+	return err
 }
 
 // listMax is how many places are looked at singly: more than a SIM has.
@@ -140,7 +144,7 @@ func (in *inbox) remove(ctx context.Context, waiting []arrival, gone []bool) err
 	}
 	defer in.m.give()
 	for memory, indexes := range byMemory {
-		if memory != in.m.memory {
+		if memory != in.chosen {
 			if _, _, err := in.choose(ctx, memory); err != nil {
 				return err
 			}
@@ -155,11 +159,6 @@ func (in *inbox) remove(ctx context.Context, waiting []arrival, gone []bool) err
 				h.Used = max(h.Used-len(indexes), 0)
 			}
 		})
-		if memory != in.m.memory && in.m.memory != "" {
-			if _, _, err := in.choose(ctx, in.m.memory); err != nil {
-				return err
-			}
-		}
 	}
-	return nil
+	return in.chooseOurs(ctx)
 }

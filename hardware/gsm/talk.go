@@ -70,7 +70,7 @@ func solicited(prefix string) func(string) bool {
 func unnamed(prefixes ...string) func(string) bool {
 	named := prefixed(prefixes...)
 	return func(line string) bool {
-		return named(line) || !strings.ContainsAny(line[:1], "+^*#%$&") && !bareNotes[line]
+		return named(line) || !strings.ContainsAny(line[:1], "+^*#%$&") && !bareNotes[line] && !strings.HasPrefix(line, "AT+")
 	}
 }
 

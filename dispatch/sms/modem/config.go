@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms"
+	"herald/hardware/gsm"
 	"herald/problem"
 )
 
@@ -58,6 +59,9 @@ type Account struct {
 	// RegisterWithin is how long the modem may look for a network before it is
 	// reset. 0: 3 minutes.
 	RegisterWithin time.Duration `yaml:"register_within" json:"register_within"`
+
+	// tune lets a test be impatient with its modem.
+	tune func(*gsm.Config)
 }
 
 // BalanceCheck asks the operator how much money is left, by USSD.

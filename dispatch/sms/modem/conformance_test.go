@@ -13,6 +13,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/conformance"
 	"herald/dispatch/sms/parts"
+	"herald/hardware/gsm"
 	sim "herald/hardware/sim/modem"
 	"herald/hardware/sim/texts"
 	"herald/postgres/pgtest"
@@ -65,7 +66,10 @@ func start(t *testing.T, at sim.Config, change func(*Account)) *bench {
 // another is a sender of another run, or node.
 func (b *bench) another(t *testing.T, change func(*Account)) *Sender {
 	t.Helper()
-	cfg := Account{Name: "modem", Device: b.sim.Path(), SubmitTimeout: answerWithin, Timeout: answerWithin}
+	cfg := Account{
+		Name: "modem", Device: b.sim.Path(), SubmitTimeout: answerWithin, Timeout: answerWithin,
+		tune: func(c *gsm.Config) { c.BackoffFirst, c.BackoffLongest = 50*time.Millisecond, 200*time.Millisecond },
+	}
 	if change != nil {
 		change(&cfg)
 	}
@@ -127,7 +131,7 @@ func (p *peer) Inject(t *testing.T, f conformance.Fault, m dispatch.Message) boo
 		p.setFaults(t, sim.Fault{Kind: sim.Unplug, Delay: away, Times: 1})
 		p.await(func() bool { return p.modem.Health().State != "ready" })
 	case f == conformance.Away:
-		p.setFaults(t, sim.Fault{Kind: sim.Unplug, Delay: sim.Duration(2500 * time.Millisecond), Times: 1})
+		p.setFaults(t, sim.Fault{Kind: sim.Unplug, Delay: sim.Duration(1500 * time.Millisecond), Times: 1})
 		p.await(func() bool { return p.modem.Health().State != "ready" })
 	case f == conformance.WrongCredentials:
 		p.Sender.Close()

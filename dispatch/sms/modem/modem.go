@@ -80,14 +80,17 @@ func New(cfg Account, store *Store, parts Parts, logger *slog.Logger) (*Sender, 
 		cfg: cfg, quotas: quotas, amount: amount, store: store, parts: parts,
 		logger: logger.With("account", cfg.Name), now: store.now,
 	}
-	var err error
-	s.modem, err = gsm.New(gsm.Config{
+	settings := gsm.Config{
 		Open: gsm.Serial(cfg.Device, cfg.Baud), PIN: cfg.PIN, PINs: store, Centre: cfg.Centre, Memory: cfg.Memory, Notify: cfg.Notify,
 		Messages: s.takeMessages, Reports: s.takeReports, Late: s.late,
 		Timeout: cfg.Timeout, SubmitTimeout: cfg.SubmitTimeout, RegisterWithin: cfg.RegisterWithin,
 		Logger: s.logger, Now: store.now,
-	})
-	if err != nil {
+	}
+	if cfg.tune != nil {
+		cfg.tune(&settings)
+	}
+	var err error
+	if s.modem, err = gsm.New(settings); err != nil {
 		return nil, fmt.Errorf("modem %s: %w", cfg.Name, err)
 	}
 	return s, nil

@@ -265,6 +265,20 @@ func TestDoubtIsResolvedByTheSameReference(t *testing.T) {
 	if _, err := b.Resolve(t.Context(), message(9, "never sent")); class(err) != dispatch.Transient {
 		t.Errorf("what was never sent: %v", err)
 	}
+	old := message(9, "long ago")
+	old.DeliveryID = uuid.MustParse("018f0000-0000-7000-8000-000000000001") // April 2024
+	if _, err := b.Resolve(t.Context(), old); class(err) != dispatch.Doubt {
+		t.Errorf("what was forgotten: %v", err)
+	}
+	m := message(8, "before")
+	b.setFaults(t, sim.Fault{Kind: sim.Lost, Command: "+CMGS", Times: 1})
+	if _, err := open(t, b.Sender).Send(t.Context(), m); class(err) != dispatch.Doubt {
+		t.Fatal(err)
+	}
+	m.Content.Text = "after"
+	if _, err := b.Resolve(t.Context(), m); class(err) != dispatch.Doubt {
+		t.Errorf("another text: %v", err)
+	}
 }
 
 // Pitfalls 1, 2 and 11: an answer that nobody waits for any more is still the

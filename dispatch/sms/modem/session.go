@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"herald/dispatch"
 	"herald/dispatch/sms"
 	"herald/dispatch/sms/parts"
@@ -135,13 +137,19 @@ func (s *Sender) write(m dispatch.Message) (letter, *dispatch.SendError) {
 	}
 	l := letter{text: text, to: to, whole: whole{
 		Delivery: m.DeliveryID, Account: s.cfg.Name, SIM: s.modem.Health().SIM,
-		Recipient: hashNumber(m.Address), Text: hash(m.Address + "\x00" + m.Content.Text), Of: len(text.Parts),
+		Recipient: hashNumber(m.Address), Text: textOf(m), Of: len(text.Parts),
 	}}
 	if !m.ExpiresAt.IsZero() {
 		l.valid.For = max(m.ExpiresAt.Sub(s.now()), time.Minute)
 	}
 	return l, nil
 }
+
+// textOf tells what a message says, and to whom, from what others do.
+func textOf(m dispatch.Message) int64 { return hash(m.Address + "\x00" + m.Content.Text) }
+
+// bornAt is when a delivery was made, which its id says (RFC 9562, section 5.7).
+func bornAt(delivery uuid.UUID) time.Time { return time.Unix(delivery.Time().UnixTime()) }
 
 // progress is how far a message has come at earlier attempts. One of one part
 // is known by the Store alone.
@@ -309,14 +317,17 @@ func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rece
 	if err != nil {
 		return failed(&dispatch.SendError{Class: dispatch.Doubt, Err: err})
 	}
-	inDoubt, refusal := false, ""
+	inDoubt, changed, refusal := false, false, ""
 	for _, p := range known {
 		inDoubt = inDoubt || p.State == doubt
+		changed = changed || p.text != textOf(m)
 		if p.State == refused {
 			refusal = p.Detail
 		}
 	}
 	switch {
+	case len(known) == 0 && s.now().Sub(bornAt(m.DeliveryID)) > keepParts/2, changed:
+		return failed(&dispatch.SendError{Class: dispatch.Doubt, Err: errStaysInDoubt}) // nobody knows any more
 	case len(known) == 0: // its intent was never noted
 		return failed(&dispatch.SendError{Class: dispatch.Transient, Err: errors.New("it was not sent")})
 	case !inDoubt && refusal != "":

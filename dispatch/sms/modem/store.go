@@ -40,6 +40,7 @@ type part struct {
 	State      string
 	ProviderID string
 	Detail     string
+	text       int64   // hash of the whole message
 	day, month *string // the periods it counts in; nil: none
 }
 
@@ -317,7 +318,7 @@ func (s *Store) drop(ctx context.Context, query string, args ...any) (n int64, e
 // parts is how far a delivery has come on an account, in order.
 func (s *Store) parts(ctx context.Context, delivery uuid.UUID, account string) ([]part, error) {
 	rows, err := s.db.Query(ctx, `
-SELECT part, reference, state, provider_id, detail, day, month
+SELECT part, reference, state, provider_id, detail, text
 FROM modem_parts
 WHERE delivery_id = $1 AND account = $2
 ORDER BY part`, delivery, account)
@@ -326,7 +327,7 @@ ORDER BY part`, delivery, account)
 	}
 	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p part, err error) {
 		var reference int16
-		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month)
+		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.text)
 		p.Reference = byte(reference)
 		return p, err
 	})
