@@ -25,6 +25,7 @@ import (
 	"herald/app/config"
 	"herald/dispatch"
 	"herald/dispatch/bounces"
+	"herald/dispatch/replies"
 	"herald/matcher"
 	"herald/webhooks"
 )
@@ -43,6 +44,7 @@ type App struct {
 	worker   *dispatch.Worker
 	books    *dispatch.Bookkeeper
 	receipts *dispatch.Receipts
+	replies  *replies.Store
 	bounces  *bounces.Listener // nil: none on this node
 	hooks    *webhooks.Store
 	intake   *matcher.Intake
@@ -94,6 +96,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildReceipts(ctx); err != nil {
 		return err
 	}
+	if err := a.buildReplies(); err != nil {
+		return err
+	}
 	return a.buildWeb()
 }
 
@@ -112,6 +117,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.begin("bookkeeper", a.books.Run)
 	a.startReceipts()
+	a.begin("old replies", a.replies.Run)
 	go func() {
 		if err := a.server.Serve(a.listen); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("http server: %w", err))

@@ -105,6 +105,7 @@ func (a *App) startReceipts() {
 	a.begin("early receipts", a.receipts.Run)
 	if a.sending != nil {
 		a.begin("receipts of accounts", func(ctx context.Context) { a.sending.Reports(ctx, a.receipts.Report) })
+		a.begin("messages to accounts", func(ctx context.Context) { a.sending.Receive(ctx, a.replies.Take) })
 	}
 	if a.bounces != nil {
 		a.begin("bounces", func(ctx context.Context) {

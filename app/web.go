@@ -81,7 +81,7 @@ func (a *App) faces() (http.Handler, error) {
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
 		},
 		API:      a.apiConfig(),
 		Receipts: reported,
@@ -104,7 +104,7 @@ func networks(names []string) []netip.Prefix {
 func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
-		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks,
+		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
 		Away: postgres.Away, Logger: a.log, Now: time.Now, Version: Version(),
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
 	}

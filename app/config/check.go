@@ -43,6 +43,8 @@ func (c Config) check() problem.Fields {
 	c.Email.check(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)
+	lasting(&f, "replies.keep", c.Replies.Keep, 24*time.Hour, 10*365*24*time.Hour)
+	lasting(&f, "replies.remember", c.Replies.Remember, 24*time.Hour, 365*24*time.Hour)
 	within(&f, "webhooks.workers", c.Webhooks.Workers, 1, 1000)
 	for i, network := range c.Webhooks.AllowNetworks {
 		if _, err := netip.ParsePrefix(network); err != nil {

@@ -29,6 +29,7 @@ type Config struct {
 	Email         Email         `yaml:"email"`
 	Bounces       Bounces       `yaml:"bounces"`
 
+	Replies  Replies   `yaml:"replies"`
 	Webhooks Webhooks  `yaml:"webhooks"`
 	Receipts []Receipt `yaml:"receipts" help:"Providers that report by webhook what became of messages, each to /receipts/PROVIDER/NAME below http.public_url."`
 }
@@ -155,6 +156,15 @@ type Receipt struct {
 	Window   time.Duration `yaml:"window" help:"How old a signed request may be. 0s: as long as the provider tries again."`
 }
 
+// Replies are what members write back.
+type Replies struct {
+	Stop     []string      `yaml:"stop" help:"Words that end messages to a number when they are the whole of a message. None: STOP, UNSUBSCRIBE, TD, 退订 and others like them."`
+	Start    []string      `yaml:"start" help:"Words that lift what such a word did. None: START, UNSTOP, 恢复 and others."`
+	Help     []string      `yaml:"help" help:"Words that ask who we are. None: HELP, INFO, 帮助 and others."`
+	Keep     time.Duration `yaml:"keep" help:"How long replies are kept, with their texts."`
+	Remember time.Duration `yaml:"remember" help:"How long a message is known that a provider gives again."`
+}
+
 // Default is the configuration when nothing is set.
 func Default() Config {
 	return Config{
@@ -166,6 +176,7 @@ func Default() Config {
 		API:           API{RequestsPerSecond: 200, Burst: 400},
 		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000},
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
+		Replies:       Replies{Keep: 365 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Webhooks:      Webhooks{Workers: 20},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}
