@@ -192,7 +192,9 @@ func (b *round) heard(r *Request, answer wire.PDU, err error) (again time.Durati
 
 func (b *round) took(p *parcel, r *Request, v Verdict) {
 	p.ids[r.Part], p.taken[r.Part] = v.ProviderID, true
-	p.code, p.detail = v.Code, v.Detail
+	if p.code = v.Code; r.Part == 0 {
+		p.detail = v.Detail // of the id that the receipt has
+	}
 	if len(p.ids) > 1 {
 		p.fresh = append(p.fresh, parts.Part{DeliveryID: p.message.DeliveryID, Part: r.Part, ProviderID: v.ProviderID})
 	}
