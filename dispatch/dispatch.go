@@ -83,8 +83,7 @@ type Notification struct {
 	// no page and erased as soon as the delivery is final.
 	Private  bool
 	Decision Decision
-	// Digest says that the member wants it together with others; it is not
-	// gathered when it is urgent.
+	// Digest says that the member wants it together with others, urgent or not.
 	Digest timing.Digest
 	// Patience is how long a rung of the ladder has to be confirmed before the
 	// next one is tried; 0: only a failure leads on.

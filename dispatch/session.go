@@ -16,8 +16,8 @@ import (
 // and otherwise an error that wraps *SendError; an unmarked error counts as
 // Transient. It must return soon after ctx ends, and must say Doubt, never
 // Transient, when the provider may have taken the message. After a
-// SessionFatal or Doubt error the session is closed and replaced; a session
-// whose Broken is true after any other outcome is, too.
+// SessionFatal error, and whenever Broken is true, the session is closed and
+// replaced.
 type Session interface {
 	Send(ctx context.Context, m Message) (Receipt, error)
 	// Broken reports whether nothing more can be said on the session.

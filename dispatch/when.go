@@ -33,7 +33,7 @@ func (s *Store) plan(n *Notification, from int, r subscriptions.Reach, at time.T
 	switch {
 	case p.refusal != "":
 		p.state, p.reason = Suppressed, string(p.refusal)
-	case !atAnyHour(n.Priority, n.ContactPoint):
+	case n.ContactPoint == 0: // a code is waited for
 		s.wait(&p, n, r.Member, at)
 	}
 	return p
@@ -42,18 +42,18 @@ func (s *Store) plan(n *Notification, from int, r subscriptions.Reach, at time.T
 // priorityUrgent is the priority that goes at any hour.
 const priorityUrgent = 1
 
-// atAnyHour reports whether a message goes whatever its member's wishes: it is
-// urgent, or a code that the member waits for.
-func atAnyHour(priority int, forced int64) bool { return priority == priorityUrgent || forced != 0 }
-
 // wait makes p wait until its member wants to hear.
 //
 // Nobody is woken, not even for what will be too late in the morning: what
 // quiet hours outlast is suppressed at once as "expired". A digest is a wish
 // for fewer messages, though, and not for silence: what would expire before it
-// goes alone.
+// goes alone. What is urgent goes at any hour, unless its member chose to have
+// it in a digest.
 func (s *Store) wait(p *plan, n *Notification, m subscriptions.Member, at time.Time) {
 	w := timing.Wishes{Zone: s.zones.Of(m.TimeZone), Quiet: s.quietOf(m), Digest: n.Digest, Hour: m.DigestHour}
+	if n.Priority == priorityUrgent {
+		w.Quiet = timing.Quiet{}
+	}
 	next := w.Next(at)
 	if next.Reason == timing.NextDigest {
 		args := map[string]any{"kind": w.Digest, "due": next.At.UTC()}
@@ -118,7 +118,7 @@ func quietSteps(at, until time.Time, q timing.Quiet, expires time.Time) (steps D
 // verdict has no state when it is to be left as it stands: what is in doubt
 // stays so.
 func (r *run) hushed(t *task, m subscriptions.Member) (v verdict, quiet bool) {
-	if atAnyHour(t.Priority, t.Forced) {
+	if t.Priority == priorityUrgent || t.Forced != 0 {
 		return verdict{}, false
 	}
 	now, hours := r.store.now(), r.store.quietOf(m)

@@ -76,6 +76,10 @@ func TestQuietHoursWhenItIsDecided(t *testing.T) {
 		},
 		"a member who wants no quiet": {member: `quiet_from = 0, quiet_until = 0`, state: Pending},
 		"what is urgent goes":         {change: func(n *Notification) { n.Priority = 1 }, state: Pending},
+		"what is urgent is gathered where its member chose so": {
+			change: func(n *Notification) { n.Priority, n.Digest = 1, timing.Hourly },
+			state:  Deferred, reason: "digest", until: "2126-03-03T23:00:00Z", steps: []string{"digest"},
+		},
 		"too late in the morning": {
 			change: func(n *Notification) { n.ExpiresAt = n.ExpiresAt.Add(-16 * time.Hour) },
 			state:  Suppressed, reason: "expired", steps: []string{"quiet_hours", "expired"},
