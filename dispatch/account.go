@@ -97,6 +97,9 @@ type account struct {
 
 	mu   sync.Mutex
 	each time.Duration // what a message takes of a session, smoothed; 0: not known yet
+	// spent is until when a quota of its rules is used up, as far as this node
+	// has met with it.
+	spent time.Time
 }
 
 func newAccount(cfg AccountConfig, logger *slog.Logger) (*account, error) {
@@ -130,6 +133,21 @@ func newAccount(cfg AccountConfig, logger *slog.Logger) (*account, error) {
 	return a, err
 }
 
+// AccountSetup is what an account may be used for, and how fast it may go.
+type AccountSetup struct {
+	Purposes   []subscriptions.Purpose `json:"purposes,omitempty" doc:"Absent: all."`
+	Recipients []string                `json:"recipients,omitempty" doc:"Domains, or beginnings of numbers; absent: all."`
+	Cost       float64                 `json:"cost"`
+	Weight     int                     `json:"weight"`
+	Limits     limits.Rules            `json:"limits"`
+	Device     bool                    `json:"device" doc:"It is hardware of the company's own."`
+}
+
+func (a *account) setup() AccountSetup {
+	_, device := a.Sender.(Device)
+	return AccountSetup{a.Purposes, a.Recipients, a.Cost, max(a.Weight, 1), a.Rules.Defaults(), device}
+}
+
 // claim is what this node says of the account to the others. While the account
 // fails it wants a session to find out whether it works again, though nobody
 // waits: without a share the circuit could never close.
@@ -146,12 +164,13 @@ func (a *account) claim() limits.Claim {
 	}
 }
 
-// parts is how many a provider that counts parts makes of a message.
+// parts is how many a provider that counts parts makes of a message; 0: it
+// counts none.
 func (a *account) parts(m Message) int {
 	if counter, able := a.Sender.(PartCounter); able {
 		return counter.Parts(m)
 	}
-	return 1
+	return 0
 }
 
 // told says that the account fails, or works again.
@@ -165,10 +184,34 @@ func (a *account) told(open bool, err error, next time.Time) {
 		"class", failure.Class, "code", failure.Code, "error", failure.Err, "next_try", next)
 }
 
-func (a *account) weight() int { return max(a.Weight, 1) }
+// weight is the account's part of the messages that it shares with others: what
+// was set for it, less what its sender says it can do now.
+func (a *account) weight() float64 {
+	weight := float64(max(a.Weight, 1))
+	if able, weighs := a.Sender.(Weigher); weighs {
+		weight *= able.Weight()
+	}
+	return weight
+}
 
-// works reports whether the account takes work as far as is known.
-func (a *account) works() bool { return a.pool.Stats().Circuit == pool.CircuitClosed }
+// works reports whether the account takes work as far as is known: it does not
+// fail, no quota of its is used up, and its sender is up to it.
+func (a *account) works() bool {
+	return a.pool.Stats().Circuit == pool.CircuitClosed && !a.isSpent() && a.weight() > 0
+}
+
+// spend notes that a quota is used up for so long.
+func (a *account) spend(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spent = time.Now().Add(d)
+}
+
+func (a *account) isSpent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.spent)
+}
 
 const (
 	// sliceTime is how long a session should be busy with one slice: so long

@@ -159,7 +159,7 @@ func (a *Accounts) route(ch subscriptions.Channel, purpose subscriptions.Purpose
 		if fit := one.fits(purpose, address); fit >= 0 {
 			// The smallest of exponential variates with the weights as rates
 			// is each with a probability of its weight.
-			fitting = append(fitting, candidate{one, fit, len(a.list) == 1 || one.works(), rand.ExpFloat64() / float64(one.weight())})
+			fitting = append(fitting, candidate{one, fit, len(a.list) == 1 || one.works(), rand.ExpFloat64() / one.weight()})
 		}
 	}
 	slices.SortStableFunc(fitting, func(x, y candidate) int {

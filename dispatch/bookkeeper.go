@@ -39,6 +39,11 @@ type Bookkeeper struct {
 	unbalanced prometheus.Gauge
 	folded     prometheus.Counter
 	turns      atomic.Int64
+
+	// Of whoever turns it: what was heard of this node's hardware, and the
+	// traces of it that are on, by account.
+	heard   map[string]heard
+	watches map[string]watch
 }
 
 const (
@@ -62,6 +67,7 @@ func NewBookkeeper(store *Store, cfg BookkeeperConfig) *Bookkeeper {
 	}
 	return &Bookkeeper{
 		store: store, cfg: cfg, rates: limits.NewRates(store.pool),
+		heard: map[string]heard{}, watches: map[string]watch{},
 		unbalanced: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "herald_dispatch_ledger_unbalanced",
 			Help: "Differences that the latest check of the ledger found; 0: it balances.",
@@ -94,6 +100,7 @@ func (b *Bookkeeper) Run(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			b.endTraces()
 			b.forgetAccounts(context.WithoutCancel(ctx))
 			return
 		}
@@ -109,6 +116,7 @@ func (b *Bookkeeper) turn(ctx context.Context) {
 		do    func(context.Context) error
 	}{
 		{"tell how the accounts stand", 1, b.tellAccounts},
+		{"follow traces", 1, b.followTraces},
 		{"fold the ledger", 1, b.foldAll},
 		{"tidy the figures", tidyTurns, b.tidy},
 		{"sweep the limits", sweepTurns, b.sweep},
@@ -189,13 +197,15 @@ WITH gone AS (
     DELETE FROM minutes
     WHERE id IN (SELECT id FROM minutes WHERE NOT merged AND minute < $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING minute, channel, account, outcome, n
-)
+), ` + addDaysSQL + `
 INSERT INTO minutes (minute, channel, account, outcome, n, merged)
 SELECT minute, channel, account, outcome, sum(n), true
 FROM gone
+WHERE outcome <> 'parts'
 GROUP BY 1, 2, 3, 4`
 
-	forgetMinutesSQL = `DELETE FROM minutes WHERE minute < $1`
+	// Parts leave the minutes for their days.
+	forgetMinutesSQL = `DELETE FROM minutes WHERE minute < $1 AND outcome <> 'parts'`
 
 	// What is open now and then comes to nothing. Nobody needs to read that.
 	forgetZerosSQL = `DELETE FROM ledger WHERE state IN ('pending', 'deferred', 'in_doubt') AND n = 0`
@@ -208,10 +218,12 @@ func (b *Bookkeeper) tidy(ctx context.Context) error {
 	now := b.store.now()
 	return b.alone(ctx, lockFold, func(tx pgx.Tx) error {
 		var batch pgx.Batch
-		batch.Queue(mergeSQL, now.Add(-time.Minute).Truncate(time.Minute), foldBatch)
+		batch.Queue(mergeSQL, now.Add(-time.Minute).Truncate(time.Minute), foldBatch, b.store.volume.Zone.String())
 		batch.Queue(forgetMinutesSQL, now.Add(-keepMinutes))
 		batch.Queue(forgetZerosSQL)
 		batch.Queue(forgetStatesSQL, now.Add(-time.Hour))
+		batch.Queue(forgetDaysSQL, now.Add(-keepDays))
+		batch.Queue(eraseTracesSQL, now.Add(-keepTrace))
 		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return fmt.Errorf("tidy the figures: %w", err)
 		}

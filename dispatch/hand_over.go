@@ -122,9 +122,12 @@ func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account,
 			}
 		}
 		wait := r.waitFor(p)
-		for _, t := range p.tasks {
+		for i, t := range p.tasks {
 			v := r.decide(t, a, receipt, err, wait)
 			v.carriedBy = p.carrierOf(t)
+			if i == 0 && (failure == nil || failure.Class == Doubt) {
+				v.parts = p.parts
+			}
 			if v.stays {
 				r.later(v.wait)
 			}

@@ -17,16 +17,18 @@ const (
 )
 
 // reserve asks when the parcels may go by their account's and campaign's
-// rates. Those whose turn is not soon are left to the job's next run.
-func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) ([]*parcel, error) {
+// rates. Those whose turn is not soon are left to the job's next run, but those
+// that meet with a quota that is used up are passed on where another account is.
+func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) (mine, passed []*parcel, err error) {
 	wants := make([][]limits.Want, len(parcels))
 	limited := false
 	for i, p := range parcels {
 		t := p.first()
-		wants[i] = a.limits.Wants(t.Address, a.parts(p.message), r.store.now())
+		p.parts = a.parts(p.message)
+		wants[i] = a.limits.Wants(t.Address, max(p.parts, 1), r.store.now())
 		pace, err := r.pace(ctx, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if pace.PerSecond > 0 {
 			wants[i] = slices.Insert(wants[i], min(1, len(wants[i])), limits.Campaign(t.CampaignID, pace))
@@ -34,7 +36,7 @@ func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) ([]*pa
 		limited = limited || len(wants[i]) > 0
 	}
 	if !limited {
-		return parcels, nil
+		return parcels, nil, nil
 	}
 	horizon := bulkHorizon
 	if parcels[0].first().urgent() {
@@ -42,11 +44,17 @@ func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) ([]*pa
 	}
 	slots, err := r.accounts.rates.Reserve(ctx, wants, horizon)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := time.Now()
-	var mine []*parcel
 	for i, p := range parcels {
+		if slots[i].Spent {
+			a.spend(slots[i].After)
+			if p.passed++; p.passed < len(r.accounts.list) && r.accounts.beside(a, p.first()) {
+				passed = append(passed, p)
+				continue
+			}
+		}
 		if !slots[i].Reserved {
 			r.later(slots[i].After)
 			continue
@@ -55,7 +63,7 @@ func (r *run) reserve(ctx context.Context, a *account, parcels []*parcel) ([]*pa
 		mine = append(mine, p)
 	}
 	slices.SortStableFunc(mine, func(x, y *parcel) int { return x.at.Compare(y.at) })
-	return mine, nil
+	return mine, passed, nil
 }
 
 // pace is the rate of a delivery's campaign, if it has one.

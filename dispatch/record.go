@@ -142,6 +142,9 @@ func queueAttempts(batch *pgx.Batch, o outcomes, at time.Time) {
 		}
 		a.carriers = append(a.carriers, carrier)
 		counts[[3]string{string(r.task.Channel), account, r.outcome}]++
+		if r.parts > 0 {
+			counts[[3]string{string(r.task.Channel), account, outcomeParts}] += int64(r.parts)
+		}
 	}
 	if len(a.ids) == 0 {
 		return

@@ -57,6 +57,8 @@ type parcel struct {
 	at      time.Time // not before; zero: now
 	failed  int       // sessions that broke before the provider took it
 	broke   *account  // whose session that was, the last time
+	parts   int       // as its account counts them; 0: it does not
+	passed  int       // accounts that were passed over because a quota was used up
 }
 
 func (p *parcel) first() *task { return p.tasks[0] }
@@ -115,7 +117,8 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 		return nil, river.JobSnooze(0)
 	}
 	taken, left := r.cut(parcels, account)
-	taken, err = r.reserve(ctx, account, taken)
+	taken, passed, err := r.reserve(ctx, account, taken)
+	left = append(passed, left...)
 	if err == nil && !r.cfg.Node.Alive() {
 		err = river.JobSnooze(soon)
 	}

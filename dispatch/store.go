@@ -38,6 +38,7 @@ type Store struct {
 	quiet    timing.Quiet
 	zones    *timing.Zones
 	caps     *caps.Caps
+	volume   VolumeRule
 	river    *river.Client[pgx.Tx] // inserts only
 }
 
@@ -51,6 +52,8 @@ type StoreConfig struct {
 	Quiet timing.Quiet
 	// Caps are how often a member may be written to.
 	Caps caps.Rules
+	// Volume says when a month's text messages are worth a gateway.
+	Volume VolumeRule
 }
 
 // NewStore makes a store. It fails with problem.Invalid when the quiet hours
@@ -80,7 +83,7 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 	return &Store{
 		chosen: chosen,
 		pool:   pool, consents: consents, now: now, channels: slices.Clone(cfg.Channels),
-		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, river: client,
+		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, volume: cfg.Volume.withDefaults(), river: client,
 	}, nil
 }
 

@@ -24,6 +24,7 @@ type verdict struct {
 	providerID  string
 	addressDead bool
 	carriedBy   uuid.UUID // whose message it went in; zero: its own
+	parts       int       // that the provider took, or may have; 0: it does not count them
 }
 
 // stop is the verdict that ends t without an attempt. What may have arrived

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -56,6 +57,9 @@ type Slot struct {
 	// nothing was taken, and it is worth asking again After from now.
 	Reserved bool
 	After    time.Duration
+	// Spent says that it was not reserved because a quota is used up, which
+	// After ends.
+	Spent bool
 }
 
 // Rates gives out the moments at which messages may go. It is safe for many
@@ -120,9 +124,19 @@ func (r *Rates) Reserve(ctx context.Context, slice [][]Want, horizon time.Durati
 		return nil, fmt.Errorf("reserve: %w", err)
 	}
 	for n, i := range q.messages {
-		slots[i] = Slot{Reserved: a.reserved[n], After: time.Duration(math.Ceil(a.after[n] * 1e9))}
+		slot := Slot{Reserved: a.reserved[n], After: time.Duration(math.Ceil(a.after[n] * 1e9))}
+		slot.Spent = !slot.Reserved && ends(slice[i], a.clock.Add(slot.After))
+		slots[i] = slot
 	}
 	return slots, nil
+}
+
+// ends reports whether one of the quotas ends at a moment: reserve_slots says
+// so exactly of one that is used up, and of a rate never.
+func ends(wants []Want, at time.Time) bool {
+	return slices.ContainsFunc(wants, func(w Want) bool {
+		return w.Quota != (Quota{}) && w.Quota.Until.Sub(at).Abs() < time.Millisecond
+	})
 }
 
 // answer is what reserve_slots says of each message, in seconds from its clock.

@@ -39,7 +39,7 @@ func TestQuotaIsExactAcrossNodes(t *testing.T) {
 	}
 	// A restart forgets nothing.
 	left := reserve(t, NewRates(pool), slice, time.Second)[0]
-	if left.Reserved || left.After < 59*time.Minute || left.After > time.Hour {
+	if left.Reserved || left.After < 59*time.Minute || left.After > time.Hour || !left.Spent {
 		t.Errorf("after the last: %+v, want it at the end of the day", left)
 	}
 }
@@ -69,8 +69,8 @@ func TestQuotaIsNotUsedByWhatDoesNotGo(t *testing.T) {
 	r := NewRates(pgtest.New(t))
 	quota := Want{Key: "warmup:a", Units: 1, Quota: today(3, time.Hour)}
 	slots := reserve(t, r, repeated(3, wants("account:a", 0.1, 1, 1), quota), time.Second)
-	if n := reservedOf(slots); n != 1 {
-		t.Fatalf("%d went, want 1", n)
+	if n := reservedOf(slots); n != 1 || slots[1].Spent {
+		t.Fatalf("%d went, want 1; the rate, not the quota, holds the next back: %+v", n, slots[1])
 	}
 	if n := reservedOf(reserve(t, r, repeated(3, quota), time.Second)); n != 2 {
 		t.Errorf("%d more went, want 2", n)

@@ -9,20 +9,20 @@ import (
 // Rules is what one account may use, as an operator writes it. Make it with
 // Defaults, and use it once Check has found nothing.
 type Rules struct {
-	Rate     Rate            `yaml:"rate" help:"The whole account's rate. Empty: as fast as it goes."`
-	Counts   string          `yaml:"counts" help:"What the provider counts: messages or parts."`
-	Domains  map[string]Rate `yaml:"domains" help:"Rates by recipient domain: gmail.com, *.example.com for each of its subdomains, or * for each other."`
-	Prefixes map[string]Rate `yaml:"prefixes" help:"Rates by the beginning of the number, such as +86139; the longest holds."`
-	WarmUp   WarmUp          `yaml:"warm_up" help:"How a new account comes to its full rate."`
-	TimeZone string          `yaml:"time_zone" help:"Whose midnight begins a day of the warm-up, such as Asia/Shanghai."`
+	Rate     Rate            `yaml:"rate" json:"rate" help:"The whole account's rate. Empty: as fast as it goes."`
+	Counts   string          `yaml:"counts" json:"counts" help:"What the provider counts: messages or parts."`
+	Domains  map[string]Rate `yaml:"domains" json:"domains" help:"Rates by recipient domain: gmail.com, *.example.com for each of its subdomains, or * for each other."`
+	Prefixes map[string]Rate `yaml:"prefixes" json:"prefixes" help:"Rates by the beginning of the number, such as +86139; the longest holds."`
+	WarmUp   WarmUp          `yaml:"warm_up" json:"warm_up" help:"How a new account comes to its full rate."`
+	TimeZone string          `yaml:"time_zone" json:"time_zone" help:"Whose midnight begins a day of the warm-up, such as Asia/Shanghai."`
 }
 
 // Rate is so many units in so long a time: never more in any stretch of that
 // length, wherever it begins.
 type Rate struct {
-	Max   float64 `yaml:"max" help:"Units in that time, such as 100 or 0.5."`
-	Per   string  `yaml:"per" help:"second, minute, hour or day."`
-	Burst int     `yaml:"burst" help:"Units that may go at once after a pause. 1, the default, spaces them evenly."`
+	Max   float64 `yaml:"max" json:"max" help:"Units in that time, such as 100 or 0.5."`
+	Per   string  `yaml:"per" json:"per" help:"second, minute, hour or day."`
+	Burst int     `yaml:"burst" json:"burst" help:"Units that may go at once after a pause. 1, the default, spaces them evenly."`
 }
 
 // periods are what a rate may be per.

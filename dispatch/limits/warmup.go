@@ -8,12 +8,12 @@ import (
 // WarmUp is how an account that its receivers do not know yet comes to its
 // full rate: so many messages on the first day, more on each that follows.
 type WarmUp struct {
-	Start  string  `yaml:"start" help:"The first day, such as 2026-03-01. Empty: no warm-up."`
-	First  int     `yaml:"first" help:"Messages on the first day; on the days before it no more either."`
-	Growth float64 `yaml:"growth" help:"What each day's messages are multiplied by for the next."`
-	Full   int     `yaml:"full" help:"Messages a day at which the warm-up is over."`
-	Days   []int   `yaml:"days" help:"Messages of each day, one by one, instead of first, growth and full; after the last the warm-up is over."`
-	Spread int     `yaml:"spread" help:"Hours over which a day's messages are spread evenly, 1 to 24."`
+	Start  string  `yaml:"start" json:"start" help:"The first day, such as 2026-03-01. Empty: no warm-up."`
+	First  int     `yaml:"first" json:"first" help:"Messages on the first day; on the days before it no more either."`
+	Growth float64 `yaml:"growth" json:"growth" help:"What each day's messages are multiplied by for the next."`
+	Full   int     `yaml:"full" json:"full" help:"Messages a day at which the warm-up is over."`
+	Days   []int   `yaml:"days" json:"days" help:"Messages of each day, one by one, instead of first, growth and full; after the last the warm-up is over."`
+	Spread int     `yaml:"spread" json:"spread" help:"Hours over which a day's messages are spread evenly, 1 to 24."`
 }
 
 // Day is the day that holds at by the clock of a zone: its quota, and the rate
