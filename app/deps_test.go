@@ -48,7 +48,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/wire":        {"herald/problem", "herald/dispatch/sms"},
 	"herald/dispatch/sms/link":        {"herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/cmpp":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
-	"herald/dispatch/sms/sgip":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/wire"},
+	"herald/dispatch/sms/sgip":        {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms/link", "herald/dispatch/sms/parts", "herald/dispatch/sms/wire"},
 	"herald/dispatch/sms/gateway":     {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts"},
 	"herald/dispatch/sms/modem":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/hardware/gsm", "herald/hardware/gsm/tpdu"},
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},

@@ -170,6 +170,32 @@ func TestThrottledPartsKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// TestPartsGoInTurn: none overtakes another, though there is room for all.
+func TestPartsGoInTurn(t *testing.T) {
+	t.Parallel()
+	g := startSim(t, sim.Config{})
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130000", Times: 1})
+	ms := []dispatch.Message{message(0, long), message(1, "one"), message(2, long), message(3, "three")}
+	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	})
+	next := map[string]byte{}
+	for _, m := range g.Submitted() {
+		if !m.HasUDH {
+			continue
+		}
+		if next[m.To]++; m.Content[5] != next[m.To] {
+			t.Errorf("part %d comes where part %d should", m.Content[5], next[m.To])
+		}
+	}
+	if texts := g.Texts().All(); len(texts) != 4 || len(g.Submitted()) != 8 {
+		t.Errorf("arrived are %d texts of %d parts", len(texts), len(g.Submitted()))
+	}
+}
+
 // TestMissingPartsGoAgainWithTheirReference, and only they.
 func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
 	t.Parallel()

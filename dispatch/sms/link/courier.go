@@ -67,7 +67,7 @@ type parcel struct {
 	ids       []string // of each part
 	taken     []bool   // each part
 	next      int      // the part whose turn it is
-	open      int      // parts on their way
+	open      int      // parts on their way: one at most
 	fresh     []parts.Part
 	code      string
 	detail    string
@@ -81,7 +81,7 @@ type round struct {
 	ctx     context.Context
 	parcels []parcel
 	done    func(int, dispatch.Receipt, error)
-	turn    int // of the parcel that is being sent
+	turn    int // of the first parcel that is not sent whole
 }
 
 // SendBatch does what dispatch.BatchSession says.
@@ -145,19 +145,25 @@ func (p *parcel) skip() {
 	}
 }
 
-// following is the next part to send.
+// following is the next part to send; nil: there is none now. A message's
+// second part is sent when its first was taken, so that none overtakes another
+// whatever the gateway refuses; other messages fill the window meanwhile.
 func (b *round) following() *Request {
-	for ; b.turn < len(b.parcels); b.turn++ {
-		p := &b.parcels[b.turn]
-		if p.settled || p.failure != nil || p.next == len(p.ids) {
-			continue
+	for i := b.turn; i < len(b.parcels); i++ {
+		p := &b.parcels[i]
+		switch {
+		case p.settled || p.failure != nil || p.next == len(p.ids):
+			if i == b.turn {
+				b.turn++
+			}
+		case p.open == 0:
+			r := b.Submit(p.message, p.letter, p.reference, p.next)
+			r.Of, r.Part = i, p.next
+			p.open++
+			p.next++
+			p.skip()
+			return &r
 		}
-		r := b.Submit(p.message, p.letter, p.reference, p.next)
-		r.Of, r.Part = b.turn, p.next
-		p.open++
-		p.next++
-		p.skip()
-		return &r
 	}
 	return nil
 }
@@ -192,7 +198,9 @@ func (b *round) heard(r *Request, answer wire.PDU, err error) (again time.Durati
 
 func (b *round) took(p *parcel, r *Request, v Verdict) {
 	p.ids[r.Part], p.taken[r.Part] = v.ProviderID, true
-	p.code, p.detail = v.Code, v.Detail
+	if p.code = v.Code; r.Part == 0 {
+		p.detail = v.Detail // of the id that the receipt has
+	}
 	if len(p.ids) > 1 {
 		p.fresh = append(p.fresh, parts.Part{DeliveryID: p.message.DeliveryID, Part: r.Part, ProviderID: v.ProviderID})
 	}

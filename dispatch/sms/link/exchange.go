@@ -47,7 +47,7 @@ type exchange struct {
 	more  func() *Request
 	heard func(*Request, wire.PDU, error) time.Duration
 
-	dry      bool // more gave its last
+	dry      bool // more had none when it was last asked
 	given    int
 	open     []*Request // sent and unanswered, in the order they were sent in
 	again    []*Request // to be sent again, in their order
@@ -56,7 +56,8 @@ type exchange struct {
 	said     []byte
 }
 
-// Exchange sends the requests that more gives, in their order, and calls heard
+// Exchange sends the requests that more gives, in their order, until it gives
+// nil and nothing is open: it is asked again after each answer. It calls heard
 // once for each, from the calling goroutine: with its answer, or with an error
 // that wraps ErrUnsent or ErrUnanswered. When heard returns a time, the request
 // was refused for now: after that time it is sent again, with a new sequence
@@ -89,7 +90,7 @@ func (c *Conn) Exchange(ctx context.Context, more func() *Request, heard func(r 
 
 // send fills the window.
 func (e *exchange) send() {
-	e.said = e.said[:0]
+	e.said, e.dry = e.said[:0], false
 	var ends []int // of each request in said
 	first := len(e.open)
 	for !e.Broken() && !e.stopping && len(e.open) < e.timing.Window && !time.Now().Before(e.hold) {
@@ -131,9 +132,6 @@ func (e *exchange) following() *Request {
 		r := e.again[0]
 		e.again = e.again[1:]
 		return r
-	}
-	if e.dry {
-		return nil
 	}
 	r := e.more()
 	if r == nil {

@@ -106,16 +106,6 @@ func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	return g.cfg.Writing.Compose(m.Content.Text)
 }
 
-// settled remembers the sequence of a part while nobody knows what became of
-// it; sent again for another reason, it has a new one.
-func (g *Gateway) settled(m *dispatch.Message, r *link.Request, known bool) {
-	if known {
-		g.doubts.forget(m.DeliveryID, r.Part)
-	} else {
-		g.doubts.note(m.DeliveryID, r.Part, r.Sequence)
-	}
-}
-
 // until is when a message is worth nothing any more; zero: when the gateway
 // would give up by itself.
 func (g *Gateway) until(m *dispatch.Message) time.Time {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/wire"
@@ -115,23 +113,6 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 		if _, err := s.Send(within(t), m); err != nil || g.Count() != 5+i {
 			t.Errorf("sent again, it gives %v, and %d messages", err, g.Count())
 		}
-	}
-}
-
-func TestDoubtsAreBounded(t *testing.T) {
-	d := newDoubts()
-	first := uuid.New()
-	d.note(first, 0, wire.Sequence{1})
-	d.note(first, 0, wire.Sequence{2}) // the newer counts
-	for i := range mostDoubts - 1 {
-		d.note(uuid.New(), 0, wire.Sequence{3, 0, uint32(i)})
-	}
-	if d.of(first, 0) != (wire.Sequence{2}) || d.of(first, 1) != (wire.Sequence{}) {
-		t.Errorf("it is %v", d.of(first, 0))
-	}
-	d.note(uuid.New(), 0, wire.Sequence{4})
-	if d.of(first, 0) != (wire.Sequence{}) || len(d.known) > mostDoubts || len(d.order) > mostDoubts {
-		t.Errorf("%d are remembered", len(d.known))
 	}
 }
 

@@ -9,8 +9,8 @@
 //
 // SGIP numbers a message by twelve octets, and promises that what comes again
 // under the same number is not sent again. So what nobody knows of whether it
-// was taken keeps its number in memory, for its next attempt by this process,
-// on whatever connection.
+// was taken keeps its number in memory: Resolve, and the next attempt by this
+// process, send it again as what it is, on whatever connection.
 package sgip
 
 import (
@@ -79,6 +79,7 @@ var (
 	_ dispatch.Reporter    = (*Gateway)(nil)
 	_ dispatch.Receiver    = (*Gateway)(nil)
 	_ dispatch.PartCounter = (*Gateway)(nil)
+	_ dispatch.Resolver    = (*Gateway)(nil)
 )
 
 // Channel is SMS.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"herald/dispatch/sms"
 	"herald/dispatch/sms/smpp/pdu"
 	"herald/problem"
 )
@@ -72,6 +73,11 @@ type Account struct {
 	// Transliterate lets characters that the alphabet lacks be written with
 	// others, where that saves UCS-2.
 	Transliterate bool `yaml:"transliterate" json:"transliterate"`
+	// Languages are those whose national tables may be used, by their number
+	// in 3GPP TS 23.038: 1 Turkish, 2 Spanish, 3 Portuguese … The centre must
+	// pass headers on and take GSM-7 as it is: alphabet "gsm7" or
+	// "gsm7_packed", long_messages "udh".
+	Languages []sms.Language `yaml:"languages" json:"languages"`
 	// LongMessages is how a text of several parts goes: "udh" (the default: a
 	// header in each part), "sar" (the sar_ options with each part) or
 	// "payload" (whole, in message_payload; the centre cuts it).
@@ -167,6 +173,9 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 		if *d < leastTimeout {
 			mistakes.Add(field, "min", "use at least %v", leastTimeout)
 		}
+	}
+	if len(a.Languages) > 0 && (a.LongMessages != longUDH || a.Alphabet != alphabetGSM7 && a.Alphabet != alphabetPacked) {
+		mistakes.Add("languages", "conflict", "use them with gsm7 or gsm7_packed, and udh")
 	}
 	if a.PricePerPart < 0 {
 		mistakes.Add("price_per_part", "min", "use 0 or more")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"herald/dispatch"
+	"herald/dispatch/sms"
 	"herald/dispatch/sms/smpp/pdu"
 	"herald/problem"
 )
@@ -43,7 +44,7 @@ func TestSourcesLookLikeWhatTheyAre(t *testing.T) {
 func TestMistakesAreNamedByTheirFields(t *testing.T) {
 	_, err := NewClient(Account{
 		Host: "smsc.example:2775/", Port: -1, TLS: "starttls", Password: "much too long", Bind: "both", Source: "a name that is too long",
-		Window: 5000, Timeout: time.Nanosecond, EnquireEvery: -1, Alphabet: "utf8", LongMessages: "cut", ReceiptIDs: "octal", PricePerPart: -1, RootCAs: "/nowhere",
+		Window: 5000, Timeout: time.Nanosecond, EnquireEvery: -1, Alphabet: "utf8", LongMessages: "cut", ReceiptIDs: "octal", PricePerPart: -1, Languages: []sms.Language{sms.Turkish}, RootCAs: "/nowhere",
 	}, nil)
 	var p *problem.Error
 	if !errors.As(err, &p) || p.Code != problem.Invalid {
@@ -53,7 +54,7 @@ func TestMistakesAreNamedByTheirFields(t *testing.T) {
 	for _, f := range p.Fields {
 		fields = append(fields, f.Path)
 	}
-	for _, want := range []string{"name", "host", "port", "tls", "system_id", "password", "bind", "source", "window", "timeout", "enquire_every", "alphabet", "long_messages", "receipt_ids", "price_per_part", "root_cas"} {
+	for _, want := range []string{"name", "host", "port", "tls", "system_id", "password", "bind", "source", "window", "timeout", "enquire_every", "alphabet", "long_messages", "receipt_ids", "price_per_part", "languages", "root_cas"} {
 		if !slices.Contains(fields, want) {
 			t.Errorf("%s is not named: %v", want, fields)
 		}

@@ -2,18 +2,14 @@ package smpp
 
 import (
 	"context"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"herald/dispatch"
+	"herald/dispatch/sms"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
 	"herald/hardware/sim/smsc"
@@ -45,9 +41,11 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
 	store := parts.NewStore(pgtest.New(t))
 	words := map[string]string{ // and how each is written where data_coding 0 is GSM-7, Latin-1, ASCII
-		"hello @ {world} Straße":             "GSM-7 Latin-1 UCS-2",
-		"plain words":                        "GSM-7 Latin-1 Latin-1", // the simulator has no name of its own for ASCII
-		"seven @":                            "GSM-7 Latin-1 Latin-1",
+		"hello @ {world} Straße":  "GSM-7 Latin-1 UCS-2",
+		"plain words":             "GSM-7 Latin-1 Latin-1", // the simulator has no name of its own for ASCII
+		"seven @":                 "GSM-7 Latin-1 Latin-1",
+		"İyi günler, şimdi ığdır": "UCS-2 UCS-2 UCS-2 GSM-7",
+		"İyi günler, " + strings.Repeat("şimdi ", 40): "UCS-2 UCS-2 UCS-2 GSM-7",
 		"Ω costs 3 €":                        "GSM-7 UCS-2 UCS-2",
 		"您关注的商品降价了":                          "UCS-2 UCS-2 UCS-2",
 		strings.Repeat("[brackets] ", 40):    "GSM-7 Latin-1 Latin-1",
@@ -61,6 +59,7 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 		"udh":          {Account{}, smsc.GSM7, 0},
 		"wide udh":     {Account{WideReference: true}, smsc.GSM7, 0},
 		"udh, packed":  {Account{Alphabet: alphabetPacked}, smsc.GSM7Packed, 0},
+		"udh, Turkish": {Account{Languages: []sms.Language{sms.Turkish}, Alphabet: alphabetPacked}, smsc.GSM7Packed, 3},
 		"udh, latin1":  {Account{Alphabet: alphabetLatin1}, smsc.Latin1, 1},
 		"udh, ascii":   {Account{Alphabet: alphabetASCII}, smsc.Latin1, 2},
 		"sar":          {Account{LongMessages: longSAR}, smsc.GSM7, 0},
@@ -73,7 +72,7 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 			s := startSMSC(t, smsc.Config{Alphabet: c.centre})
 			account := accountAt(t, s.Addr())
 			account.Name = name
-			account.Alphabet, account.LongMessages, account.WideReference = c.account.Alphabet, c.account.LongMessages, c.account.WideReference
+			account.Alphabet, account.LongMessages, account.WideReference, account.Languages = c.account.Alphabet, c.account.LongMessages, c.account.WideReference, c.account.Languages
 			client := newClient(t, account, store)
 			session := open(t, client)
 			var ms []dispatch.Message
@@ -83,7 +82,7 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 			_, errs := send(t, session, ms)
 			for i, m := range ms {
 				got := at(t, s, m.Address)
-				want := strings.Fields(words[m.Content.Text])[c.column]
+				want := column(words[m.Content.Text], c.column)
 				if errs[i] != nil || strings.TrimSuffix(got.Text, "\r") != m.Content.Text || got.Encoding != want || got.Problem != "" {
 					t.Errorf("%q arrived as %+v, want %s: %v", m.Content.Text, got, want, errs[i])
 				}
@@ -93,6 +92,16 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// column is a word; where there is none for what is written in Turkish, it is
+// the first.
+func column(words string, n int) string {
+	all := strings.Fields(words)
+	if n >= len(all) {
+		n = 0
+	}
+	return all[n]
 }
 
 // TestReceiptsFindTheirMessages however the centre writes them and their ids.
@@ -284,117 +293,5 @@ func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
 	}
 	if session.Broken() {
 		t.Error("the session broke, though the centre spoke")
-	}
-}
-
-// TestBindRefusalsAreToldApart.
-func TestBindRefusalsAreToldApart(t *testing.T) {
-	t.Parallel()
-	s := startSMSC(t, smsc.Config{MostSessions: 1})
-	client := newClient(t, accountAt(t, s.Addr()), nil)
-	for status, want := range map[pdu.Status]dispatch.Class{
-		pdu.RINVPASWD: dispatch.Configuration, pdu.RINVSYSID: dispatch.Configuration, pdu.RINVSYSTYP: dispatch.Configuration,
-		pdu.RALYBND: dispatch.Transient, pdu.RBINDFAIL: dispatch.Transient, pdu.RSYSERR: dispatch.Transient,
-		pdu.RTHROTTLED: dispatch.Throttled, 0x401: dispatch.Transient,
-	} {
-		setFaults(t, s, smsc.Fault{Kind: smsc.RefuseBind, Status: status})
-		_, err := client.Open(t.Context())
-		if f := failure(t, err); f.Class != want || f.Code != status.String() {
-			t.Errorf("%v gives %v, want %s", status, err, want)
-		}
-	}
-	setFaults(t, s)
-	open(t, client)
-	if _, err := client.Open(t.Context()); err == nil || failure(t, err).Code != pdu.RALYBND.String() {
-		t.Errorf("one session too many gives %v", err)
-	}
-	away := newClient(t, accountAt(t, s.Addr()), nil)
-	away.cfg.Port = 1
-	if _, err := away.Open(t.Context()); err == nil || failure(t, err).Class != dispatch.Transient {
-		t.Errorf("nobody there gives %v", err)
-	}
-}
-
-// TestAPairIsOneSession.
-func TestAPairIsOneSession(t *testing.T) {
-	t.Parallel()
-	s := startSMSC(t, smsc.Config{})
-	account := accountAt(t, s.Addr())
-	account.Bind = bindPair
-	client := newClient(t, account, parts.NewStore(pgtest.New(t)))
-	heard, session := listen(t, client), open(t, client)
-	r, err := session.Send(t.Context(), to("+8613800000001", "hello"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	heard.reported(r.ProviderID, dispatch.ReportDelivered)
-	if s.Sessions() != 2 {
-		t.Errorf("there are %d connections", s.Sessions())
-	}
-	session.receiver.end(errTheirs)
-	if !session.Broken() {
-		t.Error("half of it is gone, but it is not broken")
-	}
-}
-
-func TestAReceiverSendsNothing(t *testing.T) {
-	t.Parallel()
-	s := startSMSC(t, smsc.Config{})
-	account := accountAt(t, s.Addr())
-	account.Bind = bindReceiver
-	client := newClient(t, account, parts.NewStore(pgtest.New(t)))
-	heard, session := listen(t, client), open(t, client)
-	if _, err := session.Send(t.Context(), to("+8613800000001", "hello")); failure(t, err).Class != dispatch.Configuration {
-		t.Errorf("it gives %v", err)
-	}
-	if err := s.Say(t.Context(), "8613900000000", "SHOP", "hello"); err != nil {
-		t.Fatal(err)
-	}
-	heard.until("a message", func() bool { return len(heard.inbound) == 1 })
-}
-
-func TestTLS(t *testing.T) {
-	web := httptest.NewUnstartedServer(nil)
-	web.StartTLS()
-	defer web.Close()
-	s := startSMSC(t, smsc.Config{TLS: web.TLS})
-	account := accountAt(t, s.Addr())
-	account.TLS = tlsFirst
-	if _, err := newClient(t, account, nil).Open(t.Context()); err == nil || failure(t, err).Class != dispatch.Configuration {
-		t.Errorf("a certificate that nobody we trust signed gives %v", err)
-	}
-	account.RootCAs = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(account.RootCAs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(t, newClient(t, account, nil)).Send(t.Context(), to("+8613800000001", "hello")); err != nil {
-		t.Error(err)
-	}
-	plain := startSMSC(t, smsc.Config{})
-	account = accountAt(t, plain.Addr())
-	account.TLS = tlsFirst
-	if _, err := newClient(t, account, nil).Open(t.Context()); err == nil {
-		t.Error("a centre without TLS is let through")
-	}
-}
-
-// TestTheCentreEndsTheSession, politely: nothing is in doubt.
-func TestTheCentreEndsTheSession(t *testing.T) {
-	s := startSMSC(t, smsc.Config{})
-	client := newClient(t, accountAt(t, s.Addr()), nil)
-	session := open(t, client)
-	if _, err := session.Send(t.Context(), to("+8613800000001", "hello")); err != nil {
-		t.Fatal(err)
-	}
-	s.UnbindAll()
-	<-session.link.down
-	if !session.Broken() || !errors.Is(session.link.reason(), errUnbound) {
-		t.Errorf("it is down because of %v", session.link.reason())
-	}
-	if _, err := session.Send(t.Context(), to("+8613800000002", "hello")); failure(t, err).Class != dispatch.SessionFatal {
-		t.Errorf("a message gives %v", err)
-	}
-	if err := session.Alive(t.Context()); err == nil {
-		t.Error("it says that it is alive")
 	}
 }

@@ -45,7 +45,7 @@ func number(address string) (string, error) {
 }
 
 func (c *Client) options() sms.Options {
-	return sms.Options{Transliterate: c.cfg.Transliterate, WideReference: c.cfg.WideReference}
+	return sms.Options{Transliterate: c.cfg.Transliterate, Languages: c.cfg.Languages, WideReference: c.cfg.WideReference}
 }
 
 // compose cuts a text as this account sends it.
@@ -135,11 +135,10 @@ func (w *writer) setText(submit *pdu.Message, p portion) {
 		w.options = pdu.AppendOption(w.options, pdu.SARSegment, []byte{byte(p.part + 1)})
 		w.text = w.appendData(w.text, p.composed, p.composed.Parts[p.part])
 	default:
-		w.text = p.composed.AppendHeader(w.text, p.concat, p.part)
+		if w.text = p.composed.AppendHeader(w.text, p.concat, p.part); len(w.text) > 0 {
+			submit.ESMClass = pdu.ESMHeader
+		}
 		w.text = w.appendData(w.text, p.composed, p.composed.Parts[p.part])
-	}
-	if several && w.client.cfg.LongMessages == longUDH {
-		submit.ESMClass = pdu.ESMHeader
 	}
 	submit.ShortMessage = w.text
 }

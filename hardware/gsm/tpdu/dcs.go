@@ -9,8 +9,6 @@ const (
 	GSM7  DCS = 0x00
 	Data8 DCS = 0x04
 	UCS2  DCS = 0x08
-	// Flash, added to one of these, shows the message at once and stores it nowhere (class 0).
-	Flash DCS = 0x10
 )
 
 // Alphabet is GSM7, Data8 or UCS2. Reserved codings count as GSM7, as the
