@@ -24,6 +24,9 @@ type AccountConfig struct {
 	// IdleTimeout is how long a session rests before it is given back, and
 	// CheckAfter before it is asked whether it still is one; 0: the pool's own.
 	IdleTimeout, CheckAfter time.Duration
+	// SendTimeout is how long a hand-over may take; 0: as the worker says. A
+	// modem's network needs minutes.
+	SendTimeout time.Duration
 	// Purposes and Recipients narrow what the account is used for; none: for
 	// everything. A recipient is the domain of an e-mail address, which
 	// includes those below it, or the beginning of a number in E.164.
@@ -47,8 +50,8 @@ func (c AccountConfig) check() error {
 	switch {
 	case c.Sender == nil:
 		return errors.New("dispatch: an account needs a sender")
-	case c.Weight < 0 || c.Cost < 0:
-		return fmt.Errorf("dispatch: account %s: weight and cost cannot be negative", c.Sender.Account())
+	case c.Weight < 0 || c.Cost < 0 || c.SendTimeout < 0:
+		return fmt.Errorf("dispatch: account %s: weight, cost and times cannot be negative", c.Sender.Account())
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func (r *run) intend(ctx context.Context, account string, parcels []*parcel) (id
 func (r *run) speak(ctx context.Context, lease *pool.Lease[Session], a *account, parcels []*parcel) (results []result, unheard []*parcel) {
 	began := time.Now()
 	var broke error
-	errs := r.send(ctx, lease.Session, parcels, func(p *parcel, receipt Receipt, err error) {
+	errs := r.send(ctx, lease.Session, r.sendTimeout(a), parcels, func(p *parcel, receipt Receipt, err error) {
 		if receipt.Account == "" {
 			receipt.Account = a.name
 		}
@@ -179,8 +179,8 @@ func (r *run) decide(t *task, a *account, receipt Receipt, err error, wait func(
 
 // send calls the session within the time limit and done once for each parcel.
 // A panic leaves open how far it came.
-func (r *run) send(ctx context.Context, s Session, parcels []*parcel, done func(*parcel, Receipt, error)) (panicked error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.SendTimeout+urgentHorizon)
+func (r *run) send(ctx context.Context, s Session, limit time.Duration, parcels []*parcel, done func(*parcel, Receipt, error)) (panicked error) {
+	ctx, cancel := context.WithTimeout(ctx, limit+urgentHorizon)
 	defer cancel()
 	answered := make([]bool, len(parcels))
 	defer func() {

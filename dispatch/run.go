@@ -31,7 +31,7 @@ func (r *run) later(d time.Duration) {
 // through takes the chunk to its end, or as far as it comes now.
 func (r *run) through(ctx context.Context, tasks []task) error {
 	for len(tasks) > 0 {
-		if r.draining.Load() || time.Since(r.began) > runFor || ctx.Err() != nil {
+		if r.over(ctx) {
 			return river.JobSnooze(0)
 		}
 		n := min(len(tasks), sliceMax)
@@ -47,6 +47,12 @@ func (r *run) through(ctx context.Context, tasks []task) error {
 		return river.JobSnooze(r.again)
 	}
 	return nil
+}
+
+// over reports whether it is time for others: what is left of the chunk is
+// available at once.
+func (r *run) over(ctx context.Context) bool {
+	return r.draining.Load() || time.Since(r.began) > runFor || ctx.Err() != nil
 }
 
 // parcel is a message and the deliveries that it makes: one, or all the items
@@ -88,7 +94,9 @@ func (r *run) slice(ctx context.Context, tasks []task) error {
 		if err != nil {
 			return err
 		}
-		parcels = left
+		if parcels = left; len(parcels) > 0 && r.over(ctx) { // a modem needs seconds for each
+			return river.JobSnooze(0)
+		}
 	}
 	return nil
 }

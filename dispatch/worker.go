@@ -75,7 +75,7 @@ type WorkerConfig struct {
 
 	Workers     int           // chunks of one channel in hand at once, of each of urgent and bulk; 20
 	FirstRetry  time.Duration // the wait before the second attempt; the later ones grow from it; 1 minute
-	SendTimeout time.Duration // how long a hand-over may take; 1 minute
+	SendTimeout time.Duration // how long a hand-over may take where its account says nothing else; 1 minute
 	RecordFor   time.Duration // how long the recording of an outcome is tried; 30 seconds
 	Doubt       DoubtPolicies // what a class is not in has the usual policy of its channel
 }
@@ -164,7 +164,19 @@ const acquireFor = 10 * time.Second
 
 // longest is how long a job can be in hand at most: after that it is lost.
 func (w *Worker) longest() time.Duration {
-	return runFor + acquireFor + w.cfg.SendTimeout + w.cfg.RecordFor + 10*time.Second
+	sending := w.cfg.SendTimeout
+	for _, a := range w.accounts.list {
+		sending = max(sending, a.SendTimeout)
+	}
+	return runFor + acquireFor + sending + w.cfg.RecordFor + 10*time.Second
+}
+
+// sendTimeout is how long a hand-over by an account may take.
+func (w *Worker) sendTimeout(a *account) time.Duration {
+	if a.SendTimeout > 0 {
+		return a.SendTimeout
+	}
+	return w.cfg.SendTimeout
 }
 
 // RescueAfter is what river.Config.RescueStuckJobsAfter should be: a job that

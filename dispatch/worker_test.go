@@ -267,6 +267,25 @@ func TestSenderThatHangsIsCutOffAndLeavesDoubt(t *testing.T) {
 	}
 }
 
+func TestAnAccountMayHaveATimeOfItsOwn(t *testing.T) {
+	b := newIdleBench(t)
+	b.sender.does(func(ctx context.Context, _ Message) (Receipt, error) {
+		<-ctx.Done()
+		return Receipt{}, ctx.Err()
+	})
+	_, w := b.newWorkerOf("node-2", []AccountConfig{{Sender: b.sender, MaxSessions: 1, SendTimeout: 20 * time.Millisecond, tune: patient}})
+	id := b.enqueue(b.note())[0]
+	b.events = b.start("node-2", w)
+	b.worked(1)
+	if d := b.delivery(id); d.State != InDoubt {
+		t.Errorf("got %+v", d)
+	}
+	_, slow := b.newWorkerOf("node-3", []AccountConfig{{Sender: b.sender, MaxSessions: 1, SendTimeout: time.Hour, tune: patient}})
+	if got := slow.Timeout(nil); got < time.Hour {
+		t.Errorf("the job is lost after %v, before its account's time is up", got)
+	}
+}
+
 func TestChannelWithoutASenderHereFails(t *testing.T) {
 	b := newIdleBench(t)
 	id := b.enqueue(b.note())[0]

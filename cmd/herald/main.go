@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 	_ "time/tzdata" // members' zones, also where the system has none
@@ -57,15 +56,7 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// gcPercent lets the heap grow by more than Go's own 100 % before it is
-// collected: nearly all that a message needs is short-lived, and this takes a
-// tenth of the processor's time off a campaign for 20 MB.
-const gcPercent = 150
-
 func run(args []string) int {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	var c cli
 	parser, err := kong.New(&c, kong.Name("herald"), kong.Description(description),
 		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
