@@ -120,13 +120,25 @@ func (m *Modem) moveTo(s State) {
 	m.changed = make(chan struct{})
 }
 
-// failed notes why the modem does not work.
+// failed puts the line away and notes why the modem does not work: at once, so
+// that nobody is told that a modem without a line is ready.
 func (m *Modem) failed(err error, s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.port = nil
 	m.health.failure = err
 	m.health.LastError, m.health.LastErrorAt = err.Error(), m.cfg.Now()
 	m.moveTo(s)
+}
+
+// doubtNetwork has a modem that was ready look whether there is a network.
+func (m *Modem) doubtNetwork() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.health.State == Ready { // it may have failed meanwhile
+		m.moveTo(Searching)
+	}
+	signal(m.doubted)
 }
 
 func (m *Modem) setPort(p *port) {

@@ -19,7 +19,7 @@ type Modem struct {
 	doubted chan struct{}
 
 	mu      sync.Mutex
-	port    *port         // guarded by mu; nil: there is no line that works
+	port    *port         // guarded by mu; nil: there is no line that works; never while health.State is Ready
 	health  Health        // guarded by mu
 	changed chan struct{} // guarded by mu: closed and replaced when health.State changes
 	ussd    chan USSD     // guarded by mu; nil: nobody waits for the operator
@@ -83,6 +83,7 @@ func (m *Modem) Run(ctx context.Context) error {
 		pause = min(2*pause, m.cfg.BackoffLongest)
 	}
 	m.setState(Closed)
+	m.setPort(nil)
 	return ctx.Err()
 }
 
@@ -101,7 +102,6 @@ func (m *Modem) life(ctx context.Context) (worked bool, err error) {
 	var listening sync.WaitGroup
 	listening.Go(in.listen)
 	defer func() {
-		m.setPort(nil)
 		p.close()
 		listening.Wait()
 	}()
@@ -136,7 +136,6 @@ func (m *Modem) work(ctx context.Context, p *port, in *inbox) (healthy bool, err
 	}
 	m.setState(Searching)
 	m.setPort(p)
-	defer m.setPort(nil)
 	var collecting sync.WaitGroup
 	collecting.Go(func() { in.collects(ctx) })
 	healthy, err = m.watch(ctx, p, in)

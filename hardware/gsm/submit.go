@@ -55,8 +55,7 @@ func (m *Modem) Submit(ctx context.Context, s tpdu.Submit) (Sent, error) {
 		m.update(func(h *Health) { h.LastError, h.LastErrorAt = err.Error(), m.cfg.Now() })
 	}
 	if is(err, CMS, cmsNoNetwork) || is(err, CME, cmeNoNetwork, cmeEmergencyOnly) {
-		m.setState(Searching) // until that was looked at
-		signal(m.doubted)
+		m.doubtNetwork()
 	}
 	return sent, err
 }
