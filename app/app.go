@@ -26,6 +26,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/bounces"
 	"herald/dispatch/replies"
+	"herald/dispatch/sms/parts"
 	"herald/matcher"
 	"herald/webhooks"
 )
@@ -40,6 +41,8 @@ type App struct {
 
 	node     *dispatch.Node
 	jobs     *river.Client[pgx.Tx]
+	accounts accounts
+	parts    *parts.Store // nil: nothing is sent in parts
 	sending  *dispatch.Accounts
 	worker   *dispatch.Worker
 	books    *dispatch.Bookkeeper
@@ -85,6 +88,9 @@ func (a *App) build(ctx context.Context) (err error) {
 	a.cleanups.onStop("database", a.Stores.Close)
 	a.node = dispatch.NewNode(a.DB.Pool(), a.cfg.Node, time.Now, a.log)
 	if err := a.buildWebhooks(); err != nil {
+		return err
+	}
+	if err := a.buildAccounts(); err != nil {
 		return err
 	}
 	if err := a.buildJobs(); err != nil {

@@ -191,7 +191,7 @@ func TestExamine(t *testing.T) {
 
 	well := settings(t)
 	well.HTTP.PublicURL = "https://herald.example.com"
-	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: port, TLS: "none", From: "a@example.com", MaxSessions: 1, Timeout: time.Second}}
+	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: port, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: config.Use{MaxSessions: 1}}}
 	if bad := notFine(Examine(t.Context(), well, quiet)); len(bad) > 0 {
 		t.Errorf("findings = %v, want none but an old schema", bad)
 	}
@@ -200,7 +200,7 @@ func TestExamine(t *testing.T) {
 	ill.Database.URL = "postgres://127.0.0.1:1/none?connect_timeout=1"
 	ill.HTTP.PublicURL = ""
 	ill.SecretKey = ""
-	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", MaxSessions: 1, Timeout: time.Second}}
+	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: config.Use{MaxSessions: 1}}}
 	got := notFine(Examine(t.Context(), ill, quiet))
 	for part, want := range map[string]FindingState{"database": Broken, "http.public_url": Warning, "secret_key": Broken, "email away": Broken} {
 		f, ok := got[part]

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -15,7 +13,6 @@ import (
 
 	"herald/app/config"
 	"herald/dispatch"
-	"herald/dispatch/email"
 	"herald/subscriptions"
 	"herald/web/portal"
 )
@@ -72,7 +69,7 @@ func (h atLeastWarn) WithGroup(name string) slog.Handler {
 
 // addWorkers gives the River client its queues, workers and schedules.
 func (a *App) addWorkers(settings *river.Config) error {
-	accounts, err := a.accounts()
+	accounts, err := dispatch.NewAccounts(a.DB.Pool(), a.node, a.accounts.list, a.log)
 	if err != nil {
 		return err
 	}
@@ -115,43 +112,6 @@ func (a *App) addWorkers(settings *river.Config) error {
 	return nil
 }
 
-// accounts makes the accounts that this node sends on.
-func (a *App) accounts() (*dispatch.Accounts, error) {
-	list, err := accountList(a.cfg)
-	if err != nil {
-		return nil, err
-	}
-	return dispatch.NewAccounts(a.DB.Pool(), a.node, list, a.log)
-}
-
-// accountList is the accounts that the configuration names.
-func accountList(cfg config.Config) ([]dispatch.AccountConfig, error) {
-	if len(cfg.Email.Accounts) == 0 {
-		return nil, nil
-	}
-	tokens, err := returnTokens(cfg)
-	if err != nil {
-		return nil, err
-	}
-	var list []dispatch.AccountConfig
-	for _, one := range cfg.Email.Accounts {
-		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), tokens.Token)
-		if err != nil {
-			return nil, fmt.Errorf("email account %s: %w", one.Name, err)
-		}
-		reports := slices.ContainsFunc(cfg.Receipts, func(r config.Receipt) bool { return r.Name == one.Name })
-		purposes := make([]subscriptions.Purpose, len(one.Purposes))
-		for i, p := range one.Purposes {
-			purposes[i] = subscriptions.Purpose(p)
-		}
-		list = append(list, dispatch.AccountConfig{
-			Sender: mailer, MinSessions: one.MinSessions, MaxSessions: one.MaxSessions, IdleTimeout: one.IdleTimeout, CheckAfter: one.CheckAfter,
-			Purposes: purposes, Recipients: one.Recipients, Weight: one.Weight, Cost: one.Cost, Receipts: reports, Rules: one.Limits,
-		})
-	}
-	return list, nil
-}
-
 // doubt is what the configuration says of messages in doubt.
 func doubt(cfg config.Config) dispatch.DoubtPolicies {
 	policies := dispatch.DoubtPolicies{}
@@ -160,20 +120,6 @@ func doubt(cfg config.Config) dispatch.DoubtPolicies {
 		policies[class] = dispatch.DoubtPolicy(d.Policy)
 	}
 	return policies
-}
-
-func mailAccount(a config.EmailAccount) email.Account {
-	return email.Account{
-		Name: a.Name, Host: a.Host, Port: a.Port, TLS: a.TLS, RootCAs: a.RootCAs, Username: a.Username, Password: a.Password,
-		From: a.From, FromName: a.FromName, ReturnPath: a.ReturnPath, Hello: a.Hello, Timeout: a.Timeout,
-	}
-}
-
-// messageIDDomain is the same for all accounts, so that a message which goes
-// by another one the second time can be told to be the same.
-func messageIDDomain(cfg config.Email) string {
-	_, domain, _ := strings.Cut(cfg.Accounts[0].From, "@")
-	return domain
 }
 
 // links makes the addresses in messages, signed with the secret key.
@@ -191,6 +137,7 @@ func (a *App) startJobs(ctx context.Context) error {
 		return nil
 	}
 	if a.sending != nil {
+		a.startModems()
 		a.sending.Start()
 		a.cleanups.onStop("sessions", a.sending.Close)
 	}

@@ -26,11 +26,11 @@ purposes: [service], recipients: [example.com], weight: 3, cost: 0.5, limits: {d
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := accountList(cfg)
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%d accounts, %v", len(list), err)
+	made := makeAccounts(cfg, keeps{token: returnTokenLike, log: quiet})
+	if len(made.mistakes) > 0 || len(made.list) != 1 {
+		t.Fatalf("%d accounts, %v", len(made.list), made.mistakes)
 	}
-	got := list[0]
+	got := made.list[0]
 	if name := got.Sender.Account(); name != "main" {
 		t.Errorf("it is called %s", name)
 	}

@@ -89,8 +89,12 @@ func (a *App) receiptsFace() (http.Handler, error) {
 	for i, r := range a.cfg.Receipts {
 		accounts[i] = receipts.Account(r)
 	}
+	taker := receipts.Taker(a.receipts)
+	if a.parts != nil {
+		taker = wholes{a.parts, a.receipts}
+	}
 	handler, err := receipts.New(receipts.Config{
-		Accounts: accounts, PublicURL: a.URL(), Taker: a.receipts, Away: postgres.Away,
+		Accounts: accounts, PublicURL: a.URL(), Taker: taker, Gateways: a.accounts.gateways, Inbound: a.replies.Take, Away: postgres.Away,
 		Fetch: receipts.Fetcher(http.DefaultTransport), Now: time.Now, Logger: a.log,
 	})
 	if err != nil {
@@ -103,6 +107,10 @@ func (a *App) receiptsFace() (http.Handler, error) {
 // and the webhooks before it.
 func (a *App) startReceipts() {
 	a.begin("early receipts", a.receipts.Run)
+	if a.sending != nil && a.parts != nil {
+		a.begin("held reports of messages", func(ctx context.Context) { a.parts.Run(ctx, a.log, a.receipts.Report) })
+		a.begin("old parts of messages", a.forgetParts)
+	}
 	if a.sending != nil {
 		a.begin("receipts of accounts", func(ctx context.Context) { a.sending.Reports(ctx, a.receipts.Report) })
 		a.begin("messages to accounts", func(ctx context.Context) { a.sending.Receive(ctx, a.replies.Take) })

@@ -131,14 +131,6 @@ func (s *Stores) runLedger(ctx context.Context, runID int64) (dispatch.Ledger, e
 	return s.Deliveries.Ledger(ctx, dispatch.Filter{Campaign: runID})
 }
 
-// channels are those that the configuration gives an account for.
-func channels(cfg config.Config) []subscriptions.Channel {
-	if len(cfg.Email.Accounts) > 0 {
-		return []subscriptions.Channel{subscriptions.Email}
-	}
-	return nil
-}
-
 // Close closes the database and, where this process started it, stops the
 // private server.
 func (s *Stores) Close(ctx context.Context) error { return s.DB.Close(ctx) }

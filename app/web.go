@@ -66,7 +66,7 @@ func (a *App) faces() (http.Handler, error) {
 		return nil, err
 	}
 	var reported http.Handler
-	if len(a.cfg.Receipts) > 0 {
+	if len(a.cfg.Receipts)+len(a.accounts.gateways) > 0 {
 		if reported, err = a.receiptsFace(); err != nil {
 			return nil, err
 		}

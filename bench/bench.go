@@ -59,7 +59,7 @@ func newStage(ctx context.Context, w Where) (_ *stage, err error) {
 	}
 	cfg.Email.Accounts = []config.EmailAccount{{
 		Name: accountName, Host: host, Port: number, TLS: "none", From: "shop@shop.example", FromName: "The Shop",
-		MinSessions: 1, MaxSessions: w.Sessions, Timeout: 30 * time.Second,
+		Timeout: 30 * time.Second, Use: config.Use{MinSessions: 1, MaxSessions: w.Sessions},
 	}}
 	if cfg.DataDir, err = os.MkdirTemp("", "herald-bench-"); err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func configuration(o Options, smtp string) (config.Config, error) {
 	cfg.Dispatch.FirstRetry = 500 * time.Millisecond
 	cfg.Email.Accounts = []config.EmailAccount{{
 		Name: "simulator", Host: host, Port: number, TLS: "none",
-		From: "alerts@shop.example", FromName: "The Shop", MaxSessions: 10, Timeout: 30 * time.Second,
+		From: "alerts@shop.example", FromName: "The Shop", Timeout: 30 * time.Second, Use: config.Use{MaxSessions: 10},
 	}}
 	return cfg, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,17 +38,20 @@ const accountYAML = `
 func TestLoadTakesWhatAnAccountIsFor(t *testing.T) {
 	want := EmailAccount{
 		Name: "bulk", Host: "smtp.example.com", Port: 587, TLS: "starttls", From: "news@example.com",
-		MinSessions: 2, MaxSessions: 10, IdleTimeout: 30 * time.Second, CheckAfter: time.Minute, Timeout: 30 * time.Second,
-		Purposes: []string{"service", "marketing"}, Recipients: []string{"example.com", "example.org"}, Weight: 3, Cost: 0.25,
-		Limits: limits.Rules{
-			Rate: limits.Rate{Max: 100, Per: "second", Burst: 5}, Counts: "messages", TimeZone: "Asia/Shanghai",
-			Domains: map[string]limits.Rate{
-				"gmail.com":     {Max: 600, Per: "minute", Burst: 1},
-				"*.example.com": {Max: 0.5, Per: "second", Burst: 1},
-				"*":             {Max: 10, Per: "second", Burst: 1},
+		Timeout: 30 * time.Second,
+		Use: Use{
+			MinSessions: 2, MaxSessions: 10, IdleTimeout: 30 * time.Second, CheckAfter: time.Minute,
+			Purposes: []string{"service", "marketing"}, Recipients: []string{"example.com", "example.org"}, Weight: 3, Cost: 0.25,
+			Limits: limits.Rules{
+				Rate: limits.Rate{Max: 100, Per: "second", Burst: 5}, Counts: "messages", TimeZone: "Asia/Shanghai",
+				Domains: map[string]limits.Rate{
+					"gmail.com":     {Max: 600, Per: "minute", Burst: 1},
+					"*.example.com": {Max: 0.5, Per: "second", Burst: 1},
+					"*":             {Max: 10, Per: "second", Burst: 1},
+				},
+				Prefixes: map[string]limits.Rate{},
+				WarmUp:   limits.WarmUp{Start: "2026-03-01", First: 50, Growth: 1.5, Full: 96 * 24 * 60 * 60, Spread: 8},
 			},
-			Prefixes: map[string]limits.Rate{},
-			WarmUp:   limits.WarmUp{Start: "2026-03-01", First: 50, Growth: 1.5, Full: 96 * 24 * 60 * 60, Spread: 8},
 		},
 	}
 	file := write(t, "email:\n  accounts:"+strings.ReplaceAll(accountYAML, "\n", "\n    "))
@@ -113,13 +117,29 @@ func TestExampleItemsAreValid(t *testing.T) {
 	if err := Example(&b); err != nil {
 		t.Fatal(err)
 	}
-	_, lists, _ := strings.Cut(b.String(), "# accounts:\n")
-	item, _, _ := strings.Cut(lists, "\nbounces:")
-	cfg, err := Load(write(t, "email:\n  accounts:\n"+strings.ReplaceAll("\n"+item, "\n  # ", "\n  ")), nil)
+	_, lists, _ := strings.Cut(b.String(), "\nemail:")
+	lists, _, _ = strings.Cut(lists, "\nbounces:")
+	lists = regexp.MustCompile(`(?m)^  # ((?:accounts|smpp|cmpp|sgip|gateways|modems):|  )`).ReplaceAllString(lists, "  $1")
+	cfg, err := Load(write(t, "email:"+lists), nil)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, item)
+		t.Fatalf("%v\n%s", err, lists)
+	}
+	var names []string
+	for _, a := range cfg.accounts() {
+		names = append(names, a.name)
+	}
+	if diff := cmp.Diff([]string{"main", "operator", "mobile", "unicom", "web", "sim-1"}, names); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
 	if got := cfg.Email.Accounts[0].Limits.Domains["gmail.com"].Max; got != 600 {
 		t.Errorf("gmail.com gets %v a minute", got)
+	}
+	if got := cfg.SMS.SMPP[0].Limits.Prefixes["+4415"].Max; got != 5 {
+		t.Errorf("numbers of +4415 get %v a second", got)
+	}
+	if diff := cmp.Diff(exampleItems()[:6], []any{
+		cfg.Email.Accounts[0], cfg.SMS.SMPP[0], cfg.SMS.CMPP[0], cfg.SMS.SGIP[0], cfg.SMS.Gateways[0], cfg.SMS.Modems[0],
+	}, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("what the example shows is read as something else (-want +got):\n%s", diff)
 	}
 }

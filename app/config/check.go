@@ -41,6 +41,7 @@ func (c Config) check() problem.Fields {
 	c.Dispatch.checkWhen(&f)
 	c.Dispatch.checkDoubt(&f)
 	c.Email.check(&f)
+	c.checkAccounts(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)
 	lasting(&f, "replies.keep", c.Replies.Keep, 24*time.Hour, 10*365*24*time.Hour)
@@ -97,16 +98,8 @@ func (c Config) checkHTTP(f *problem.Fields) {
 }
 
 func (e Email) check(f *problem.Fields) {
-	names := map[string]bool{}
 	for i, a := range e.Accounts {
 		at := func(field string) string { return fmt.Sprintf("email.accounts[%d].%s", i, field) }
-		switch {
-		case a.Name == "":
-			f.Add(at("name"), "required", "give the account a name")
-		case names[a.Name]:
-			f.Add(at("name"), "unique", "another account has this name")
-		}
-		names[a.Name] = true
 		if a.Host == "" {
 			f.Add(at("host"), "required", "name the SMTP server")
 		}
@@ -119,8 +112,6 @@ func (e Email) check(f *problem.Fields) {
 			f.Add(at("password"), "required", "is needed with a username")
 		}
 		lasting(f, at("timeout"), a.Timeout, time.Second, 10*time.Minute)
-		a.checkSessions(f, at)
-		a.checkUse(f, at)
 	}
 }
 

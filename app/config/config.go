@@ -6,11 +6,7 @@
 // struct. A mistake names the file, the line and the field, or the variable.
 package config
 
-import (
-	"time"
-
-	"herald/dispatch/limits"
-)
+import "time"
 
 // Config is everything that can be set. Default gives it with its defaults.
 type Config struct {
@@ -27,6 +23,7 @@ type Config struct {
 	Subscriptions Subscriptions `yaml:"subscriptions"`
 	Dispatch      Dispatch      `yaml:"dispatch"`
 	Email         Email         `yaml:"email"`
+	SMS           SMS           `yaml:"sms"`
 	Bounces       Bounces       `yaml:"bounces"`
 
 	Replies  Replies   `yaml:"replies"`
@@ -113,27 +110,19 @@ type Email struct {
 
 // EmailAccount is one SMTP server.
 type EmailAccount struct {
-	Name        string        `yaml:"name" help:"What the console calls it."`
-	Host        string        `yaml:"host" help:"The server's name or address."`
-	Port        int           `yaml:"port" help:"25, 465 or 587 mostly."`
-	TLS         string        `yaml:"tls" help:"starttls, tls (from the first byte) or none."`
-	Username    string        `yaml:"username" help:"Empty: no sign-in."`
-	Password    string        `yaml:"password" secret:"true" help:"The password for username."`
-	From        string        `yaml:"from" help:"The address messages come from."`
-	FromName    string        `yaml:"from_name" help:"The name beside it."`
-	ReturnPath  string        `yaml:"return_path" help:"Where bounces go: an address such as bounce+{token}@bounces.example.com, with a token of its own for each message. Empty: to from, and nobody reads them."`
-	Hello       string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
-	RootCAs     string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
-	MinSessions int           `yaml:"min_sessions" help:"Connections kept open when there is nothing to do."`
-	MaxSessions int           `yaml:"max_sessions" help:"Connections at a time, at most, on all nodes together."`
-	IdleTimeout time.Duration `yaml:"idle_timeout" help:"How long a connection beyond min_sessions must have been too many before it is closed. 0s: 5s."`
-	CheckAfter  time.Duration `yaml:"check_after" help:"After how long a rest a connection is asked whether it still works before it is used. 0s: 30s."`
-	Timeout     time.Duration `yaml:"timeout" help:"How long one message may take."`
-	Purposes    []string      `yaml:"purposes" help:"What it is used for: transactional, service, marketing. None: everything."`
-	Recipients  []string      `yaml:"recipients" help:"Domains whose recipients, and those of the domains below, it is used for; it goes before accounts for all. None: everybody."`
-	Cost        float64       `yaml:"cost" help:"Of accounts that fit equally well the cheaper is used as long as it works; in whatever unit."`
-	Weight      int           `yaml:"weight" help:"Accounts that cost the same share messages by weight, 1 to 1000."`
-	Limits      limits.Rules  `yaml:"limits" help:"What the account may use, on all nodes together."`
+	Name       string        `yaml:"name" help:"What the console calls it."`
+	Host       string        `yaml:"host" help:"The server's name or address."`
+	Port       int           `yaml:"port" help:"25, 465 or 587 mostly."`
+	TLS        string        `yaml:"tls" help:"starttls, tls (from the first byte) or none."`
+	Username   string        `yaml:"username" help:"Empty: no sign-in."`
+	Password   string        `yaml:"password" secret:"true" help:"The password for username."`
+	From       string        `yaml:"from" help:"The address messages come from."`
+	FromName   string        `yaml:"from_name" help:"The name beside it."`
+	ReturnPath string        `yaml:"return_path" help:"Where bounces go: an address such as bounce+{token}@bounces.example.com, with a token of its own for each message. Empty: to from, and nobody reads them."`
+	Hello      string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
+	RootCAs    string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
+	Timeout    time.Duration `yaml:"timeout" help:"How long one message may take."`
+	Use        `yaml:",inline,squash"`
 }
 
 // Bounces is the mail server for the return paths of e-mail accounts.
@@ -180,11 +169,6 @@ func Default() Config {
 		Webhooks:      Webhooks{Workers: 20},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}
-}
-
-// defaultAccount fills the fields that an account in the file leaves out.
-func defaultAccount() EmailAccount {
-	return EmailAccount{Port: 587, TLS: "starttls", MaxSessions: 10, Timeout: 30 * time.Second, Weight: 1}
 }
 
 // Has reports whether this node has a role.

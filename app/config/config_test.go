@@ -33,7 +33,7 @@ email:
 	want.Roles = []string{"web"}
 	want.Email.Accounts = []EmailAccount{{
 		Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls",
-		From: "shop@example.com", MaxSessions: 10, Timeout: 30 * time.Second, Weight: 1, Limits: limits.Rules{}.Defaults(),
+		From: "shop@example.com", Timeout: 30 * time.Second, Use: Use{MaxSessions: 10, Weight: 1, Limits: limits.Rules{}.Defaults()},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)

@@ -43,7 +43,7 @@ func kindInWords(t reflect.Type) string {
 	switch {
 	case t.String() == "time.Duration":
 		return `duration such as "30s"`
-	case t.Kind() == reflect.Int:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Uint32, t.Kind() == reflect.Uint8:
 		return "whole number"
 	case t.Kind() == reflect.Float64:
 		return "number"

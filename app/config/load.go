@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"reflect"
+	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/v2"
+
+	"herald/problem"
 )
 
 // Prefix begins every variable that Herald reads: HERALD_HTTP_LISTEN sets
@@ -22,8 +25,9 @@ const Prefix = "HERALD_"
 const FileVariable = Prefix + "CONFIG"
 
 // Load reads the file at path (none when empty), then the variables in
-// environ ("NAME=value"), over the defaults, and checks the whole.
-func Load(path string, environ []string) (Config, error) {
+// environ ("NAME=value"), over the defaults, and checks the whole. What only
+// others know to be wrong, such as the drivers of accounts, also tells.
+func Load(path string, environ []string, also ...func(Config) problem.Fields) (Config, error) {
 	var source []byte
 	if path != "" {
 		var err error
@@ -31,10 +35,10 @@ func Load(path string, environ []string) (Config, error) {
 			return Config{}, fmt.Errorf("cannot read the configuration: %w", err)
 		}
 	}
-	return load(path, source, environ)
+	return load(path, source, environ, also)
 }
 
-func load(path string, source []byte, environ []string) (Config, error) {
+func load(path string, source []byte, environ []string, also []func(Config) problem.Fields) (Config, error) {
 	file, err := parseFile(path, source)
 	if err != nil {
 		return Config{}, err
@@ -47,7 +51,13 @@ func load(path string, source []byte, environ []string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	if mistakes := cfg.check(); len(mistakes) > 0 {
+	mistakes := cfg.check()
+	for _, more := range also {
+		if len(mistakes) == 0 {
+			mistakes = more(cfg)
+		}
+	}
+	if len(mistakes) > 0 {
 		where := locator{path: path, source: source, variables: variables}
 		return Config{}, where.explain(mistakes)
 	}
@@ -146,12 +156,12 @@ func merge(file, variables map[string]any) (Config, error) {
 		}
 	}
 	cfg := Default()
+	cfg.makeRoom(k)
 	if err := k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{Tag: "yaml"}); err != nil {
 		return Config{}, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	for i := range cfg.Email.Accounts {
-		fillZero(&cfg.Email.Accounts[i], defaultAccount())
-		cfg.Email.Accounts[i].Limits = cfg.Email.Accounts[i].Limits.Defaults()
+	for _, a := range cfg.accounts() {
+		a.use.Limits = a.use.Limits.Defaults()
 	}
 	return cfg, nil
 }
@@ -171,12 +181,25 @@ func (m confmap) Read() (map[string]any, error) {
 	return k.Raw(), nil
 }
 
-// fillZero sets the fields of *to that are zero from the same fields of from.
-func fillZero[T any](to *T, from T) {
-	v, d := reflect.ValueOf(to).Elem(), reflect.ValueOf(from)
-	for i := range v.NumField() {
-		if v.Field(i).IsZero() {
-			v.Field(i).Set(d.Field(i))
-		}
+// makeRoom makes as many accounts as are set, with their defaults, for what is
+// set to be laid over them.
+func (c *Config) makeRoom(k *koanf.Koanf) {
+	c.Email.Accounts = room(k, "email.accounts", EmailAccount{
+		Port: 587, TLS: "starttls", Timeout: 30 * time.Second, Use: Use{MaxSessions: 10, Weight: 1},
+	})
+	// What comes back comes on a session: one stays open.
+	c.SMS.SMPP = room(k, "sms.smpp", SMPPAccount{Use: Use{MinSessions: 1, MaxSessions: 1, Weight: 1}})
+	c.SMS.CMPP = room(k, "sms.cmpp", CMPPAccount{Use: Use{MinSessions: 1, MaxSessions: 1, Weight: 1}})
+	c.SMS.SGIP = room(k, "sms.sgip", SGIPAccount{Use: Use{MaxSessions: 1, Weight: 1}})
+	c.SMS.Gateways = room(k, "sms.gateways", GatewayAccount{Use: Use{MaxSessions: 10, Weight: 1}})
+	c.SMS.Modems = room(k, "sms.modems", ModemAccount{Use: Use{MaxSessions: 1, Weight: 1}})
+}
+
+// room is as many items like usual as the list at path has.
+func room[T any](k *koanf.Koanf, path string, usual T) []T {
+	set, _ := k.Get(path).([]any)
+	if len(set) == 0 {
+		return nil
 	}
+	return slices.Repeat([]T{usual}, len(set))
 }

@@ -5,11 +5,8 @@ import (
 	"io"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
-
-	"herald/dispatch/limits"
 )
 
 // hidden stands where a secret would be shown.
@@ -32,6 +29,8 @@ func hide(v reflect.Value) reflect.Value {
 	for i := range c.NumField() {
 		f, tag := c.Field(i), c.Type().Field(i).Tag
 		switch {
+		case tag.Get("secret") != "" && f.Kind() == reflect.Map:
+			f.Set(hideAll(f))
 		case tag.Get("secret") != "" && !f.IsZero():
 			f.SetString(hidden)
 		case f.Kind() == reflect.Struct:
@@ -45,6 +44,18 @@ func hide(v reflect.Value) reflect.Value {
 		}
 	}
 	return c
+}
+
+// hideAll is a copy of a map of secrets with each replaced.
+func hideAll(secrets reflect.Value) reflect.Value {
+	if secrets.IsNil() {
+		return secrets
+	}
+	names := map[string]string{}
+	for _, name := range secrets.MapKeys() {
+		names[name.String()] = hidden
+	}
+	return reflect.ValueOf(names)
 }
 
 // Example writes a configuration file with every setting, its meaning, its
@@ -88,6 +99,10 @@ func exampleList(b *strings.Builder, item reflect.Type, name, indent string) {
 func exampleFields(b *strings.Builder, item reflect.Value, indent, lead string, width int) {
 	for i := range item.NumField() {
 		sf := item.Type().Field(i)
+		if sf.Anonymous { // its settings stand among the others
+			exampleFields(b, item.Field(i), indent, lead, width)
+			continue
+		}
 		group := sf.Type.Kind() == reflect.Struct
 		line := sf.Tag.Get("yaml") + ":"
 		if !group {
@@ -99,28 +114,6 @@ func exampleFields(b *strings.Builder, item reflect.Value, indent, lead string, 
 			exampleFields(b, item.Field(i), indent+lead+"  ", "", width-2)
 		}
 	}
-}
-
-// exampleItem is an item of a list as somebody might set it.
-func exampleItem(item reflect.Type) reflect.Value {
-	for _, v := range []any{
-		EmailAccount{
-			Name: "main", Host: "smtp.example.com", Port: 587, TLS: "starttls", Username: "herald",
-			Password: "secret", From: "news@example.com", FromName: "Example Shop", MaxSessions: 10, Timeout: defaultAccount().Timeout,
-			Weight: 1, Limits: limits.Rules{
-				Rate:    limits.Rate{Max: 100},
-				Domains: map[string]limits.Rate{"gmail.com": {Max: 600, Per: "minute"}},
-			}.Defaults(),
-		},
-		Doubt{Channel: "email", Purpose: "transactional", Policy: "hold"},
-		Cap{Purpose: "marketing", Max: 2, Within: 7 * 24 * time.Hour},
-		Receipt{Name: "main", Provider: "sendgrid", Secret: "secret"},
-	} {
-		if reflect.TypeOf(v) == item {
-			return reflect.ValueOf(v)
-		}
-	}
-	return reflect.Zero(item)
 }
 
 // literal is a value on one line of YAML.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"herald/app"
 	"herald/app/config"
 )
 
@@ -50,7 +51,7 @@ type cli struct {
 }
 
 // load reads the configuration that the flags name.
-func (c *cli) load() (config.Config, error) { return config.Load(c.Config, os.Environ()) }
+func (c *cli) load() (config.Config, error) { return config.Load(c.Config, os.Environ(), app.Check) }
 
 func main() {
 	os.Exit(run(os.Args[1:]))

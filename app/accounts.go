@@ -1,0 +1,154 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/dispatch/email"
+	"herald/dispatch/sms/cmpp"
+	"herald/dispatch/sms/gateway"
+	"herald/dispatch/sms/modem"
+	"herald/dispatch/sms/parts"
+	"herald/dispatch/sms/sgip"
+	"herald/dispatch/sms/smpp"
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// keeps is what the senders of accounts work on.
+type keeps struct {
+	parts  *parts.Store
+	modems *modem.Store
+	token  func(uuid.UUID) string // stands for a delivery in return paths
+	url    string                 // where Herald is called back
+	log    *slog.Logger
+}
+
+// accounts are those that the configuration names, made and not at work.
+type accounts struct {
+	list     []dispatch.AccountConfig
+	gateways []*gateway.Gateway
+	modems   []*modem.Sender
+	mistakes problem.Fields
+}
+
+// makeAccounts makes the accounts of all channels. What their drivers find
+// wrong is among the mistakes, by the path of the configuration.
+func makeAccounts(cfg config.Config, k keeps) accounts {
+	var a accounts
+	for i, one := range cfg.Email.Accounts {
+		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), k.token)
+		reports := slices.ContainsFunc(cfg.Receipts, func(r config.Receipt) bool { return r.Name == one.Name })
+		a.add(mailer, err, "email.accounts", i, one.Use, reports)
+	}
+	for i, one := range cfg.SMS.SMPP {
+		sender, err := smpp.NewClient(smppAccount(one), k.parts)
+		a.add(sender, err, "sms.smpp", i, one.Use, false)
+	}
+	for i, one := range cfg.SMS.CMPP {
+		sender, err := cmpp.New(cmppAccount(one), k.parts, k.log)
+		a.add(sender, err, "sms.cmpp", i, one.Use, false)
+	}
+	for i, one := range cfg.SMS.SGIP {
+		sender, err := sgip.New(sgipAccount(one), k.parts, k.log)
+		a.add(sender, err, "sms.sgip", i, one.Use, false)
+	}
+	for i, one := range cfg.SMS.Gateways {
+		sender, err := makeGateway(one, k)
+		if a.add(sender, err, "sms.gateways", i, one.Use, err == nil && sender.HasReceipts()) {
+			a.gateways = append(a.gateways, sender)
+		}
+	}
+	for i, one := range cfg.SMS.Modems {
+		sender, err := modem.New(modemAccount(one), k.modems, k.parts, k.log)
+		if a.add(sender, err, "sms.modems", i, one.Use, false) {
+			a.modems = append(a.modems, sender)
+		}
+	}
+	return a
+}
+
+// gatewayCheckAfter is after how long a rest a gateway's connection is looked
+// at: web servers end idle ones soon.
+const gatewayCheckAfter = time.Second
+
+func makeGateway(one config.GatewayAccount, k keeps) (*gateway.Gateway, error) {
+	description, err := gateway.Load(one.Description)
+	if err != nil {
+		return nil, problem.Fields{{Path: "description", Rule: "description", Message: err.Error()}}.Err("")
+	}
+	return gateway.New(description, gatewayAccount(one, k.url), k.parts, time.Now)
+}
+
+// add takes an account up, or notes what is wrong with it.
+func (a *accounts) add(sender dispatch.Sender, err error, list string, i int, use config.Use, receipts bool) bool {
+	at := fmt.Sprintf("%s[%d]", list, i)
+	var said *problem.Error
+	switch {
+	case errors.As(err, &said) && len(said.Fields) > 0:
+		for _, f := range said.Fields {
+			f.Path = at + "." + f.Path
+			a.mistakes = append(a.mistakes, f)
+		}
+		return false
+	case err != nil:
+		a.mistakes.Add(at, "account", "%v", err)
+		return false
+	}
+	one := dispatch.AccountConfig{
+		Sender: sender, MinSessions: use.MinSessions, MaxSessions: use.MaxSessions, IdleTimeout: use.IdleTimeout, CheckAfter: use.CheckAfter,
+		Recipients: use.Recipients, Weight: use.Weight, Cost: use.Cost, Receipts: receipts, Rules: use.Limits,
+	}
+	for _, p := range use.Purposes {
+		one.Purposes = append(one.Purposes, subscriptions.Purpose(p))
+	}
+	if _, isGateway := sender.(*gateway.Gateway); isGateway && one.CheckAfter == 0 {
+		one.CheckAfter = gatewayCheckAfter
+	}
+	a.list = append(a.list, one)
+	return true
+}
+
+// Check finds what only the drivers of accounts know to be wrong; it is for
+// config.Load.
+func Check(cfg config.Config) problem.Fields {
+	url := cfg.HTTP.PublicURL
+	if url == "" {
+		url = "http://" + cfg.HTTP.Listen
+	}
+	return makeAccounts(cfg, keeps{
+		parts: parts.NewStore(nil), modems: modem.NewStore(nil), token: returnTokenLike, url: url, log: slog.New(slog.DiscardHandler),
+	}).mistakes
+}
+
+// messageIDDomain is the same for all accounts, so that a message which goes
+// by another one the second time can be told to be the same.
+func messageIDDomain(cfg config.Email) string {
+	_, domain, _ := strings.Cut(cfg.Accounts[0].From, "@")
+	return domain
+}
+
+// channels are those that the configuration gives an account for.
+func channels(cfg config.Config) []subscriptions.Channel {
+	var list []subscriptions.Channel
+	if len(cfg.Email.Accounts) > 0 {
+		list = append(list, subscriptions.Email)
+	}
+	if hasSMS(cfg) {
+		list = append(list, subscriptions.SMS)
+	}
+	return list
+}
+
+func hasSMS(cfg config.Config) bool {
+	s := cfg.SMS
+	return len(s.SMPP)+len(s.CMPP)+len(s.SGIP)+len(s.Gateways)+len(s.Modems) > 0
+}
