@@ -62,12 +62,12 @@ func Alert(ctx context.Context, o AlertOptions) (result AlertResult, err error) 
 	}
 	defer func() { err = errors.Join(err, relay.close()) }()
 	o.SMTP = relay.address()
-	s, err := newStage(ctx, o.Where)
+	s, err := mailStage(ctx, o.Where)
 	if err != nil {
 		return AlertResult{}, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if err := s.seed(ctx, o.Recipients); err != nil {
+	if err := s.seed(ctx, mail(o.Recipients)); err != nil {
 		return AlertResult{}, err
 	}
 	caller, err := s.listener(ctx)
@@ -88,21 +88,14 @@ func Alert(ctx context.Context, o AlertOptions) (result AlertResult, err error) 
 
 // beside sends alerts while a campaign goes.
 func (s *stage) beside(ctx context.Context, o AlertOptions, caller *caller, relay *relay, result *AlertResult) error {
-	campaign, err := s.draft(ctx, o.Recipients)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if _, err := s.herald.Campaigns.Start(ctx, campaign.ID, "operator:bench"); err != nil {
-		return err
-	}
 	done := make(chan struct{})
 	var ended error
 	var took time.Duration
 	go func() {
 		defer close(done)
-		_, ended = s.finished(ctx, campaign.ID)
-		took = time.Since(began)
+		var campaign sent
+		campaign, ended = s.send(ctx, mailPlan(o.Recipients))
+		took = campaign.took
 	}()
 	times, err := caller.alerts(ctx, relay, 1_000_000, done)
 	<-done

@@ -1,9 +1,10 @@
 // Package bench measures Herald on this machine, each figure with its
 // baseline from the same run.
 //
-// Email sends a whole campaign to a mail server, Alert times one event from
-// its POST to the server's DATA, with a campaign beside it and without, and
-// Pool holds the growing pool of sessions against a fixed one. Each starts a
+// Email sends a whole campaign to a mail server, SMS one to a message centre
+// and by a modem, Alert times one event from its POST to the server's DATA,
+// with a campaign beside it and without, and Pool holds the growing pool of
+// sessions against a fixed one. Each starts a
 // node of Herald with a private PostgreSQL of its own, durable as it is in
 // earnest, unless it is given a database; what they print are figures as JSON.
 package bench
@@ -14,13 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"herald/app"
 	"herald/app/config"
+	"herald/subscriptions"
 )
 
 // Where says where a measurement runs.
@@ -41,26 +41,16 @@ type stage struct {
 // accountName is the one account of a stage.
 const accountName = "bench"
 
-// newStage starts a node. Whoever has a stage closes it.
-func newStage(ctx context.Context, w Where) (_ *stage, err error) {
-	s := &stage{log: w.Log, remove: func() error { return nil }}
+// newStage starts a node on a database, or on a private one without its URL;
+// channels gives it its accounts. Whoever has a stage closes it.
+func newStage(ctx context.Context, databaseURL string, log *slog.Logger, channels func(*config.Config)) (_ *stage, err error) {
+	s := &stage{log: log, remove: func() error { return nil }}
 	cfg := config.Default()
-	cfg.Database.URL = w.DatabaseURL
+	cfg.Database.URL = databaseURL
 	cfg.SecretKey = rand.Text() + rand.Text() // what it signs is thrown away
 	cfg.HTTP.Listen = "127.0.0.1:0"
 	cfg.API.RequestsPerSecond, cfg.API.Burst = 10_000, 10_000
-	host, port, err := net.SplitHostPort(w.SMTP)
-	if err != nil {
-		return nil, fmt.Errorf("the mail server's address: %w", err)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, fmt.Errorf("the mail server's port: %w", err)
-	}
-	cfg.Email.Accounts = []config.EmailAccount{{
-		Name: accountName, Host: host, Port: number, TLS: "none", From: "shop@shop.example", FromName: "The Shop",
-		Timeout: 30 * time.Second, Use: config.Use{MinSessions: 1, MaxSessions: w.Sessions},
-	}}
+	channels(&cfg)
 	if cfg.DataDir, err = os.MkdirTemp("", "herald-bench-"); err != nil {
 		return nil, err
 	}
@@ -68,7 +58,7 @@ func newStage(ctx context.Context, w Where) (_ *stage, err error) {
 	if err := os.Chmod(cfg.DataDir, 0o755); err != nil { //nolint:gosec // root's server runs as another user
 		return nil, errors.Join(err, s.remove())
 	}
-	if s.herald, err = app.New(ctx, cfg, w.Log); err != nil {
+	if s.herald, err = app.New(ctx, cfg, log); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
 	return s, nil
@@ -81,28 +71,50 @@ func (s *stage) close(ctx context.Context) error {
 	return errors.Join(s.herald.Stop(ctx), s.remove())
 }
 
-// seedSQL makes members who may be written to for every purpose.
-var seedSQL = []string{
-	`INSERT INTO members (account, display_name, locale, time_zone)
-	 SELECT 'bench' || i, 'Member ' || i, 'en', 'UTC' FROM generate_series(1, $1::int) AS i`,
-	`INSERT INTO contact_points (member_id, channel, address, verified_at)
-	 SELECT id, 'email', account || '@members.example', now() FROM members WHERE account LIKE 'bench%' ORDER BY id`,
-	`INSERT INTO consents (member_id, channel, purpose, granted)
-	 SELECT id, 'email', purpose, true
-	 FROM members, unnest(ARRAY['marketing', 'service', 'transactional']) AS purpose WHERE account LIKE 'bench%' ORDER BY id`,
+// mailStage is a stage with one account, at the mail server.
+func mailStage(ctx context.Context, w Where) (*stage, error) {
+	host, port, err := splitAddress("the mail server", w.SMTP)
+	if err != nil {
+		return nil, err
+	}
+	return newStage(ctx, w.DatabaseURL, w.Log, func(cfg *config.Config) {
+		cfg.Email.Accounts = []config.EmailAccount{{
+			Name: accountName, Host: host, Port: port, TLS: "none", From: "shop@shop.example", FromName: "The Shop",
+			Timeout: 30 * time.Second, Use: config.Use{MinSessions: 1, MaxSessions: w.Sessions},
+		}}
+	})
 }
 
-// seed makes n members.
-func (s *stage) seed(ctx context.Context, n int) error {
-	s.log.Info("making members", "members", n)
-	for i, sql := range seedSQL {
-		var args []any
-		if i == 0 {
-			args = []any{n}
-		}
-		if _, err := s.herald.DB.Pool().Exec(ctx, sql, args...); err != nil {
-			return fmt.Errorf("make members: %w", err)
-		}
+// crowd is members who may be written to for every purpose.
+type crowd struct {
+	accounts string // what their accounts begin with
+	channel  subscriptions.Channel
+	address  string // SQL of the address of number i
+	number   int
+}
+
+// mail is members with e-mail.
+func mail(number int) crowd {
+	return crowd{accounts: "bench", channel: subscriptions.Email, address: `'bench' || i || '@members.example'`, number: number}
+}
+
+// seed makes members.
+func (s *stage) seed(ctx context.Context, c crowd) error {
+	s.log.Info("making members", "members", c.number)
+	_, err := s.herald.DB.Pool().Exec(ctx, `
+WITH crowd AS (
+    INSERT INTO members (account, display_name, locale, time_zone)
+    SELECT $1 || i, 'Member ' || i, 'en', 'UTC' FROM generate_series(1, $2::int) AS i
+    RETURNING id, substr(account, length($1) + 1)::int AS i
+), reached AS (
+    INSERT INTO contact_points (member_id, channel, address, verified_at)
+    SELECT id, $3, `+c.address+`, now() FROM crowd ORDER BY id
+)
+INSERT INTO consents (member_id, channel, purpose, granted)
+SELECT id, $3, purpose, true FROM crowd, unnest(ARRAY['marketing', 'service', 'transactional']) AS purpose ORDER BY id`,
+		c.accounts, c.number, c.channel)
+	if err != nil {
+		return fmt.Errorf("make members: %w", err)
 	}
 	for _, sql := range []string{`VACUUM ANALYZE members`, `VACUUM ANALYZE contact_points`, `VACUUM ANALYZE consents`, `CHECKPOINT`} {
 		if _, err := s.herald.DB.Pool().Exec(ctx, sql); err != nil {

@@ -48,7 +48,7 @@ func TestAMailServerThatIsNotThereIsSaid(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "measure the floor") {
 		t.Errorf("err = %v", err)
 	}
-	if _, err := Email(t.Context(), EmailOptions{Where: where("nowhere")}); err == nil || !strings.Contains(err.Error(), "the mail server's address") {
+	if _, err := Email(t.Context(), EmailOptions{Where: where("nowhere")}); err == nil || !strings.Contains(err.Error(), "the address of the mail server") {
 		t.Errorf("err = %v", err)
 	}
 }

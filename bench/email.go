@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"herald/campaigns"
 	"herald/dispatch"
@@ -42,51 +41,41 @@ type EmailResult struct {
 
 // Email sends a campaign to so many members and says what it took.
 func Email(ctx context.Context, o EmailOptions) (result EmailResult, err error) {
-	s, err := newStage(ctx, o.Where)
+	s, err := mailStage(ctx, o.Where)
 	if err != nil {
 		return EmailResult{}, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if err := s.seed(ctx, o.Recipients); err != nil {
+	if err := s.seed(ctx, mail(o.Recipients)); err != nil {
 		return EmailResult{}, err
 	}
 	result = EmailResult{Recipients: o.Recipients}
 	if err := result.floor(ctx, o); err != nil {
 		return EmailResult{}, err
 	}
-	campaign, err := s.draft(ctx, o.Recipients)
-	if err != nil {
-		return EmailResult{}, err
-	}
 	if err := s.herald.Start(ctx); err != nil {
 		return EmailResult{}, err
 	}
-	usage := beginUsage()
-	began := time.Now()
-	if campaign, err = s.herald.Campaigns.Start(ctx, campaign.ID, "operator:bench"); err != nil {
-		return EmailResult{}, err
-	}
-	run, err := s.finished(ctx, campaign.ID)
+	usage := beginUsage(0)
+	sent, err := s.send(ctx, mailPlan(o.Recipients))
 	if err != nil {
 		return EmailResult{}, err
 	}
-	result.Seconds = time.Since(began).Seconds()
+	result.Seconds, result.PrepareSeconds = sent.took.Seconds(), sent.prepared.Seconds()
 	result.MessagesPerSecond = float64(o.Recipients) / result.Seconds
-	if run.PreparedAt != nil {
-		result.PrepareSeconds = run.PreparedAt.Sub(run.CreatedAt).Seconds()
-		result.PreparedPerSecond = float64(o.Recipients) / result.PrepareSeconds
-	}
-	result.CPUSeconds, result.DatabaseCPUSeconds, result.PeakRSS, err = usage.end()
+	result.PreparedPerSecond = float64(o.Recipients) / result.PrepareSeconds
+	used, err := usage.end()
 	if err != nil {
 		return EmailResult{}, err
 	}
-	result.Ledger, err = s.herald.Campaigns.RunLedger(ctx, run.ID)
+	result.CPUSeconds, result.DatabaseCPUSeconds, result.PeakRSS = used.own, used.database, used.peak
+	result.Ledger, err = s.herald.Campaigns.RunLedger(ctx, sent.run)
 	return result, err
 }
 
 // floor measures the bare sender with a message like the campaign's.
 func (r *EmailResult) floor(ctx context.Context, o EmailOptions) error {
-	host, port, err := splitAddress(o.SMTP)
+	host, port, err := splitAddress("the mail server", o.SMTP)
 	if err != nil {
 		return err
 	}
@@ -115,14 +104,14 @@ func (r *EmailResult) floor(ctx context.Context, o EmailOptions) error {
 	return nil
 }
 
-// draft is a campaign to everybody.
-func (s *stage) draft(ctx context.Context, recipients int) (campaigns.Campaign, error) {
-	return s.herald.Campaigns.Create(ctx, campaigns.Plan{
+// mailPlan is a campaign to everybody.
+func mailPlan(recipients int) campaigns.Plan {
+	return campaigns.Plan{
 		Name:     fmt.Sprintf("Benchmark to %d", recipients),
 		Segment:  campaigns.Segment{All: true},
 		Channels: []subscriptions.Channel{subscriptions.Email},
 		Messages: []campaigns.Wording{{Channel: subscriptions.Email, Locale: "en", Subject: subject, HTML: html(), Body: body()}},
-	}, "operator:bench")
+	}
 }
 
 // A message of two parts, about 2 kB with its head.
@@ -138,37 +127,4 @@ func body() string {
 	return "Dear {{ member.name }},\n\n" +
 		strings.Repeat("This week we have a few things that we think you will like.\n", 8) +
 		"\nNo more of these: {{ links.unsubscribe }}\n"
-}
-
-// finished waits until the campaign's ledger says that it is.
-func (s *stage) finished(ctx context.Context, id int64) (campaigns.Run, error) {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	said := time.Now()
-	for {
-		c, err := s.herald.Campaigns.Get(ctx, id)
-		if err != nil {
-			return campaigns.Run{}, err
-		}
-		if c.Run != nil && c.Run.PreparedAt != nil {
-			l, err := s.herald.Campaigns.RunLedger(ctx, c.Run.ID)
-			if err != nil {
-				return campaigns.Run{}, err
-			}
-			if l.Balanced && l.Open() == 0 {
-				return *c.Run, nil
-			}
-			if time.Since(said) > 5*time.Second {
-				s.log.Info("sending", "open", l.Open(), "accepted", l.Accepted)
-				said = time.Now()
-			}
-		}
-		select {
-		case <-tick.C:
-		case err := <-s.herald.Failed():
-			return campaigns.Run{}, err
-		case <-ctx.Done():
-			return campaigns.Run{}, ctx.Err()
-		}
-	}
 }

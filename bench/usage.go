@@ -12,23 +12,35 @@ import (
 	"time"
 )
 
-// usage is what this process, and the PostgreSQL that it started, took of the
-// machine since it began. Memory and the database's time are read from /proc
-// (proc(5)), and are zero where there is none.
+// usage is what this process, the PostgreSQL that it started, and a far end
+// that it started took of the machine since it began. Memory and the others'
+// time are read from /proc (proc(5)), and are zero where there is none.
 type usage struct {
-	own, database time.Duration
+	own, database, farEnd time.Duration
+	pid                   int // of the far end; 0: it is not ours
 }
 
-func beginUsage() usage {
+// used is processor time in seconds, and memory in bytes.
+type used struct {
+	own, database, farEnd float64
+	peak                  int64 // of this process
+}
+
+func beginUsage(farEnd int) usage {
 	// Makes VmHWM begin anew (proc(5), clear_refs). Where it may not be
 	// written the peak is that of the whole life, which is no less.
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
-	return usage{ownTime(), databaseTime()}
+	u := usage{own: ownTime(), pid: farEnd}
+	u.database, u.farEnd = othersTime(farEnd)
+	return u
 }
 
-func (u usage) end() (own, database float64, peak int64, err error) {
-	peak, err = peakRSS()
-	return (ownTime() - u.own).Seconds(), (databaseTime() - u.database).Seconds(), peak, err
+func (u usage) end() (used, error) {
+	peak, err := peakRSS()
+	database, farEnd := othersTime(u.pid)
+	return used{
+		own: (ownTime() - u.own).Seconds(), database: (database - u.database).Seconds(), farEnd: (farEnd - u.farEnd).Seconds(), peak: peak,
+	}, err
 }
 
 func ownTime() time.Duration {
@@ -43,9 +55,9 @@ func ownTime() time.Duration {
 // is 100 on every Linux.
 const ticks = 100
 
-// databaseTime adds up the time of the processes below ours, those that have
-// ended included.
-func databaseTime() time.Duration {
+// othersTime adds up the time of the processes below ours, those that have
+// ended included: of the database, and of the far end, which has no others.
+func othersTime(pid int) (database, farEnd time.Duration) {
 	parents, times := map[int]int{}, map[int]time.Duration{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
 	for _, file := range files {
@@ -65,16 +77,17 @@ func databaseTime() time.Duration {
 			times[pid] += time.Duration(n) * time.Second / ticks
 		}
 	}
-	var sum time.Duration
+	farEnd = times[pid]
+	delete(times, pid)
 	for pid, used := range times {
 		for above := parents[pid]; above > 1; above = parents[above] {
 			if above == os.Getpid() {
-				sum += used
+				database += used
 				break
 			}
 		}
 	}
-	return sum
+	return database, farEnd
 }
 
 // peakRSS is the most memory that this process has held, in bytes.
@@ -95,13 +108,14 @@ func peakRSS() (int64, error) {
 	return 0, nil
 }
 
-func splitAddress(address string) (host string, port int, err error) {
+// splitAddress takes host:port apart; its error says whose it is.
+func splitAddress(whose, address string) (host string, port int, err error) {
 	host, number, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", 0, fmt.Errorf("the mail server's address: %w", err)
+		return "", 0, fmt.Errorf("the address of %s: %w", whose, err)
 	}
 	if port, err = strconv.Atoi(number); err != nil {
-		return "", 0, fmt.Errorf("the mail server's port: %w", err)
+		return "", 0, fmt.Errorf("the port of %s: %w", whose, err)
 	}
 	return host, port, nil
 }

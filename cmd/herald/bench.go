@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"runtime/pprof"
+	"time"
 
 	"herald/bench"
 )
 
 type benchCmd struct {
 	Email benchEmailCmd `cmd:"" help:"Send a whole campaign to a mail server, and hold it against a bare sender."`
+	SMS   benchSMSCmd   `cmd:"" name:"sms" help:"Send a whole campaign by SMPP and hold it against the bare driver, then keep a simulated modem busy. Takes half a minute."`
 	Alert benchAlertCmd `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
 	Pool  benchPoolCmd  `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
 }
@@ -53,8 +55,11 @@ func (w benchFigures) measured(run func() (any, error)) (err error) {
 }
 
 func (w benchWhere) where() bench.Where {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return bench.Where{SMTP: w.SMTP, Sessions: w.Sessions, DatabaseURL: w.Database, Log: log}
+	return bench.Where{SMTP: w.SMTP, Sessions: w.Sessions, DatabaseURL: w.Database, Log: benchLog()}
+}
+
+func benchLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // print writes figures as JSON.
@@ -78,6 +83,32 @@ type benchEmailCmd struct {
 func (c benchEmailCmd) Run(ctx context.Context) error {
 	return c.measured(func() (any, error) {
 		return bench.Email(ctx, bench.EmailOptions{Where: c.where(), Recipients: c.Recipients})
+	})
+}
+
+type benchSMSCmd struct {
+	benchFigures
+	SMSC         string        `help:"host:port of the message centre, which lets anybody bind. Without one: our simulator, as a process of its own." placeholder:"HOST:PORT"`
+	Sessions     int           `help:"Binds to it at most." default:"4"`
+	Window       int           `help:"Messages that may wait for their answers on each." default:"50"`
+	Recipients   int           `help:"Members whom the campaign is meant for." default:"50000"`
+	Receipts     bool          `help:"Ask for receipts too, and record them."`
+	LineMessages int           `help:"Messages by the simulated modem." default:"30"`
+	LinePartTime time.Duration `help:"What the modem's network takes for each." default:"500ms"`
+	Database     string        `help:"A database to use; everything in it may be changed. Empty: a private one." env:"HERALD_BENCH_DATABASE"`
+}
+
+func (c benchSMSCmd) Run(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return c.measured(func() (any, error) {
+		return bench.SMS(ctx, bench.SMSOptions{
+			DatabaseURL: c.Database, SMSC: c.SMSC, Program: program, Sessions: c.Sessions, Window: c.Window,
+			Recipients: c.Recipients, Receipts: c.Receipts,
+			Line: bench.LineOptions{Messages: c.LineMessages, PartTime: c.LinePartTime}, Log: benchLog(),
+		})
 	})
 }
 
