@@ -6,6 +6,7 @@ import (
 	"herald/dispatch/sms"
 	"herald/dispatch/sms/cmpp"
 	"herald/dispatch/sms/gateway"
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/modem"
 	"herald/dispatch/sms/sgip"
 	"herald/dispatch/sms/smpp"
@@ -39,7 +40,7 @@ func cmppAccount(a config.CMPPAccount) cmpp.Account {
 		Name: a.Name, Host: a.Host, Port: a.Port, SPID: a.SPID, Secret: a.Secret, Version: a.Version, CheckGateway: a.CheckGateway,
 		SourceNumber: a.SourceNumber, ServiceID: a.ServiceID, CountryCode: a.CountryCode, NoReports: a.NoReports,
 		Fee: cmpp.Fee(a.Fee), Writing: wire.Writing(a.Writing),
-		Window: a.Window, Answer: a.Answer, Tries: a.Tries, Idle: a.Idle,
+		Timing: link.Timing{Window: a.Window, Answer: a.Answer, Tries: a.Tries, Idle: a.Idle},
 	}
 }
 
@@ -50,7 +51,7 @@ func sgipAccount(a config.SGIPAccount) sgip.Account {
 		SPNumber: a.SPNumber, ServiceType: a.ServiceType, NoReports: a.NoReports,
 		Fee: sgip.Fee(a.Fee), Writing: wire.Writing(a.Writing),
 		Reception: sgip.Reception{Listen: r.Listen, Networks: r.Networks, LoginName: r.LoginName, Password: r.Password},
-		Window:    a.Window, Answer: a.Answer, Tries: a.Tries, Idle: a.Idle,
+		Timing:    link.Timing{Window: a.Window, Answer: a.Answer, Tries: a.Tries, Idle: a.Idle},
 	}
 }
 

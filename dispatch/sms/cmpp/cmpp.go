@@ -13,11 +13,11 @@ package cmpp
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/wire"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -25,20 +25,12 @@ import (
 // Gateway is one account at one gateway. It is safe for many goroutines; a
 // session is not.
 type Gateway struct {
-	cfg     Account
-	parts   link.Parts
-	reports *link.Queue[dispatch.Report]
-	inbox   *link.Inbox
-	logger  *slog.Logger
-	now     func() time.Time
+	cfg    Account
+	parts  link.Parts
+	intake *link.Intake
+	logger *slog.Logger
+	now    func() time.Time
 }
-
-// What a gateway told and nobody took is kept up to here; what is told beyond
-// it, the gateway is asked to tell again.
-const (
-	mostReports = 5000
-	mostWritten = 1000
-)
 
 // New fills in cfg's defaults and checks it; problem.Invalid names the mistakes
 // by their fields. parts keeps which parts of long messages were taken.
@@ -49,8 +41,8 @@ func New(cfg Account, parts link.Parts, logger *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	return &Gateway{
-		cfg: cfg, parts: parts, logger: logger.With("account", cfg.Name), now: time.Now,
-		reports: link.NewQueue[dispatch.Report](mostReports), inbox: link.NewInbox(cfg.Name, parts, mostWritten),
+		cfg: cfg, parts: parts, intake: link.NewIntake(cfg.Name, parts),
+		logger: logger.With("account", cfg.Name), now: time.Now,
 	}, nil
 }
 
@@ -68,30 +60,18 @@ func (g *Gateway) Channel() subscriptions.Channel { return subscriptions.SMS }
 func (g *Gateway) Account() string { return g.cfg.Name }
 
 // Parts is how many short messages m takes, as they are paid.
-func (g *Gateway) Parts(m dispatch.Message) int {
-	letter, err := g.cfg.Writing.Compose(m.Content.Text)
-	if err != nil {
-		return 1 // it will not be sent
-	}
-	return letter.Parts()
-}
+func (g *Gateway) Parts(m dispatch.Message) int { return g.cfg.Writing.Count(m.Content.Text) }
 
 // Reports gives what gateways said of messages to take, until ctx ends or take
 // fails; what it failed with is given again.
 func (g *Gateway) Reports(ctx context.Context, take func(context.Context, []dispatch.Report) error) error {
-	return g.reports.Run(ctx, func(ctx context.Context, reports []dispatch.Report) error {
-		whole, err := g.parts.Reports(ctx, reports)
-		if err != nil || len(whole) == 0 {
-			return err
-		}
-		return take(ctx, whole)
-	})
+	return g.intake.Reports(ctx, take)
 }
 
 // Receive gives what people wrote to take, until ctx ends or take fails; what
 // it failed with is given again.
 func (g *Gateway) Receive(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
-	return g.inbox.Run(ctx, take)
+	return g.intake.Receive(ctx, take)
 }
 
 // Open connects and signs in. It fails with *dispatch.SendError. The session
@@ -107,21 +87,9 @@ func (g *Gateway) Open(ctx context.Context) (dispatch.Session, error) {
 // phone is an address as the gateway writes it; false: it is no number of
 // China's mainland, which is all that CMPP reaches.
 func (a *Account) phone(address string) (string, bool) {
-	number, chinese := strings.CutPrefix(address, "+86")
-	if !chinese || number == "" || !isNumber(number, 18) {
-		return "", false
-	}
-	if a.CountryCode {
+	number, ok := wire.National(address)
+	if ok && a.CountryCode {
 		return "86" + number, true
 	}
-	return number, true
-}
-
-// addressOf is a phone's number as contact points have it.
-func addressOf(number string) string {
-	number = strings.TrimPrefix(strings.TrimPrefix(number, "+"), "00")
-	if len(number) == 11 && number[0] == '1' {
-		return "+86" + number
-	}
-	return "+" + number
+	return number, ok
 }

@@ -1,9 +1,11 @@
 package cmpp
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/wire"
 	"herald/problem"
 )
@@ -39,18 +41,16 @@ type Account struct {
 	Fee     Fee          `yaml:"fee" json:"fee"`
 	Writing wire.Writing `yaml:"writing" json:"writing"`
 
-	// Window is how many messages may be unanswered. 0: 16 (CMPP 3.0, section
-	// 7.1, as the next three).
-	Window int `yaml:"window" json:"window"`
-	// Answer is how long an answer may take before a message is sent again. 0:
-	// 60 seconds.
-	Answer time.Duration `yaml:"answer" json:"answer"`
-	// Tries is how often a message is sent before it is in doubt. 0: 3.
-	Tries int `yaml:"tries" json:"tries"`
-	// Idle is how long a connection may be silent before its other side is
-	// asked whether it is there. 0: 3 minutes.
-	Idle time.Duration `yaml:"idle" json:"idle"`
+	// Timing is by default a window of 16, 60 seconds for an answer, 3 tries,
+	// and 3 minutes of silence (CMPP 3.0, section 7.1).
+	link.Timing `yaml:",inline"`
 }
+
+// usual is the Timing where an account says nothing.
+var usual = link.Timing{Window: 16, Answer: time.Minute, Tries: 3, Idle: 3 * time.Minute}
+
+// widest is the widest window that an account may have.
+const widest = 1000
 
 // Fee says who pays (CMPP 3.0, section 8.4.3.1).
 type Fee struct {
@@ -84,11 +84,11 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	if a.Host == "" || strings.ContainsAny(a.Host, " \t\r\n/@") {
 		mistakes.Add("host", "format", "use the gateway's name or address, without a port")
 	}
-	orDefault(&a.Port, 7890)
+	a.Port = cmp.Or(a.Port, 7890)
 	if a.Port < 0 || a.Port > 65535 {
 		mistakes.Add("port", "range", "use 1 to 65535")
 	}
-	if len(a.SPID) != 6 || !isPlain(a.SPID) {
+	if len(a.SPID) != 6 || !wire.IsPlain(a.SPID, 6) {
 		mistakes.Add("sp_id", "format", "use the company's code, six characters")
 	}
 	if a.Secret == "" {
@@ -97,71 +97,32 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	if _, known := versions[a.Version]; !known {
 		mistakes.Add("version", "one_of", `use "3.0", "2.0", or leave it empty`)
 	}
-	if !isNumber(a.SourceNumber, 21) || a.SourceNumber == "" {
+	if !wire.IsDigits(a.SourceNumber, 21) || a.SourceNumber == "" {
 		mistakes.Add("source_number", "format", "use the service number, up to 21 digits")
 	}
-	if len(a.ServiceID) > 10 || !isPlain(a.ServiceID) {
+	if !wire.IsPlain(a.ServiceID, 10) {
 		mistakes.Add("service_id", "length", "use up to ten characters")
 	}
 	a.Fee.complete(mistakes)
 	a.Writing.Check(mistakes, "writing")
-	orDefault(&a.Window, 16)
-	if a.Window < 1 || a.Window > 1000 {
-		mistakes.Add("window", "range", "use 1 to 1000")
-	}
-	orDefault(&a.Tries, 3)
-	if a.Tries < 1 || a.Tries > 10 {
-		mistakes.Add("tries", "range", "use 1 to 10")
-	}
-	orDefault(&a.Answer, time.Minute)
-	if a.Answer < leastWait {
-		mistakes.Add("answer", "min", "use at least %v", leastWait)
-	}
-	orDefault(&a.Idle, 3*time.Minute)
-	if a.Idle < leastWait {
-		mistakes.Add("idle", "min", "use at least %v", leastWait)
-	}
+	a.Timing = a.Timing.Complete(mistakes, usual, widest)
 	return a
 }
 
-// leastWait is less than any gateway needs, but a test.
-const leastWait = 10 * time.Millisecond
-
 func (f *Fee) complete(mistakes *problem.Fields) {
-	orDefault(&f.Payer, "sp")
+	f.Payer = cmp.Or(f.Payer, "sp")
 	if _, known := payers[f.Payer]; !known {
 		mistakes.Add("fee.payer", "one_of", `use "sp", "destination", "source" or "number"`)
 	}
-	if !isNumber(f.Number, 21) || (f.Payer == "number") != (f.Number != "") {
+	if !wire.IsDigits(f.Number, 21) || (f.Payer == "number") != (f.Number != "") {
 		mistakes.Add("fee.number", "required", `give the number that pays where the payer is "number", and nowhere else`)
 	}
-	orDefault(&f.Type, "01")
+	f.Type = cmp.Or(f.Type, "01")
 	if f.Type != "01" && f.Type != "02" && f.Type != "03" {
 		mistakes.Add("fee.type", "one_of", `use "01", "02" or "03"`)
 	}
-	orDefault(&f.Code, "0")
-	if !isNumber(f.Code, 6) {
+	f.Code = cmp.Or(f.Code, "0")
+	if !wire.IsDigits(f.Code, 6) {
 		mistakes.Add("fee.code", "format", "use the price in fen, up to six digits")
 	}
-}
-
-func orDefault[T comparable](v *T, usual T) {
-	var zero T
-	if *v == zero {
-		*v = usual
-	}
-}
-
-func isNumber(s string, most int) bool {
-	return len(s) <= most && strings.Trim(s, "0123456789") == ""
-}
-
-// isPlain accepts ASCII without spaces and controls.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7F {
-			return false
-		}
-	}
-	return true
 }

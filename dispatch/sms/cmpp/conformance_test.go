@@ -15,6 +15,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/conformance"
 	"herald/dispatch/sms"
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/parts"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
@@ -59,7 +60,7 @@ func accountAt(t *testing.T, addr string) Account {
 	t.Helper()
 	return Account{
 		Name: "mobile", Host: "127.0.0.1", Port: portOf(t, addr), SPID: "900001", Secret: "888888", CheckGateway: true,
-		SourceNumber: "10657012345", ServiceID: "ALERT", Answer: answerWithin, Tries: 2,
+		SourceNumber: "10657012345", ServiceID: "ALERT", Timing: link.Timing{Answer: answerWithin, Tries: 2},
 	}
 }
 
@@ -220,7 +221,7 @@ func (p *peer) Inject(t *testing.T, f conformance.Fault, m dispatch.Message) boo
 	case f == conformance.Gone:
 		p.sim.DropAll()
 		for _, s := range p.sessions {
-			<-s.conn.Ended()
+			<-s.Conn.Ended()
 		}
 	default:
 		// A number that nobody has is known from the report only; a SUBMIT is

@@ -74,10 +74,9 @@ func (g *Gateway) newSession(conn net.Conn, version byte) *session {
 	var last atomic.Uint32
 	last.Store(firstSequence)
 	next := func() wire.Sequence { return wire.Sequence{2: last.Add(1)} }
-	timing := link.Timing{Window: g.cfg.Window, Answer: g.cfg.Answer, Tries: g.cfg.Tries, Idle: g.cfg.Idle}
-	s.conn = link.NewConn(conn, protocol, timing, next, s.asked)
-	s.courier = link.Courier{
-		Conn: s.conn, Account: g.cfg.Name, Parts: g.parts, Compose: g.compose, Submit: s.submit,
+	s.Courier = link.Courier{
+		Conn:    link.NewConn(conn, protocol, g.cfg.Timing, next, s.asked),
+		Account: g.cfg.Name, Parts: g.parts, Compose: g.compose, Submit: s.submit,
 		Judge: func(r *link.Request, reply wire.PDU) link.Verdict { return judge(r, reply, version) },
 	}
 	return s

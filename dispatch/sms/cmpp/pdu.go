@@ -21,7 +21,7 @@ const (
 
 // protocol is CMPP below its fields (section 8.3). The longest PDU there is, a
 // SUBMIT to 99 phones, has less than 4 kB.
-var protocol = wire.Protocol{Words: 1, Longest: 4096, Probe: activeTest}
+var protocol = wire.Protocol{Words: 1, Longest: 4096, Probe: activeTest, Leave: terminate}
 
 // widths are what the versions differ in: 2.0 | 3.0.
 type widths struct {
@@ -37,9 +37,6 @@ func widthsOf(version byte) widths {
 	}
 	return widths{number: 21, status: 1, types: 0, tail: 8}
 }
-
-// beijing is the time that gateways speak.
-var beijing = time.FixedZone("UTC+8", 8*60*60)
 
 // authenticator is AuthenticatorSource (section 8.4.1.1): MD5 of the company's
 // code, nine zeros, the secret and the time as ten figures.
@@ -57,7 +54,7 @@ func gatewayAuthenticator(status []byte, source [md5.Size]byte, secret string) [
 // connectBody is CMPP_CONNECT (section 8.4.1.1). at is written MMDDHHMMSS, as
 // figures in the digest and as a number here.
 func connectBody(spID, secret string, version byte, at time.Time) (body []byte, source [md5.Size]byte) {
-	stamp := at.In(beijing).Format("0102150405")
+	stamp := at.In(wire.Beijing).Format("0102150405")
 	source = authenticator(spID, secret, stamp)
 	body = append(wire.Text(nil, spID, 6), source[:]...)
 	var number uint32
@@ -116,11 +113,11 @@ func (a *Account) appendSubmit(dst []byte, version byte, s submission) []byte {
 	dst = append(dst, payers[a.Fee.Payer])
 	dst = wire.Text(dst, a.Fee.Number, w.number)
 	dst = append(dst, make([]byte, w.types)...) // a real number
-	dst = append(dst, 0, bit(s.hasUDH), byte(s.format))
+	dst = append(dst, 0, wire.Bit(s.hasUDH), byte(s.format))
 	dst = wire.Text(dst, a.SPID, 6)
 	dst = wire.Text(dst, a.Fee.Type, 2)
 	dst = wire.Text(dst, a.Fee.Code, 6)
-	dst = wire.Text(dst, validity(s.until), 17)
+	dst = wire.Text(dst, wire.Validity(s.until), 17)
 	dst = wire.Text(dst, "", 17) // At_Time: now
 	dst = wire.Text(dst, a.SourceNumber, 21)
 	dst = append(dst, 1)
@@ -129,22 +126,6 @@ func (a *Account) appendSubmit(dst []byte, version byte, s submission) []byte {
 	dst = append(dst, byte(len(s.content))) //nolint:gosec // 160 at most
 	dst = append(dst, s.content...)
 	return append(dst, make([]byte, w.tail)...)
-}
-
-func bit(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// validity is an absolute time as SMPP 3.3 writes it, in Beijing: 32 quarters
-// of an hour ahead.
-func validity(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(beijing).Format("060102150405") + "032+"
 }
 
 // submitted is CMPP_SUBMIT_RESP (section 8.4.3.2).
@@ -216,7 +197,7 @@ func parseReport(content []byte) (report, error) {
 	if err := f.Err("a report"); err != nil {
 		return report{}, err
 	}
-	if t, err := time.ParseInLocation("0601021504", done, beijing); err == nil {
+	if t, err := time.ParseInLocation("0601021504", done, wire.Beijing); err == nil {
 		r.done = t
 	}
 	return r, nil

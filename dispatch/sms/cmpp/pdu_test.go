@@ -80,7 +80,7 @@ func TestSubmit(t *testing.T) {
 	s := submission{
 		total: 1, number: 1, format: wire.UCS2, to: "13500002696",
 		content: octets(t, "6d4b 8bd5 0067006f0063006d00700070 0020 007300750062006d00690074"),
-		until:   time.Date(2015, 11, 5, 13, 15, 55, 0, beijing),
+		until:   time.Date(2015, 11, 5, 13, 15, 55, 0, wire.Beijing),
 	}
 	// gocmpp's test has Msg_level 1 and another way of writing the time.
 	const begin = `00 00 00 00 00 00 00 00 01 01 01 00 74 65 73 74 00 00 00 00 00 00 02`

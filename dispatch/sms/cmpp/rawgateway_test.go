@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"herald/dispatch"
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/wire"
 )
 
@@ -97,27 +97,8 @@ func TestWhatGatewaysSayWrongly(t *testing.T) {
 // TestFullInbox: what is told beyond it, the gateway is asked to tell again.
 func TestFullInbox(t *testing.T) {
 	g, _ := meetRaw(t)
-	for i := range uint32(mostWritten + 1) {
+	for i := range uint32(link.MostWritten + 1) {
 		g.say(deliver, i, written(uint64(i)+1, "13800138000", 0, 0, wire.ASCII, "TD"))
 	}
-	g.expect(mostWritten, resultTooFast)
-}
-
-func TestValidity(t *testing.T) {
-	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
-	d := newGateway(t, accountAt(t, "127.0.0.1:1"), newMemory())
-	d.now = func() time.Time { return now }
-	for after, want := range map[time.Duration]string{time.Hour: "260506160809032+", 48 * time.Hour: "260508150809032+", 49 * time.Hour: ""} {
-		if got := validity(d.until(&dispatch.Message{ExpiresAt: now.Add(after)})); got != want {
-			t.Errorf("%v ahead is %q, want %q", after, got, want)
-		}
-	}
-	if got := validity(d.until(&dispatch.Message{})); got != "" {
-		t.Errorf("without end it is %q", got)
-	}
-	for number, want := range map[string]string{"13800138000": "+8613800138000", "8613800138000": "+8613800138000", "+8613800138000": "+8613800138000", "0085291234567": "+85291234567"} {
-		if got := addressOf(number); got != want {
-			t.Errorf("%s is %s, want %s", number, got, want)
-		}
-	}
+	g.expect(link.MostWritten, resultTooFast)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
@@ -13,9 +12,8 @@ import (
 
 // session is one signed-in connection.
 type session struct {
+	link.Courier
 	gateway *Gateway
-	conn    *link.Conn
-	courier link.Courier
 	version byte
 	began   int64
 }
@@ -25,41 +23,12 @@ var (
 	_ dispatch.LiveSession  = (*session)(nil)
 )
 
-// Send hands one message over.
-func (s *session) Send(ctx context.Context, m dispatch.Message) (r dispatch.Receipt, err error) {
-	one := [1]dispatch.Message{m}
-	s.SendBatch(ctx, one[:], func(_ int, receipt dispatch.Receipt, failure error) { r, err = receipt, failure })
-	return r, err
-}
-
-// SendBatch hands messages over in their order, with a window.
-func (s *session) SendBatch(ctx context.Context, ms []dispatch.Message, done func(i int, r dispatch.Receipt, err error)) {
-	s.courier.SendBatch(ctx, ms, done)
-}
-
-// Broken reports whether nothing more can be said on the session.
-func (s *session) Broken() bool { return s.conn.Broken() }
-
 // Alive asks the gateway whether it is there, by ACTIVE_TEST.
 func (s *session) Alive(ctx context.Context) error {
-	if err := s.conn.Probe(ctx); err != nil {
-		s.conn.End(err)
+	if err := s.Conn.Probe(ctx); err != nil {
+		s.Conn.End(err)
 		return &dispatch.SendError{Class: dispatch.SessionFatal, Account: s.gateway.cfg.Name, Err: err}
 	}
-	return nil
-}
-
-// goodbye is how long a gateway may take to answer TERMINATE.
-const goodbye = time.Second
-
-// Close ends the session, with TERMINATE where that is still possible.
-func (s *session) Close(ctx context.Context) error {
-	if !s.conn.Broken() && ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(ctx, goodbye)
-		_, _ = s.conn.Ask(ctx, terminate, nil) // it is over either way
-		cancel()
-	}
-	s.conn.Close()
 	return nil
 }
 
@@ -71,18 +40,6 @@ func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	return g.cfg.Writing.Compose(m.Content.Text)
 }
 
-// until is when a message is worth nothing any more; zero: when the gateway
-// would give up by itself.
-func (g *Gateway) until(m *dispatch.Message) time.Time {
-	if m.ExpiresAt.Sub(g.now()) > gatewaysPatience {
-		return time.Time{}
-	}
-	return m.ExpiresAt
-}
-
-// gatewaysPatience is how long gateways try at most (section 8.4.5.1, note 3).
-const gatewaysPatience = 48 * time.Hour
-
 // submit is the SUBMIT of a part.
 func (s *session) submit(m *dispatch.Message, l wire.Letter, reference uint16, part int) link.Request {
 	cfg := &s.gateway.cfg
@@ -90,7 +47,7 @@ func (s *session) submit(m *dispatch.Message, l wire.Letter, reference uint16, p
 	return link.Request{Command: submit, Body: cfg.appendSubmit(nil, s.version, submission{
 		total: byte(l.Parts()), number: byte(part + 1), //nolint:gosec // 255 at most
 		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part),
-		to: to, until: s.gateway.until(m),
+		to: to, until: wire.Until(m.ExpiresAt, s.gateway.now()),
 	})}
 }
 
@@ -158,7 +115,7 @@ func (s *session) key(d delivery, u wire.PDU) string {
 
 func (g *Gateway) keepReport(r report, taken func()) bool {
 	key := idText(r.id) + " " + r.stat
-	return g.reports.Put(key, dispatch.Report{
+	return g.intake.PutReport(dispatch.Report{
 		Account: g.cfg.Name, Channel: g.Channel(), ProviderID: idText(r.id), Key: key,
 		Event: eventOf(r.stat), Code: r.stat, At: r.done,
 	}, taken)
@@ -167,7 +124,7 @@ func (g *Gateway) keepReport(r report, taken func()) bool {
 func (g *Gateway) keepWritten(d delivery, key string, taken func()) bool {
 	from := d.from
 	if !d.pseudo {
-		from = addressOf(from)
+		from = wire.Address(from)
 	}
 	p, readable := link.Piece(d.format, d.hasUDH, d.content)
 	if !readable {
@@ -176,5 +133,5 @@ func (g *Gateway) keepWritten(d delivery, key string, taken func()) bool {
 		return true
 	}
 	p.Key, p.From, p.To, p.At = key, from, d.to, g.now()
-	return g.inbox.Put(p, taken)
+	return g.intake.PutPiece(p, taken)
 }

@@ -324,7 +324,7 @@ func TestRecipientsElsewhere(t *testing.T) {
 
 func TestIncompleteAccounts(t *testing.T) {
 	_, err := New(Account{
-		Host: "a b", Port: -1, SPID: "1", Version: "4.0", SourceNumber: "x", ServiceID: "much too long", Window: -1, Tries: -1, Answer: 1, Idle: 1,
+		Host: "a b", Port: -1, SPID: "1", Version: "4.0", SourceNumber: "x", ServiceID: "much too long", Timing: link.Timing{Window: -1, Tries: -1, Answer: 1, Idle: 1},
 		Fee: Fee{Payer: "nobody", Number: "1", Type: "09", Code: "x"}, Writing: wire.Writing{Encoding: "morse"},
 	}, newMemory(), slog.New(slog.DiscardHandler))
 	var p *problem.Error

@@ -210,7 +210,7 @@ func TestBothSidesAskWhetherTheOtherIsThere(t *testing.T) {
 	account.Idle, account.Answer = 10*time.Millisecond, answerWithin/2
 	s = openSession(t, newGateway(t, account, newMemory()))
 	select {
-	case <-s.conn.Ended():
+	case <-s.Conn.Ended():
 	case <-within(t).Done():
 		t.Error("a gateway that answers nothing is not found out")
 	}
@@ -253,7 +253,7 @@ func TestGatewaySignsUsOut(t *testing.T) {
 	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
 	g.TerminateAll()
 	select {
-	case <-s.conn.Ended():
+	case <-s.Conn.Ended():
 	case <-within(t).Done():
 		t.Fatal("TERMINATE is not heard")
 	}

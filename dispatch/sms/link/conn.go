@@ -4,9 +4,8 @@
 // Requests of ours go out in order, at most a window of them unanswered, and
 // again with the same sequence when no answer comes; what the gateway asks is
 // given to its protocol at once, whatever waits. A Courier makes parts of
-// dispatch's messages and hands them over on a Conn; a Queue and an Inbox keep
-// what a gateway told until somebody took it, and only then is the gateway
-// answered.
+// dispatch's messages and hands them over on a Conn; an Intake keeps what a
+// gateway told until somebody took it, and only then is the gateway answered.
 package link
 
 import (
@@ -19,22 +18,6 @@ import (
 
 	"herald/dispatch/sms/wire"
 )
-
-// Timing says how long is waited for what.
-type Timing struct {
-	// Window is the most requests that may be unanswered.
-	Window int
-	// Answer is how long an answer may take before the request is sent again:
-	// CMPP's T.
-	Answer time.Duration
-	// Tries is how often a request is sent before nobody waits any more:
-	// CMPP's N.
-	Tries int
-	// Idle is how long a connection may be silent before the other side is
-	// asked whether it is there (CMPP's C), or before it is left, where the
-	// protocol has no such question.
-	Idle time.Duration
-}
 
 // Conn is one connection to a gateway. Its own goroutines read, and ask a
 // silent gateway whether it is there; what we ask, one goroutine at a time
@@ -119,8 +102,21 @@ func (c *Conn) End(why error) {
 	_ = c.conn.Close() // what it says then is no news
 }
 
-// Close breaks the connection and waits for its goroutines. It must be called,
-// whatever broke the connection before.
+// goodbye is how long a gateway may take to answer that we leave.
+const goodbye = time.Second
+
+// Leave takes leave of the gateway, where that is still possible, and closes.
+func (c *Conn) Leave(ctx context.Context) {
+	if !c.Broken() && ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(ctx, goodbye)
+		_, _ = c.Ask(ctx, c.protocol.Leave, nil) // it is over either way
+		cancel()
+	}
+	c.Close()
+}
+
+// Close breaks the connection and waits for its goroutines. It, or Leave, must
+// be called, whatever broke the connection before.
 func (c *Conn) Close() {
 	c.End(ErrClosed)
 	c.running.Wait()

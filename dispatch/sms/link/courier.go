@@ -22,8 +22,8 @@ type Parts interface {
 	Overdue(ctx context.Context, account string, take func(context.Context, []dispatch.Inbound) error) error
 }
 
-// Courier hands messages over on a connection, part by part. It belongs to one
-// goroutine at a time.
+// Courier hands messages over on a connection, part by part: it is what a
+// dispatch.BatchSession does. It belongs to one goroutine at a time.
 type Courier struct {
 	Conn    *Conn
 	Account string
@@ -84,7 +84,23 @@ type round struct {
 	turn    int // of the first parcel that is not sent whole
 }
 
-// SendBatch does what dispatch.BatchSession says.
+// Send hands one message over.
+func (c *Courier) Send(ctx context.Context, m dispatch.Message) (r dispatch.Receipt, err error) {
+	one := [1]dispatch.Message{m}
+	c.SendBatch(ctx, one[:], func(_ int, receipt dispatch.Receipt, failure error) { r, err = receipt, failure })
+	return r, err
+}
+
+// Broken reports whether nothing more can be said.
+func (c *Courier) Broken() bool { return c.Conn.Broken() }
+
+// Close takes leave of the gateway, where that is still possible.
+func (c *Courier) Close(ctx context.Context) error {
+	c.Conn.Leave(ctx)
+	return nil
+}
+
+// SendBatch hands messages over in their order, with a window.
 func (c *Courier) SendBatch(ctx context.Context, ms []dispatch.Message, done func(i int, r dispatch.Receipt, err error)) {
 	b := round{Courier: c, ctx: ctx, parcels: make([]parcel, len(ms)), done: done}
 	if !c.Conn.Broken() && ctx.Err() == nil {

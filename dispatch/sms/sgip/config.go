@@ -1,11 +1,13 @@
 package sgip
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
 
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/wire"
 	"herald/problem"
 )
@@ -42,17 +44,17 @@ type Account struct {
 	// messages and what people write. Without it nothing is heard.
 	Reception Reception `yaml:"reception" json:"reception"`
 
-	// Window is how many messages may be unanswered, at most 32. 0: 32.
-	Window int `yaml:"window" json:"window"`
-	// Answer is how long an answer may take before a message is sent again. 0:
-	// 30 seconds.
-	Answer time.Duration `yaml:"answer" json:"answer"`
-	// Tries is how often a message is sent before it is in doubt. 0: 3.
-	Tries int `yaml:"tries" json:"tries"`
-	// Idle is how long a connection may be silent before we leave it. 0: 50
-	// seconds, for gateways end it after 60.
-	Idle time.Duration `yaml:"idle" json:"idle"`
+	// Timing is by default a window of 32, which is the most, 30 seconds for an
+	// answer, 3 tries, and 50 seconds of silence, for gateways end a connection
+	// after 60.
+	link.Timing `yaml:",inline"`
 }
+
+// widest is how many commands may be unanswered on a connection.
+const widest = 32
+
+// usual is the Timing where an account says nothing.
+var usual = link.Timing{Window: widest, Answer: 30 * time.Second, Tries: 3, Idle: 50 * time.Second}
 
 // Fee says who pays (SGIP 1.2, command Submit).
 type Fee struct {
@@ -91,74 +93,49 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	if a.Host == "" || strings.ContainsAny(a.Host, " \t\r\n/@") {
 		mistakes.Add("host", "format", "use the gateway's name or address, without a port")
 	}
-	orDefault(&a.Port, 8801)
+	a.Port = cmp.Or(a.Port, 8801)
 	if a.Port < 0 || a.Port > 65535 {
 		mistakes.Add("port", "range", "use 1 to 65535")
 	}
-	if a.LoginName == "" || len(a.LoginName) > 16 || !isPlain(a.LoginName) {
+	if a.LoginName == "" || !wire.IsPlain(a.LoginName, 16) {
 		mistakes.Add("login_name", "length", "use up to 16 characters")
 	}
-	if len(a.Password) > 16 || !isPlain(a.Password) {
+	if !wire.IsPlain(a.Password, 16) {
 		mistakes.Add("password", "length", "use up to 16 characters")
 	}
 	if a.NodeID < 3_000_000_000 || a.NodeID > 3_999_999_999 {
 		mistakes.Add("node_id", "range", "use the ten figures that begin with 3")
 	}
-	if len(a.CorpID) != 5 || !isNumber(a.CorpID, 5) {
+	if len(a.CorpID) != 5 || !wire.IsDigits(a.CorpID, 5) {
 		mistakes.Add("corp_id", "format", "use the company's code, five figures")
 	}
-	if a.SPNumber == "" || !isNumber(a.SPNumber, 21) {
+	if a.SPNumber == "" || !wire.IsDigits(a.SPNumber, 21) {
 		mistakes.Add("sp_number", "format", "use the service number, up to 21 digits")
 	}
-	if len(a.ServiceType) > 10 || !isPlain(a.ServiceType) {
+	if !wire.IsPlain(a.ServiceType, 10) {
 		mistakes.Add("service_type", "length", "use up to ten characters")
 	}
 	a.Fee.complete(mistakes)
 	a.Writing.Check(mistakes, "writing")
 	a.Reception.complete(mistakes)
-	a.completeTiming(mistakes)
+	a.Timing = a.Timing.Complete(mistakes, usual, widest)
 	return a
 }
 
-// leastWait is less than any gateway needs, but a test.
-const leastWait = 10 * time.Millisecond
-
-func (a *Account) completeTiming(mistakes *problem.Fields) {
-	orDefault(&a.Window, mostOpen)
-	if a.Window < 1 || a.Window > mostOpen {
-		mistakes.Add("window", "range", "use 1 to %d", mostOpen)
-	}
-	orDefault(&a.Tries, 3)
-	if a.Tries < 1 || a.Tries > 10 {
-		mistakes.Add("tries", "range", "use 1 to 10")
-	}
-	orDefault(&a.Answer, 30*time.Second)
-	if a.Answer < leastWait {
-		mistakes.Add("answer", "min", "use at least %v", leastWait)
-	}
-	orDefault(&a.Idle, 50*time.Second)
-	if a.Idle < leastWait {
-		mistakes.Add("idle", "min", "use at least %v", leastWait)
-	}
-}
-
-// mostOpen is the most commands that may be unanswered on a connection.
-const mostOpen = 32
-
 func (f *Fee) complete(mistakes *problem.Fields) {
-	orDefault(&f.Payer, "sp")
+	f.Payer = cmp.Or(f.Payer, "sp")
 	if f.Payer != "sp" && f.Payer != "recipient" && f.Payer != "number" {
 		mistakes.Add("fee.payer", "one_of", `use "sp", "recipient" or "number"`)
 	}
-	if !isNumber(f.Number, 19) || (f.Payer == "number") != (f.Number != "") {
+	if !wire.IsDigits(f.Number, 19) || (f.Payer == "number") != (f.Number != "") {
 		mistakes.Add("fee.number", "required", `give the number that pays where the payer is "number", and nowhere else`)
 	}
-	orDefault(&f.Type, 1)
+	f.Type = cmp.Or(f.Type, 1)
 	if f.Type < 1 || f.Type > 5 {
 		mistakes.Add("fee.type", "range", "use 1 to 5")
 	}
-	orDefault(&f.Value, "0")
-	if !isNumber(f.Value, 6) {
+	f.Value = cmp.Or(f.Value, "0")
+	if !wire.IsDigits(f.Value, 6) {
 		mistakes.Add("fee.value", "format", "use the price in fen, up to six digits")
 	}
 }
@@ -197,25 +174,4 @@ func (r *Reception) lets(ip netip.Addr) bool {
 		}
 	}
 	return len(r.networks) == 0
-}
-
-func orDefault[T comparable](v *T, usual T) {
-	var zero T
-	if *v == zero {
-		*v = usual
-	}
-}
-
-func isNumber(s string, most int) bool {
-	return len(s) <= most && strings.Trim(s, "0123456789") == ""
-}
-
-// isPlain accepts ASCII without spaces and controls.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7F {
-			return false
-		}
-	}
-	return true
 }

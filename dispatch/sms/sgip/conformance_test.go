@@ -16,6 +16,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/conformance"
 	"herald/dispatch/sms"
+	"herald/dispatch/sms/link"
 	"herald/dispatch/sms/parts"
 	"herald/hardware/sim/ismg"
 	sim "herald/hardware/sim/sgip"
@@ -69,7 +70,7 @@ func accountAt(t *testing.T, addr string) Account {
 	}
 	return Account{
 		Name: "unicom", Host: host, Port: n, LoginName: "herald", Password: "secret", NodeID: 3001012345, CorpID: "12345",
-		SPNumber: "10655012345", ServiceType: "ALERT", Answer: answerWithin, Tries: 2,
+		SPNumber: "10655012345", ServiceType: "ALERT", Timing: link.Timing{Answer: answerWithin, Tries: 2},
 	}
 }
 
@@ -217,7 +218,7 @@ func (p *peer) Inject(t *testing.T, f conformance.Fault, m dispatch.Message) boo
 	case f == conformance.Gone:
 		p.sim.DropAll()
 		for _, s := range p.sessions {
-			<-s.conn.Ended()
+			<-s.Conn.Ended()
 		}
 	default:
 		// A SUBMIT is one unit, so nothing is heard of it before it is there.

@@ -124,7 +124,7 @@ func (g *Gateway) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rec
 	var taken []parts.Part
 	var worst link.Verdict
 	next := 0
-	s.conn.Exchange(ctx, func() *link.Request {
+	s.Conn.Exchange(ctx, func() *link.Request {
 		if next == len(open) {
 			return nil
 		}

@@ -22,12 +22,9 @@ const (
 // question whether the other side is there.
 var protocol = wire.Protocol{Words: 3, Longest: 2048, Leave: unbind}
 
-// beijing is the time that gateways speak.
-var beijing = time.FixedZone("UTC+8", 8*60*60)
-
 // stamp is the second word of a sequence: MMDDHHMMSS as a number.
 func stamp(at time.Time) uint32 {
-	at = at.In(beijing)
+	at = at.In(wire.Beijing)
 	n := int(at.Month())
 	for _, part := range []int{at.Day(), at.Hour(), at.Minute(), at.Second()} {
 		n = n*100 + part
@@ -110,26 +107,11 @@ func (a *Account) submitBody(s submission) []byte {
 	b = wire.Text(b, a.Fee.Value, 6)
 	b = wire.Text(b, "0", 6)     // GivenValue
 	b = append(b, 0, unasked, 0) // AgentFlag, MorelatetoMTFlag, Priority
-	b = wire.Text(b, validity(s.until), 16)
+	b = wire.Text(b, wire.Validity(s.until), 16)
 	b = wire.Text(b, "", 16) // ScheduleTime: now
-	b = append(b, flag, 0, bit(s.hasUDH), byte(s.format), 0)
+	b = append(b, flag, 0, wire.Bit(s.hasUDH), byte(s.format), 0)
 	b = wire.Uint32(b, uint32(len(s.content))) //nolint:gosec // 160 at most
 	return append(append(b, s.content...), make([]byte, 8)...)
-}
-
-func bit(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// validity is yymmddhhmmsstnnp, where tnnp always is 032+: Beijing.
-func validity(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.In(beijing).Format("060102150405") + "032+"
 }
 
 // delivery is SGIP_DELIVER: what somebody wrote.

@@ -39,7 +39,7 @@ func TestSequence(t *testing.T) {
 	if got := stamp(time.Date(2026, 11, 20, 12, 32, 25, 0, time.UTC)); got != 1120203225 {
 		t.Errorf("the time is %d", got)
 	}
-	if got := stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, beijing)); got != 102030405 {
+	if got := stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, wire.Beijing)); got != 102030405 {
 		t.Errorf("the time is %d", got)
 	}
 	if got := sequenceText(wire.Sequence{3001012345, 102030405, 4294967295}); got != "3001012345-0102030405-4294967295" {
@@ -56,7 +56,7 @@ func TestSubmit(t *testing.T) {
 		NodeID: 3001012345, CorpID: "12345", SPNumber: "10655012345", ServiceType: "ALERT",
 		Fee: Fee{Payer: "number", Number: "13012345678", Type: 2, Value: "10"},
 	}
-	s := submission{format: wire.UCS2, hasUDH: true, content: octets(t, "050003070201 964d4ef7"), to: "8613800138000", until: time.Date(2026, 11, 6, 1, 2, 3, 0, beijing)}
+	s := submission{format: wire.UCS2, hasUDH: true, content: octets(t, "050003070201 964d4ef7"), to: "8613800138000", until: time.Date(2026, 11, 6, 1, 2, 3, 0, wire.Beijing)}
 	u := protocol.Append(nil, wire.PDU{Command: submit, Sequence: testSequence, Body: a.submitBody(s)})
 	if len(u) != 164+len(s.content) || int(binary.BigEndian.Uint32(u)) != len(u) {
 		t.Fatalf("it has %d octets and says %d", len(u), binary.BigEndian.Uint32(u))

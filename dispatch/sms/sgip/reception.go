@@ -204,8 +204,8 @@ func (v *visitor) written(u wire.PDU, reply func(byte)) {
 		reply(resultOK)
 		return
 	}
-	p.Key, p.From, p.To, p.At = sequenceText(u.Sequence), addressOf(d.from), d.to, v.gateway.now()
-	if !v.gateway.inbox.Put(p, func() { reply(resultOK) }) {
+	p.Key, p.From, p.To, p.At = sequenceText(u.Sequence), wire.Address(d.from), d.to, v.gateway.now()
+	if !v.gateway.intake.PutPiece(p, func() { reply(resultOK) }) {
 		reply(resultBusy)
 	}
 }
@@ -224,7 +224,7 @@ func (v *visitor) reported(u wire.PDU, reply func(byte)) {
 	}
 	r := n.report()
 	r.Account, r.Channel = v.gateway.cfg.Name, v.gateway.Channel()
-	if !v.gateway.reports.Put(r.Key, r, func() { reply(resultOK) }) {
+	if !v.gateway.intake.PutReport(r, func() { reply(resultOK) }) {
 		reply(resultBusy)
 	}
 }

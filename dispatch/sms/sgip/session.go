@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"strconv"
-	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
@@ -13,11 +12,7 @@ import (
 )
 
 // session is one signed-in connection.
-type session struct {
-	gateway *Gateway
-	conn    *link.Conn
-	courier link.Courier
-}
+type session struct{ link.Courier }
 
 var _ dispatch.BatchSession = (*session)(nil)
 
@@ -33,15 +28,12 @@ func (g *Gateway) dial(ctx context.Context) (*session, *dispatch.SendError) {
 		_ = conn.Close() // the failure says more
 		return nil, failure
 	}
-	s := &session{gateway: g}
-	timing := link.Timing{Window: g.cfg.Window, Answer: g.cfg.Answer, Tries: g.cfg.Tries, Idle: g.cfg.Idle}
-	s.conn = link.NewConn(conn, protocol, timing, g.next, asked)
-	s.courier = link.Courier{
-		Conn: s.conn, Account: g.cfg.Name, Parts: g.parts,
+	return &session{link.Courier{
+		Conn:    link.NewConn(conn, protocol, g.cfg.Timing, g.next, asked),
+		Account: g.cfg.Name, Parts: g.parts,
 		Compose: g.compose, Submit: g.submit, Judge: judge,
 		Settled: g.settled,
-	}
-	return s, nil
+	}}, nil
 }
 
 // signIn says BIND.
@@ -69,35 +61,6 @@ func asked(c *link.Conn, u wire.PDU) {
 	}
 }
 
-// Send hands one message over.
-func (s *session) Send(ctx context.Context, m dispatch.Message) (r dispatch.Receipt, err error) {
-	one := [1]dispatch.Message{m}
-	s.SendBatch(ctx, one[:], func(_ int, receipt dispatch.Receipt, failure error) { r, err = receipt, failure })
-	return r, err
-}
-
-// SendBatch hands messages over in their order, with a window.
-func (s *session) SendBatch(ctx context.Context, ms []dispatch.Message, done func(i int, r dispatch.Receipt, err error)) {
-	s.courier.SendBatch(ctx, ms, done)
-}
-
-// Broken reports whether nothing more can be said on the session.
-func (s *session) Broken() bool { return s.conn.Broken() }
-
-// goodbye is how long a gateway may take to answer UNBIND.
-const goodbye = time.Second
-
-// Close ends the session, with UNBIND where that is still possible.
-func (s *session) Close(ctx context.Context) error {
-	if !s.conn.Broken() && ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(ctx, goodbye)
-		_, _ = s.conn.Ask(ctx, unbind, nil) // it is over either way
-		cancel()
-	}
-	s.conn.Close()
-	return nil
-}
-
 // compose says how a message is written.
 func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	if _, can := phone(m.Address); !can {
@@ -106,23 +69,11 @@ func (g *Gateway) compose(m *dispatch.Message) (wire.Letter, error) {
 	return g.cfg.Writing.Compose(m.Content.Text)
 }
 
-// until is when a message is worth nothing any more; zero: when the gateway
-// would give up by itself.
-func (g *Gateway) until(m *dispatch.Message) time.Time {
-	if m.ExpiresAt.Sub(g.now()) > gatewaysPatience {
-		return time.Time{}
-	}
-	return m.ExpiresAt
-}
-
-// gatewaysPatience is how long gateways try at most.
-const gatewaysPatience = 48 * time.Hour
-
 // submit is the SUBMIT of a part; one that was sent before, and was not
 // answered, has its sequence.
 func (g *Gateway) submit(m *dispatch.Message, l wire.Letter, reference uint16, part int) link.Request {
 	to, _ := phone(m.Address) // compose saw that it has one
 	return link.Request{Command: submit, Sequence: g.doubts.of(m.DeliveryID, part), Body: g.cfg.submitBody(submission{
-		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part), to: to, until: g.until(m),
+		format: l.Format(), hasUDH: l.Parts() > 1, content: l.Part(reference, part), to: to, until: wire.Until(m.ExpiresAt, g.now()),
 	})}
 }

@@ -157,7 +157,7 @@ func TestSilentConnectionIsLeft(t *testing.T) {
 	account.Idle = 20 * time.Millisecond
 	s := openSession(t, newGateway(t, account, newMemory()))
 	select {
-	case <-s.conn.Ended():
+	case <-s.Conn.Ended():
 	case <-within(t).Done():
 		t.Fatal("a silent connection is kept")
 	}
@@ -213,7 +213,7 @@ func TestJudge(t *testing.T) {
 func TestIncompleteAccounts(t *testing.T) {
 	_, err := New(Account{
 		Host: "a b", Port: -1, LoginName: "much too long a name", Password: "and much too long a password", NodeID: 1, CorpID: "x", SPNumber: "x",
-		ServiceType: "much too long", Window: 33, Tries: -1, Answer: 1, Idle: 1,
+		ServiceType: "much too long", Timing: link.Timing{Window: 33, Tries: -1, Answer: 1, Idle: 1},
 		Fee: Fee{Payer: "nobody", Number: "1", Type: 9, Value: "x"}, Writing: wire.Writing{Encoding: "morse"},
 		Reception: Reception{Listen: ":8801"},
 	}, newMemory(), slog.New(slog.DiscardHandler))

@@ -19,7 +19,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +34,7 @@ import (
 type Gateway struct {
 	cfg       Account
 	parts     link.Parts
-	reports   *link.Queue[dispatch.Report]
-	inbox     *link.Inbox
+	intake    *link.Intake
 	reception reception
 	doubts    *doubts
 	logger    *slog.Logger
@@ -45,13 +43,6 @@ type Gateway struct {
 	// that another process of the same account has others.
 	counter atomic.Uint32
 }
-
-// What a gateway told and nobody took is kept up to here; what is told beyond
-// it, the gateway is asked to tell again.
-const (
-	mostReports = 5000
-	mostWritten = 1000
-)
 
 // New fills in cfg's defaults and checks it; problem.Invalid names the mistakes
 // by their fields. parts keeps which parts of long messages were taken.
@@ -62,8 +53,8 @@ func New(cfg Account, parts link.Parts, logger *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, parts: parts, logger: logger.With("account", cfg.Name), now: time.Now, doubts: newDoubts(),
-		reports: link.NewQueue[dispatch.Report](mostReports), inbox: link.NewInbox(cfg.Name, parts, mostWritten),
+		cfg: cfg, parts: parts, intake: link.NewIntake(cfg.Name, parts), doubts: newDoubts(),
+		logger: logger.With("account", cfg.Name), now: time.Now,
 	}
 	var begin [4]byte
 	if _, err := rand.Read(begin[:]); err != nil {
@@ -89,13 +80,7 @@ func (g *Gateway) Channel() subscriptions.Channel { return subscriptions.SMS }
 func (g *Gateway) Account() string { return g.cfg.Name }
 
 // Parts is how many short messages m takes, as they are paid.
-func (g *Gateway) Parts(m dispatch.Message) int {
-	letter, err := g.cfg.Writing.Compose(m.Content.Text)
-	if err != nil {
-		return 1 // it will not be sent
-	}
-	return letter.Parts()
-}
+func (g *Gateway) Parts(m dispatch.Message) int { return g.cfg.Writing.Count(m.Content.Text) }
 
 // Reports gives what gateways said of messages to take, until ctx ends or take
 // fails; what it failed with is given again. It fails, too, when the address
@@ -105,13 +90,7 @@ func (g *Gateway) Reports(ctx context.Context, take func(context.Context, []disp
 		return err
 	}
 	defer g.reception.close()
-	return g.reports.Run(ctx, func(ctx context.Context, reports []dispatch.Report) error {
-		whole, err := g.parts.Reports(ctx, reports)
-		if err != nil || len(whole) == 0 {
-			return err
-		}
-		return take(ctx, whole)
-	})
+	return g.intake.Reports(ctx, take)
 }
 
 // Receive gives what people wrote to take, until ctx ends or take fails; what
@@ -122,7 +101,7 @@ func (g *Gateway) Receive(ctx context.Context, take func(context.Context, []disp
 		return err
 	}
 	defer g.reception.close()
-	return g.inbox.Run(ctx, take)
+	return g.intake.Receive(ctx, take)
 }
 
 // Open connects and signs in. It fails with *dispatch.SendError. The session
@@ -145,18 +124,6 @@ func (g *Gateway) next() wire.Sequence {
 // phone is an address as the gateway writes it, with 86 before it; false: it
 // is no number of China's mainland, which is all that SGIP reaches.
 func phone(address string) (string, bool) {
-	number, chinese := strings.CutPrefix(address, "+86")
-	if !chinese || number == "" || !isNumber(number, 18) {
-		return "", false
-	}
-	return "86" + number, true
-}
-
-// addressOf is a phone's number as contact points have it.
-func addressOf(number string) string {
-	number = strings.TrimPrefix(strings.TrimPrefix(number, "+"), "00")
-	if len(number) == 11 && number[0] == '1' {
-		return "+86" + number
-	}
-	return "+" + number
+	number, ok := wire.National(address)
+	return "86" + number, ok
 }

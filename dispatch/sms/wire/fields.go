@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // Fields reads the fields of a PDU one after the other. After the first that
@@ -80,3 +81,27 @@ func Uint32(dst []byte, v uint32) []byte { return binary.BigEndian.AppendUint32(
 
 // Uint64 writes two words behind dst.
 func Uint64(dst []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(dst, v) }
+
+// Bit writes a flag as an octet.
+func Bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// IsDigits reports whether s fits a field of most octets and has digits alone.
+func IsDigits(s string, most int) bool {
+	return len(s) <= most && strings.Trim(s, "0123456789") == ""
+}
+
+// IsPlain reports whether s fits a field of most octets and is ASCII without
+// spaces and controls.
+func IsPlain(s string, most int) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7F {
+			return false
+		}
+	}
+	return len(s) <= most
+}

@@ -82,6 +82,15 @@ func (w Writing) Compose(text string) (Letter, error) {
 	return l, nil
 }
 
+// Count is how many short messages a text takes, as they are paid.
+func (w Writing) Count(text string) int {
+	letter, err := w.Compose(text)
+	if err != nil {
+		return 1 // it will not be sent
+	}
+	return letter.Parts()
+}
+
 func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= 0x7F || s[i] < ' ' && s[i] != '\n' && s[i] != '\r' {

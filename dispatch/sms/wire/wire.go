@@ -1,6 +1,7 @@
 // Package wire is the octets that CMPP and SGIP have in common: PDUs that begin
 // with their length, a command and a sequence, fields of fixed widths, and the
-// formats of a text.
+// formats of a text; and what else they have in common: numbers of China's
+// mainland, and times of Beijing.
 //
 // It is pure. A Protocol reads and writes PDUs, Fields what stands in one;
 // Writing makes a Letter of a text, and Read a text of what came.
@@ -39,7 +40,7 @@ type Protocol struct {
 	// Probe is the request that asks whether the other side is there. 0: the
 	// protocol has none.
 	Probe uint32
-	// Leave is the request that takes leave, where there is no such question.
+	// Leave is the request that takes leave.
 	Leave uint32
 }
 
