@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,40 +46,36 @@ type accounts struct {
 func makeAccounts(cfg config.Config, k keeps) accounts {
 	var a accounts
 	for i, one := range cfg.Email.Accounts {
-		mailer, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), k.token)
+		sender, err := email.NewMailer(mailAccount(one), messageIDDomain(cfg.Email), k.token)
 		reports := slices.ContainsFunc(cfg.Receipts, func(r config.Receipt) bool { return r.Name == one.Name })
-		a.add(mailer, err, "email.accounts", i, one.Use, reports)
+		a.add("email.accounts", i, one.Use, err, dispatch.AccountConfig{Sender: sender, Receipts: reports})
 	}
 	for i, one := range cfg.SMS.SMPP {
 		sender, err := smpp.NewClient(smppAccount(one), k.parts)
-		a.add(sender, err, "sms.smpp", i, one.Use, false)
+		a.add("sms.smpp", i, one.Use, err, dispatch.AccountConfig{Sender: sender})
 	}
 	for i, one := range cfg.SMS.CMPP {
 		sender, err := cmpp.New(cmppAccount(one), k.parts, k.log)
-		a.add(sender, err, "sms.cmpp", i, one.Use, false)
+		a.add("sms.cmpp", i, one.Use, err, dispatch.AccountConfig{Sender: sender, SendTimeout: cmppSends(one)})
 	}
 	for i, one := range cfg.SMS.SGIP {
 		sender, err := sgip.New(sgipAccount(one), k.parts, k.log)
-		a.add(sender, err, "sms.sgip", i, one.Use, false)
+		a.add("sms.sgip", i, one.Use, err, dispatch.AccountConfig{Sender: sender, SendTimeout: sgipSends(one)})
 	}
 	for i, one := range cfg.SMS.Gateways {
 		sender, err := makeGateway(one, k)
-		if a.add(sender, err, "sms.gateways", i, one.Use, err == nil && sender.HasReceipts()) {
+		if a.add("sms.gateways", i, one.Use, err, dispatch.AccountConfig{Sender: sender, Receipts: err == nil && sender.HasReceipts()}) {
 			a.gateways = append(a.gateways, sender)
 		}
 	}
 	for i, one := range cfg.SMS.Modems {
 		sender, err := modem.New(modemAccount(one), k.modems, k.parts, k.log)
-		if a.add(sender, err, "sms.modems", i, one.Use, false) {
+		if a.add("sms.modems", i, one.Use, err, dispatch.AccountConfig{Sender: sender, SendTimeout: modemSends(one)}) {
 			a.modems = append(a.modems, sender)
 		}
 	}
 	return a
 }
-
-// gatewayCheckAfter is after how long a rest a gateway's connection is looked
-// at: web servers end idle ones soon.
-const gatewayCheckAfter = time.Second
 
 func makeGateway(one config.GatewayAccount, k keeps) (*gateway.Gateway, error) {
 	description, err := gateway.Load(one.Description)
@@ -89,7 +86,7 @@ func makeGateway(one config.GatewayAccount, k keeps) (*gateway.Gateway, error) {
 }
 
 // add takes an account up, or notes what is wrong with it.
-func (a *accounts) add(sender dispatch.Sender, err error, list string, i int, use config.Use, receipts bool) bool {
+func (a *accounts) add(list string, i int, use config.Use, err error, one dispatch.AccountConfig) bool {
 	at := fmt.Sprintf("%s[%d]", list, i)
 	var said *problem.Error
 	switch {
@@ -103,19 +100,33 @@ func (a *accounts) add(sender dispatch.Sender, err error, list string, i int, us
 		a.mistakes.Add(at, "account", "%v", err)
 		return false
 	}
-	one := dispatch.AccountConfig{
-		Sender: sender, MinSessions: use.MinSessions, MaxSessions: use.MaxSessions, IdleTimeout: use.IdleTimeout, CheckAfter: use.CheckAfter,
-		Recipients: use.Recipients, Weight: use.Weight, Cost: use.Cost, Receipts: receipts, Rules: use.Limits,
-	}
+	one.MinSessions, one.MaxSessions, one.IdleTimeout, one.CheckAfter = use.MinSessions, use.MaxSessions, use.IdleTimeout, use.CheckAfter
+	one.Recipients, one.Weight, one.Cost, one.Rules = use.Recipients, use.Weight, use.Cost, use.Limits
 	for _, p := range use.Purposes {
 		one.Purposes = append(one.Purposes, subscriptions.Purpose(p))
-	}
-	if _, isGateway := sender.(*gateway.Gateway); isGateway && one.CheckAfter == 0 {
-		one.CheckAfter = gatewayCheckAfter
 	}
 	a.list = append(a.list, one)
 	return true
 }
+
+// What an account that waits long for an answer, or asks again, needs for a
+// hand-over: dispatch's own time would leave messages in doubt that are only
+// slow. What is not set is as the drivers have it.
+
+func cmppSends(a config.CMPPAccount) time.Duration {
+	return cmp.Or(a.Answer, time.Minute)*time.Duration(cmp.Or(a.Tries, 3)) + spare
+}
+
+func sgipSends(a config.SGIPAccount) time.Duration {
+	return cmp.Or(a.Answer, 30*time.Second)*time.Duration(cmp.Or(a.Tries, 3)) + spare
+}
+
+func modemSends(a config.ModemAccount) time.Duration {
+	return cmp.Or(a.SubmitTimeout, 150*time.Second) + cmp.Or(a.Timeout, 30*time.Second) + spare
+}
+
+// spare is for what else there is to do.
+const spare = 10 * time.Second
 
 // Check finds what only the drivers of accounts know to be wrong; it is for
 // config.Load.

@@ -191,7 +191,8 @@ func (c *Config) makeRoom(k *koanf.Koanf) {
 	c.SMS.SMPP = room(k, "sms.smpp", SMPPAccount{Use: Use{MinSessions: 1, MaxSessions: 1, Weight: 1}})
 	c.SMS.CMPP = room(k, "sms.cmpp", CMPPAccount{Use: Use{MinSessions: 1, MaxSessions: 1, Weight: 1}})
 	c.SMS.SGIP = room(k, "sms.sgip", SGIPAccount{Use: Use{MaxSessions: 1, Weight: 1}})
-	c.SMS.Gateways = room(k, "sms.gateways", GatewayAccount{Use: Use{MaxSessions: 10, Weight: 1}})
+	// Web servers end idle connections soon.
+	c.SMS.Gateways = room(k, "sms.gateways", GatewayAccount{Use: Use{MaxSessions: 10, CheckAfter: time.Second, Weight: 1}})
 	c.SMS.Modems = room(k, "sms.modems", ModemAccount{Use: Use{MaxSessions: 1, Weight: 1}})
 }
 

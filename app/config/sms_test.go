@@ -40,6 +40,8 @@ func TestLoadOfAccountsForSMS(t *testing.T) {
 	mobile := use(1, 1)
 	mobile.Recipients = []string{"+86"}
 	mobile.Limits.Prefixes = map[string]limits.Rate{"+86139": {Max: 3, Per: "second", Burst: 1}}
+	web := use(0, 10)
+	web.CheckAfter = time.Second
 	name := byte(5)
 	want := SMS{
 		SMPP: []SMPPAccount{{Name: "operator", Host: "smsc.example.net", SystemID: "herald", Password: "hunter2", SourceTON: &name, Languages: []int{1}, Use: use(0, 1)}},
@@ -47,7 +49,7 @@ func TestLoadOfAccountsForSMS(t *testing.T) {
 			Name: "mobile", Host: "192.0.2.10", SPID: "901234", Secret: "hunter3", SourceNumber: "10690001", Fee: CMPPFee{Payer: "destination"}, Use: mobile,
 		}},
 		SGIP:     []SGIPAccount{{Name: "unicom", Host: "192.0.2.20", NodeID: 3_075_512_345, Reception: Reception{Listen: "127.0.0.1:0", Password: "hunter4"}, Use: use(0, 1)}},
-		Gateways: []GatewayAccount{{Name: "web", Description: "generic", Settings: map[string]string{"url": "https://sms.example.com"}, Secrets: map[string]string{"token": "hunter5"}, Use: use(0, 10)}},
+		Gateways: []GatewayAccount{{Name: "web", Description: "generic", Settings: map[string]string{"url": "https://sms.example.com"}, Secrets: map[string]string{"token": "hunter5"}, Use: web}},
 		Modems:   []ModemAccount{{Name: "sim-1", Device: "/dev/ttyUSB0", PIN: "1234", Balance: BalanceCheck{Code: "*100#", Every: 12 * time.Hour}, Use: use(0, 1)}},
 	}
 	got, err := Load(write(t, smsYAML), nil)
