@@ -86,7 +86,7 @@ DELETE FROM early_reports
 WHERE (provider_id, account, key) IN (
     SELECT e.provider_id, e.account, e.key
     FROM early_reports e
-    WHERE EXISTS (SELECT FROM attempts a WHERE a.provider_id = e.provider_id AND a.account = e.account AND a.provider_id <> '')
+    WHERE EXISTS (SELECT FROM attempts a WHERE a.provider_id = e.provider_id AND a.account = e.account AND a.provider_id <> '' OFFSET 0)
     ORDER BY e.taken_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED)

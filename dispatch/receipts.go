@@ -143,20 +143,24 @@ func (r *Receipts) takeTx(ctx context.Context, tx pgx.Tx, reports []Report) (tal
 	return seen, r.settleTx(ctx, tx, st, fresh)
 }
 
+// Each is looked up by its id, whatever the planner thinks of the tables.
 const findReportedSQL = `
-SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
-FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
-JOIN deliveries d ON d.id = r.delivery_id
-UNION
-SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
-FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
-JOIN attempts a ON a.carried_by = r.delivery_id AND a.outcome IN ('accepted', 'in_doubt')
-JOIN deliveries d ON d.id = a.delivery_id
-UNION
-SELECT DISTINCT r.i, d.id, d.notification_id, d.channel
-FROM unnest($3::int[], $4::text[], $5::text[]) AS r (i, account, provider_id)
-JOIN attempts a ON a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> ''
-JOIN deliveries d ON d.id = a.delivery_id
+SELECT r.i, d.id, d.notification_id, d.channel
+FROM (
+    SELECT i, delivery_id
+    FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
+    UNION
+    SELECT r.i, a.delivery_id
+    FROM unnest($1::int[], $2::uuid[]) AS r (i, delivery_id)
+    CROSS JOIN LATERAL (
+        SELECT delivery_id FROM attempts WHERE carried_by = r.delivery_id AND outcome IN ('accepted', 'in_doubt') OFFSET 0) AS a
+    UNION
+    SELECT r.i, a.delivery_id
+    FROM unnest($3::int[], $4::text[], $5::text[]) AS r (i, account, provider_id)
+    CROSS JOIN LATERAL (
+        SELECT delivery_id FROM attempts WHERE provider_id = r.provider_id AND account = r.account AND provider_id <> '' OFFSET 0) AS a
+) AS r
+CROSS JOIN LATERAL (SELECT id, notification_id, channel FROM deliveries WHERE id = r.delivery_id OFFSET 0) AS d
 ORDER BY 1, 2`
 
 // find says which deliveries the reports are about, and which are of ids that

@@ -39,12 +39,13 @@ const (
 	lockLaddersSQL = `
 SELECT id FROM deliveries WHERE notification_id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 
+	// Each is looked up by its id, whatever the planner thinks of the tables.
 	readLaddersSQL = `
 SELECT` + taskColumns + `,
        d.state IN ('pending', 'deferred', 'in_doubt') AND EXISTS (SELECT FROM hand_overs h WHERE d.id = ANY(h.deliveries))
-FROM deliveries d
-JOIN notifications n ON n.id = d.notification_id
-WHERE d.notification_id = ANY($1)
+FROM (SELECT DISTINCT unnest($1::uuid[]) AS id) AS given
+CROSS JOIN LATERAL (SELECT * FROM notifications WHERE id = given.id OFFSET 0) AS n
+CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE notification_id = given.id OFFSET 0) AS d
 ORDER BY d.notification_id, d.rung, d.id`
 )
 

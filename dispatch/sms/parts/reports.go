@@ -111,13 +111,14 @@ FROM unnest($1::int[], $2::text[], $3::text[]) AS r (i, account, provider_id)
 JOIN in_hand h ON h.account = r.account
 WHERE NOT EXISTS (
     SELECT FROM attempts a
-    WHERE a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> '')`
+    WHERE a.provider_id = r.provider_id AND a.account = r.account AND a.provider_id <> ''
+    OFFSET 0)`
 
 	// A provider may use an id again: the newest is meant.
 	findSQL = `
 SELECT DISTINCT ON (r.i) r.i, p.delivery_id, p.account, p.reference, p.part
 FROM unnest($1::int[], $2::text[], $3::text[]) AS r (i, account, provider_id)
-JOIN sms_parts p ON p.provider_id = r.provider_id AND p.account = r.account
+CROSS JOIN LATERAL (SELECT * FROM sms_parts WHERE provider_id = r.provider_id AND account = r.account OFFSET 0) AS p
 ORDER BY r.i, p.accepted_at DESC`
 )
 
