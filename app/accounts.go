@@ -131,13 +131,14 @@ const spare = 10 * time.Second
 // Check finds what only the drivers of accounts know to be wrong; it is for
 // config.Load.
 func Check(cfg config.Config) problem.Fields {
-	url := cfg.HTTP.PublicURL
-	if url == "" {
-		url = "http://" + cfg.HTTP.Listen
-	}
 	return makeAccounts(cfg, keeps{
-		parts: parts.NewStore(nil), modems: modem.NewStore(nil), token: returnTokenLike, url: url, log: slog.New(slog.DiscardHandler),
+		parts: parts.NewStore(nil), modems: modem.NewStore(nil), token: returnTokenLike, url: publicURL(cfg), log: slog.New(slog.DiscardHandler),
 	}).mistakes
+}
+
+// publicURL is how the world reaches Herald.
+func publicURL(cfg config.Config) string {
+	return cmp.Or(cfg.HTTP.PublicURL, "http://"+cfg.HTTP.Listen)
 }
 
 // messageIDDomain is the same for all accounts, so that a message which goes

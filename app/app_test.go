@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"herald/app/config"
@@ -187,26 +189,57 @@ func TestExamine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mail.Close()
-	port := mustPort(t, mail.Addr())
+	center, phone := farEnds(t)
 
 	well := settings(t)
 	well.HTTP.PublicURL = "https://herald.example.com"
-	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: port, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: config.Use{MaxSessions: 1}}}
+	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: mustPort(t, mail.Addr()), TLS: "none", From: "a@example.com", Timeout: time.Second, Use: one}}
+	well.SMS.SMPP = []config.SMPPAccount{{Name: "centre", Host: "127.0.0.1", Port: mustPort(t, center.Addr()), SystemID: "herald", Use: one}}
+	well.SMS.Modems = []config.ModemAccount{{Name: "stick", Device: phone.Path(), Balance: config.BalanceCheck{Code: "*100#"}, Use: one}}
 	if bad := notFine(Examine(t.Context(), well, quiet)); len(bad) > 0 {
-		t.Errorf("findings = %v, want none but an old schema", bad)
+		t.Errorf("findings = %v, want none", bad)
+	}
+	if mail.Count()+center.Count()+phone.Texts().Count() > 0 {
+		t.Error("the doctor sent something")
 	}
 
-	ill := well
-	ill.Database.URL = "postgres://127.0.0.1:1/none?connect_timeout=1"
+	ill := settings(t)
 	ill.HTTP.PublicURL = ""
 	ill.SecretKey = ""
-	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: config.Use{MaxSessions: 1}}}
-	got := notFine(Examine(t.Context(), ill, quiet))
-	for part, want := range map[string]FindingState{"database": Broken, "http.public_url": Warning, "secret_key": Broken, "email away": Broken} {
-		f, ok := got[part]
-		if !ok || f.State != want || f.Advice == "" {
-			t.Errorf("%s: %+v, want %s with advice", part, f, want)
+	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: one}}
+	ill.SMS = config.SMS{
+		SMPP:     []config.SMPPAccount{{Name: "smsc", Host: "127.0.0.1", Port: 1, SystemID: "herald", Use: one}},
+		CMPP:     []config.CMPPAccount{{Name: "mobile", Host: "127.0.0.1", Port: 1, SPID: "901234", Secret: "s", SourceNumber: "10690001", Use: one}},
+		SGIP:     []config.SGIPAccount{{Name: "unicom", Host: "127.0.0.1", Port: 1, LoginName: "herald", NodeID: 3_075_512_345, CorpID: "12345", SPNumber: "10655001", Use: one}},
+		Gateways: []config.GatewayAccount{{Name: "web", Description: "generic", Settings: map[string]string{"url": "http://127.0.0.1:1"}, Secrets: map[string]string{"token": "t", "signing_key": "k"}, Use: one}},
+		Modems:   []config.ModemAccount{{Name: "stick", Device: filepath.Join(t.TempDir(), "none"), Use: one}},
+	}
+	want := map[string]FindingState{"http.public_url": Warning, "secret_key": Broken, "email away": Broken, "sms smsc": Broken, "sms mobile": Broken, "sms unicom": Broken, "sms web": Broken, "sms stick": Broken}
+	wantFindings(t, Examine(t.Context(), ill, quiet), want)
+
+	ill.Database.URL = "postgres://127.0.0.1:1/none?connect_timeout=1"
+	ill.SMS.CMPP[0].SPID = "9"
+	want["database"], want["sms.cmpp[0].sp_id"], want["sms stick"] = Broken, Broken, Warning
+	delete(want, "sms mobile")
+	wantFindings(t, Examine(t.Context(), ill, quiet), want)
+
+	ill.Email, ill.SMS = config.Email{}, config.SMS{}
+	wantFindings(t, Examine(t.Context(), ill, quiet), map[string]FindingState{"accounts": Warning, "database": Broken, "http.public_url": Warning, "secret_key": Broken})
+}
+
+// one is the use of an account with a session.
+var one = config.Use{MaxSessions: 1}
+
+func wantFindings(t *testing.T, list []Finding, want map[string]FindingState) {
+	t.Helper()
+	got := map[string]FindingState{}
+	for part, f := range notFine(list) {
+		if got[part] = f.State; f.Advice == "" {
+			t.Errorf("%s: %+v, want advice", part, f)
 		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
 

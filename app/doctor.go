@@ -9,12 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"herald/app/config"
-	"herald/dispatch/email"
 	"herald/postgres"
 )
 
@@ -45,21 +45,36 @@ const (
 // Examine looks at everything the configuration names. It changes nothing but
 // what a start would: a private database is made where there is none.
 func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
-	list := []Finding{{"configuration", Fine, "can be read", ""}}
-	list = append(list, examineAddress(ctx, cfg), examineURL(cfg))
-	list = append(list, examineDatabase(ctx, cfg, log)...)
+	address, running := examineAddress(ctx, cfg)
+	list := []Finding{{"configuration", Fine, "can be read", ""}, address, examineURL(cfg)}
+	db, failed := openToExamine(ctx, cfg, log)
+	var pool *pgxpool.Pool
+	if db == nil {
+		list = append(list, failed)
+	} else {
+		defer func() {
+			if err := db.Close(context.WithoutCancel(ctx)); err != nil {
+				log.Error("database did not close", "error", err)
+			}
+		}()
+		found := examineDatabase(ctx, db)
+		if found[1].State == Fine { // its schema is of this version
+			pool = db.Pool()
+		}
+		list = append(list, found...)
+	}
 	list = append(list, examineSecret(cfg), examineDisk(cfg))
-	list = append(list, examineMail(ctx, cfg)...)
+	list = append(list, examineAccounts(ctx, cfg, pool, running)...)
 	return append(list, examineBounces(ctx, cfg, log)...)
 }
 
 // examineAddress takes the address for a moment, or finds Herald there already.
-func examineAddress(ctx context.Context, cfg config.Config) Finding {
+func examineAddress(ctx context.Context, cfg config.Config) (_ Finding, running bool) {
 	const part = "http.listen"
 	listener, err := net.Listen("tcp", cfg.HTTP.Listen)
 	if err == nil {
 		_ = listener.Close() // it was only tried
-		return Finding{part, Fine, cfg.HTTP.Listen + " is free", ""}
+		return Finding{part, Fine, cfg.HTTP.Listen + " is free", ""}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -68,7 +83,7 @@ func examineAddress(ctx context.Context, cfg config.Config) Finding {
 		if res, err := http.DefaultClient.Do(req); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
-				return Finding{part, Fine, "Herald answers at " + cfg.HTTP.Listen, ""}
+				return Finding{part, Fine, "Herald answers at " + cfg.HTTP.Listen, ""}, true
 			}
 		}
 	}
@@ -79,7 +94,7 @@ func examineAddress(ctx context.Context, cfg config.Config) Finding {
 	case errors.Is(err, fs.ErrPermission):
 		advice = "ports below 1024 are for root: choose a higher one, with a proxy in front"
 	}
-	return Finding{part, Broken, err.Error(), advice}
+	return Finding{part, Broken, err.Error(), advice}, false
 }
 
 func examineURL(cfg config.Config) Finding {
@@ -94,28 +109,35 @@ func examineURL(cfg config.Config) Finding {
 	return Finding{part, Fine, cfg.HTTP.PublicURL, ""}
 }
 
-func examineDatabase(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding {
-	limited, cancel := context.WithTimeout(ctx, time.Minute)
+// databaseWithin is how long the doctor tries to open the database.
+const databaseWithin = time.Minute
+
+// openToExamine opens the database, or says what is wrong with it.
+func openToExamine(ctx context.Context, cfg config.Config, log *slog.Logger) (*postgres.DB, Finding) {
+	ctx, cancel := context.WithTimeout(ctx, databaseWithin)
 	defer cancel()
-	db, err := openDatabase(limited, cfg, log)
-	if err != nil {
-		advice := "see that database.url is right and the server can be reached"
-		if cfg.Database.URL == "" {
-			advice = "see server.log in data_dir/postgres"
-		}
-		switch {
-		case errors.Is(err, postgres.ErrNotInstalled):
-			advice = "apt-get install postgresql, or set database.url"
-		case errors.Is(err, fs.ErrPermission):
-			advice = "run Herald as the user who owns data_dir, or name another directory"
-		}
-		return []Finding{{"database", Broken, err.Error(), advice}}
+	db, err := openDatabase(ctx, cfg, log)
+	if err == nil {
+		return db, Finding{}
 	}
-	defer func() {
-		if err := db.Close(context.WithoutCancel(ctx)); err != nil {
-			log.Error("database did not close", "error", err)
-		}
-	}()
+	advice := "see that database.url is right and the server can be reached"
+	if cfg.Database.URL == "" {
+		advice = "see server.log in data_dir/postgres"
+	}
+	switch {
+	case errors.Is(err, postgres.ErrNotInstalled):
+		advice = "apt-get install postgresql, or set database.url"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "run Herald as the user who owns data_dir, or name another directory"
+	}
+	return nil, Finding{"database", Broken, err.Error(), advice}
+}
+
+// examineDatabase looks at the server, the schema and, where that is of this
+// version, the ledger.
+func examineDatabase(ctx context.Context, db *postgres.DB) []Finding {
+	limited, cancel := context.WithTimeout(ctx, databaseWithin)
+	defer cancel()
 	list := []Finding{examineServer(limited, db), examineSchema(limited, db)}
 	if list[1].State == Fine {
 		list = append(list, examineLedger(ctx, db))
@@ -169,27 +191,4 @@ func examineDisk(cfg config.Config) Finding {
 		return Finding{"data_dir", Warning, text, "PostgreSQL stops when the disk is full: make room"}
 	}
 	return Finding{"data_dir", Fine, text, ""}
-}
-
-func examineMail(ctx context.Context, cfg config.Config) []Finding {
-	if len(cfg.Email.Accounts) == 0 {
-		return []Finding{{"email", Warning, "no account: e-mail is not sent", "add one below email.accounts"}}
-	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	var list []Finding
-	for _, account := range cfg.Email.Accounts {
-		part := "email " + account.Name
-		mailer, err := email.NewMailer(mailAccount(account), messageIDDomain(cfg.Email), returnTokenLike)
-		if err != nil {
-			list = append(list, Finding{part, Broken, err.Error(), "mend the named fields"})
-			continue
-		}
-		if err := mailer.Check(ctx); err != nil {
-			list = append(list, Finding{part, Broken, strings.TrimSpace(err.Error()), "see host, port, tls and the sign-in of this account"})
-			continue
-		}
-		list = append(list, Finding{part, Fine, "takes our sign-in", ""})
-	}
-	return list
 }

@@ -168,20 +168,29 @@ func arrived(t *testing.T, box *texts.Box, to, part string) {
 	}
 }
 
+// farEnds are an operator's message centre and a modem.
+func farEnds(t *testing.T) (*smsc.SMSC, *simmodem.Modem) {
+	center, phone := smsc.New(smsc.Config{}), simmodem.New(simmodem.Config{})
+	for _, end := range []interface {
+		Start(ctx context.Context) error
+		Close() error
+	}{center, phone} {
+		if err := end.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := end.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return center, phone
+}
+
 // Each number is written to by the account that is made for it; the operator's
 // receipt and the phone's STOP count.
 func TestTextMessagesGoByCentreAndByModem(t *testing.T) {
-	center := smsc.New(smsc.Config{})
-	if err := center.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer center.Close()
-	phone := simmodem.New(simmodem.Config{})
-	if err := phone.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer phone.Close()
-
+	center, phone := farEnds(t)
 	cfg := settings(t)
 	cfg.Dispatch.FirstRetry = 100 * time.Millisecond
 	cfg.SMS = config.SMS{

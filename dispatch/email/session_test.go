@@ -172,7 +172,4 @@ func TestASessionThatIsNotOpenedInTimeIsNone(t *testing.T) {
 	if _, err := m.Open(ended); failureOf(t, err).Class != dispatch.Transient {
 		t.Errorf("opening gives %v", err)
 	}
-	if err := m.Check(t.Context()); err != nil {
-		t.Errorf("checking gives %v", err)
-	}
 }

@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"herald/app/config"
+	"herald/dispatch"
+	"herald/dispatch/email"
+	"herald/dispatch/sms/cmpp"
+	"herald/dispatch/sms/gateway"
+	"herald/dispatch/sms/modem"
+	"herald/dispatch/sms/parts"
+	"herald/dispatch/sms/sgip"
+	"herald/dispatch/sms/smpp"
+)
+
+// modemWithin is how long the doctor waits for a modem, which has to find its
+// network first.
+const modemWithin = 45 * time.Second
+
+// examineAccounts opens a session of every account and closes it again; nothing
+// is sent. db is nil where there is no database of this version, and running
+// says that Herald is at work on this machine.
+func examineAccounts(ctx context.Context, cfg config.Config, db *pgxpool.Pool, running bool) []Finding {
+	for i := range cfg.SMS.Modems {
+		cfg.SMS.Modems[i].Balance = config.BalanceCheck{} // it would be asked for
+	}
+	made := makeAccounts(cfg, keeps{
+		parts: parts.NewStore(db), modems: modem.NewStore(db), token: returnTokenLike, url: publicURL(cfg), log: slog.New(slog.DiscardHandler),
+	})
+	var list []Finding
+	for _, m := range made.mistakes {
+		list = append(list, Finding{m.Path, Broken, m.Message, "mend this field"})
+	}
+	if len(made.mistakes)+len(made.list) == 0 {
+		return []Finding{{"accounts", Warning, "none: nothing is sent", "add one below email.accounts or sms"}}
+	}
+	found := make([]Finding, len(made.list))
+	var asking sync.WaitGroup
+	for i, one := range made.list {
+		asking.Go(func() { found[i] = examineAccount(ctx, one.Sender, db != nil, running) })
+	}
+	asking.Wait()
+	return append(list, found...)
+}
+
+// examineAccount tries one account.
+func examineAccount(ctx context.Context, sender dispatch.Sender, stored, running bool) Finding {
+	part := fmt.Sprintf("%s %s", sender.Channel(), sender.Account())
+	within := askWithin
+	if stick, is := sender.(*modem.Sender); is {
+		switch {
+		case running:
+			return Finding{part, Fine, "not tried: Herald has it", ""}
+		case !stored:
+			return Finding{part, Warning, "not tried: what it remembers is in the database", "see to the database and its schema first"}
+		}
+		stick.Start()
+		defer stick.Close()
+		within = modemWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	session, err := sender.Open(ctx)
+	if err == nil {
+		err = session.Close(ctx)
+	}
+	if err != nil {
+		return Finding{part, Broken, strings.TrimSpace(err.Error()), adviceFor(sender)}
+	}
+	return Finding{part, Fine, fineOf(sender), ""}
+}
+
+// fineOf says what is known of an account of which a session can be opened.
+func fineOf(sender dispatch.Sender) string {
+	switch sender.(type) {
+	case *gateway.Gateway:
+		return "can be reached"
+	case *modem.Sender:
+		return "is in its network"
+	}
+	return "takes our sign-in"
+}
+
+// adviceFor says what to look at when a session cannot be opened.
+func adviceFor(sender dispatch.Sender) string {
+	switch sender.(type) {
+	case *email.Mailer:
+		return "see host, port, tls and the sign-in of this account"
+	case *smpp.Client:
+		return "see host, port, tls, system_id and password; a Herald that runs may have all the sessions that the operator allows"
+	case *cmpp.Gateway:
+		return "see host, port, sp_id and secret, and that the operator knows this machine's address"
+	case *sgip.Gateway:
+		return "see host, port, login_name and password, and that the operator knows this machine's address"
+	case *gateway.Gateway:
+		return "see the address in settings, root_cas, and whether this machine may go out"
+	case *modem.Sender:
+		return "see device and its permissions (the group dialout), the SIM and its PIN, and that no other program has it"
+	}
+	return ""
+}
