@@ -97,6 +97,9 @@ func (c console) readOverview(v *page.Visit) (overviewData, error) {
 	if data.Accounts, err = c.Deliveries.Accounts(v.Context()); err != nil {
 		return overviewData{}, err
 	}
+	for _, text := range advice(v, c.Deliveries.VolumeAdvice(data.Accounts)) {
+		data.Worries = append(data.Worries, worry{text, Base + "/accounts"})
+	}
 	for _, a := range data.Accounts {
 		if a.Circuit == "open" {
 			data.Worries = append(data.Worries, worry{v.T("console.worry.account", "name", a.Name, "failure", a.Failure), attentionPath(dispatch.Deferred) + "&account=" + url.QueryEscape(a.Name)})
