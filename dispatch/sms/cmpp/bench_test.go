@@ -5,19 +5,17 @@ import (
 	"testing"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/link/linktest"
 	sim "herald/hardware/sim/cmpp"
 )
 
 // BenchmarkSendBatch: one connection, a window of 16, messages of one part.
 func BenchmarkSendBatch(b *testing.B) {
 	g := sim.New(sim.Config{})
-	if err := g.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	defer g.Close()
+	linktest.Start(b, g)
 	d, err := New(Account{
-		Name: "mobile", Host: "127.0.0.1", Port: portOf(b, g.Addr()), SPID: "900001", Secret: "888888", SourceNumber: "10657012345", NoReports: true,
-	}, newMemory(), slog.New(slog.DiscardHandler))
+		Name: "mobile", Host: "127.0.0.1", Port: linktest.Port(b, g.Addr()), SPID: "900001", Secret: "888888", SourceNumber: "10657012345", NoReports: true,
+	}, linktest.NewStore(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -28,7 +26,7 @@ func BenchmarkSendBatch(b *testing.B) {
 	defer s.Close(b.Context())
 	ms := make([]dispatch.Message, 500)
 	for i := range ms {
-		ms[i] = message(i, "降价提醒：婴儿车今日四百元")
+		ms[i] = linktest.Message(i, "降价提醒：婴儿车今日四百元")
 	}
 	for b.Loop() {
 		s.SendBatch(b.Context(), ms, func(_ int, _ dispatch.Receipt, err error) {

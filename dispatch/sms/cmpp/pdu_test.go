@@ -2,27 +2,18 @@ package cmpp
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 )
 
 // The octets in this file are what another implementation (bigwhite/gocmpp, in
 // its tests) makes of the tables of the specifications.
-
-func octets(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // framed puts a body into its PDU.
 func framed(command, sequence uint32, body []byte) []byte {
@@ -34,7 +25,7 @@ func framed(command, sequence uint32, body []byte) []byte {
 func TestConnect(t *testing.T) {
 	at := time.Date(2026, 10, 21, 0, 5, 10, 0, time.UTC)
 	body, source := connectBody("900001", "888888", 0x21, at)
-	want := octets(t, `00 00 00 27 00 00 00 01 00 00 00 17 39 30 30 30 30 31
+	want := linktest.Octets(t, `00 00 00 27 00 00 00 01 00 00 00 17 39 30 30 30 30 31
 		90 d0 0c 1d 51 7a bd 0b 4f 65 f6 bc f8 53 5d 16 21 3c dc 73 be`)
 	if got := framed(connect, 0x17, body); !bytes.Equal(got, want) {
 		t.Errorf("CONNECT is\n%x, want\n%x", got, want)
@@ -48,7 +39,7 @@ func TestConnect(t *testing.T) {
 // gateway's digest covers a status of one octet, and of four.
 func TestAnswersToConnect(t *testing.T) {
 	var source [16]byte
-	copy(source[:], octets(t, "90 d0 0c 1d 51 7a bd 0b 4f 65 f6 bc f8 53 5d 16"))
+	copy(source[:], linktest.Octets(t, "90 d0 0c 1d 51 7a bd 0b 4f 65 f6 bc f8 53 5d 16"))
 	for name, c := range map[string]struct {
 		pdu           string
 		form, version byte
@@ -56,7 +47,7 @@ func TestAnswersToConnect(t *testing.T) {
 		"2.0": {`00 00 00 1e 80 00 00 01 00 00 00 17 00 6c 0b 84 6e 25 ba b6 da a4 ed 1c 46 6e 0f 4b d8 21`, v20, 0x21},
 		"3.0": {`00 00 00 21 80 00 00 01 00 00 00 17 00 00 00 00 79 42 97 72 74 09 8c f2 10 ab 0c 16 c3 67 bc 8d 30`, v30, 0x30},
 	} {
-		u, err := protocol.Read(bytes.NewReader(octets(t, c.pdu)))
+		u, err := protocol.Read(bytes.NewReader(linktest.Octets(t, c.pdu)))
 		if err != nil || u.Command != connect|answer || u.Sequence[2] != 0x17 {
 			t.Fatalf("%s: %+v, %v", name, u, err)
 		}
@@ -79,7 +70,7 @@ func TestSubmit(t *testing.T) {
 	}
 	s := submission{
 		total: 1, number: 1, format: wire.UCS2, to: "13500002696",
-		content: octets(t, "6d4b 8bd5 0067006f0063006d00700070 0020 007300750062006d00690074"),
+		content: linktest.Octets(t, "6d4b 8bd5 0067006f0063006d00700070 0020 007300750062006d00690074"),
 		until:   time.Date(2015, 11, 5, 13, 15, 55, 0, wire.Beijing),
 	}
 	// gocmpp's test has Msg_level 1 and another way of writing the time.
@@ -95,7 +86,7 @@ func TestSubmit(t *testing.T) {
 		v30: "000000e1 00000004 00000017" + begin + wide + "00 00 00 08" + fee + source + "01" + wide + "00" + content + strings.Repeat(" 00", 20),
 	} {
 		got := framed(submit, 0x17, a.appendSubmit(nil, version, s))
-		if diff := cmp.Diff(octets(t, want), got); diff != "" {
+		if diff := cmp.Diff(linktest.Octets(t, want), got); diff != "" {
 			t.Errorf("SUBMIT of %#x:\n%s", version, diff)
 		}
 	}
@@ -107,12 +98,12 @@ func TestSubmitted(t *testing.T) {
 		v20: "b2 b9 da 80 00 01 00 00 08",
 		v30: "b2 b9 da 80 00 01 00 00 00 00 00 08",
 	} {
-		got, err := parseSubmitted(octets(t, body), version)
+		got, err := parseSubmitted(linktest.Octets(t, body), version)
 		if err != nil || idText(got.id) != "12878564852733378560" || got.result != 8 {
 			t.Errorf("%#x is %+v, %v", version, got, err)
 		}
 	}
-	if _, err := parseSubmitted(octets(t, "b2 b9 da 80 00 01 00 00 00"), v30); err == nil {
+	if _, err := parseSubmitted(linktest.Octets(t, "b2 b9 da 80 00 01 00 00 00"), v30); err == nil {
 		t.Error("an answer of 2.0 is read as one of 3.0")
 	}
 	// 5 November, 13:45:46; the fields are laid out in section 8.4.3.2.
@@ -135,7 +126,7 @@ func TestDeliver(t *testing.T) {
 		v20: {"00000067 00000005 00000005 b5255280 00010000" + tail + from + strings.Repeat(" 00", 11) + text + strings.Repeat(" 00", 8), ""},
 		v30: {"0000007f 00000005 00000001 b4c55300 00010000" + tail + from + strings.Repeat(" 00", 23) + text + strings.Repeat(" 00", 20), "13025908756704198656"},
 	} {
-		u, err := protocol.Read(bytes.NewReader(octets(t, c.pdu)))
+		u, err := protocol.Read(bytes.NewReader(linktest.Octets(t, c.pdu)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,10 +138,10 @@ func TestDeliver(t *testing.T) {
 			t.Errorf("its id is %d", d.id)
 		}
 	}
-	if got := deliveredBody(v30, 13025908756704198656, 8); !bytes.Equal(got, octets(t, "b4c55300 00010000 00000008")) {
+	if got := deliveredBody(v30, 13025908756704198656, 8); !bytes.Equal(got, linktest.Octets(t, "b4c55300 00010000 00000008")) {
 		t.Errorf("its answer is %x", got)
 	}
-	if got := deliveredBody(v20, 13052947396898652160, 0); !bytes.Equal(got, octets(t, "b5256280 00010000 00")) {
+	if got := deliveredBody(v20, 13052947396898652160, 0); !bytes.Equal(got, linktest.Octets(t, "b5256280 00010000 00")) {
 		t.Errorf("its answer is %x", got)
 	}
 }
@@ -160,22 +151,22 @@ func TestDeliver(t *testing.T) {
 func TestReport(t *testing.T) {
 	begin := "b4c55300 00010000 44454c49565244 31353131313230393535 31353131313230393537 3133343132333430303030"
 	for _, zeros := range []int{10, 21} {
-		r, err := parseReport(octets(t, begin+strings.Repeat(" 00", zeros)+"12345678"))
+		r, err := parseReport(linktest.Octets(t, begin+strings.Repeat(" 00", zeros)+"12345678"))
 		if err != nil || idText(r.id) != "13025908756704198656" || r.stat != "DELIVRD" || !r.done.Equal(time.Date(2015, 11, 12, 1, 57, 0, 0, time.UTC)) {
 			t.Errorf("with %d zeros it is %+v, %v", zeros, r, err)
 		}
 	}
-	if _, err := parseReport(octets(t, "b4c55300 00010000 44454c495652")); err == nil {
+	if _, err := parseReport(linktest.Octets(t, "b4c55300 00010000 44454c495652")); err == nil {
 		t.Error("half a report is read")
 	}
 }
 
 // FuzzGateway: whatever a gateway says, it is read or refused.
 func FuzzGateway(f *testing.F) {
-	f.Add(octets(f, "b4c55300 00010000 44454c49565244 31353131313230393535 31353131313230393537 3133343132333430303030 00000000000000000000 12345678"))
-	f.Add(octets(f, "00 00 00 00 79 42 97 72 74 09 8c f2 10 ab 0c 16 c3 67 bc 8d 30"))
-	f.Add(octets(f, "b2 b9 da 80 00 01 00 00 00"))
-	f.Add(octets(f, "b5255280 00010000 393030303031"+strings.Repeat("00", 28)+"3133343132333430303030"+strings.Repeat("00", 11)+"03414243"))
+	f.Add(linktest.Octets(f, "b4c55300 00010000 44454c49565244 31353131313230393535 31353131313230393537 3133343132333430303030 00000000000000000000 12345678"))
+	f.Add(linktest.Octets(f, "00 00 00 00 79 42 97 72 74 09 8c f2 10 ab 0c 16 c3 67 bc 8d 30"))
+	f.Add(linktest.Octets(f, "b2 b9 da 80 00 01 00 00 00"))
+	f.Add(linktest.Octets(f, "b5255280 00010000 393030303031"+strings.Repeat("00", 28)+"3133343132333430303030"+strings.Repeat("00", 11)+"03414243"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if c, err := parseConnection(body); err == nil && len(body) < len(c.authenticator)+len(c.said)+1 {
 			t.Errorf("%d octets are an answer to CONNECT: %+v", len(body), c)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 )
 
@@ -37,11 +38,11 @@ func meetRaw(t *testing.T) (*rawGateway, *Gateway) {
 	}()
 	account := accountAt(t, l.Addr().String())
 	account.CheckGateway = false
-	d := newGateway(t, account, newMemory())
+	d := newGateway(t, account, linktest.NewStore())
 	openSession(t, d)
 	conn := <-met
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(linktest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &rawGateway{t, conn}, d
@@ -85,8 +86,8 @@ func TestWhatGatewaysSayWrongly(t *testing.T) {
 	g.say(deliver, 5, long)
 	g.say(deliver, 5, long) // told again, before anybody took it
 	g.say(deliver, 6, written(0, "somebody", 1, 0, wire.GBK, "\xCD\xCB\xB6\xA9"))
-	inbox := listen(t, d.Receive)
-	heard := inbox.await(t, 2)
+	inbox := linktest.Listen(t, d.Receive)
+	heard := inbox.Await(t, 2)
 	g.expect(5, resultOK)
 	g.expect(6, resultOK)
 	if heard[0].From != "+8613800138000" || heard[0].Text != "TD" || heard[1].From != "somebody" || heard[1].Text != "退订" || heard[0].Key == heard[1].Key {

@@ -1,34 +1,20 @@
 package cmpp
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
 	"herald/problem"
 )
-
-// patience is when a test gives up.
-const patience = 20 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// long is a text of three parts in UCS-2.
-var long = strings.Repeat("降价提醒：婴儿车今日四百元，", 12)
 
 func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 	for _, version := range []string{"2.0", "3.0"} {
@@ -45,20 +31,20 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 			{"transliterated", "naïve", "ASCII", 1, wire.Writing{Transliterate: true}},
 			{"GSM-7, but not ASCII", "10 £", "UCS-2", 1, wire.Writing{}},
 			{"a pair of surrogates where a part ends", strings.Repeat("价", 66) + "😀😀😀", "UCS-2", 2, wire.Writing{}},
-			{"three parts", long, "UCS-2", 3, wire.Writing{}},
+			{"three parts", linktest.Long, "UCS-2", 3, wire.Writing{}},
 			{"long ASCII", strings.Repeat("0123456789", 20), "UCS-2", 3, wire.Writing{}},
 			{"long ASCII where it may be", strings.Repeat("0123456789", 20), "ASCII", 2, wire.Writing{LongASCII: true}},
-			{"a long text in GBK is in UCS-2", long, "UCS-2", 3, wire.Writing{Encoding: "gbk"}},
+			{"a long text in GBK is in UCS-2", linktest.Long, "UCS-2", 3, wire.Writing{Encoding: "gbk"}},
 		} {
 			account := accountAt(t, g.Addr())
 			account.Writing = c.writing
-			d := newGateway(t, account, newMemory())
+			d := newGateway(t, account, linktest.NewStore())
 			s := openSession(t, d)
-			m := message(1, c.text)
+			m := linktest.Message(1, c.text)
 			if n := d.Parts(m); n != c.parts {
 				t.Errorf("%s takes %d parts, want %d", c.name, n, c.parts)
 			}
-			receipt, err := s.Send(within(t), m)
+			receipt, err := s.Send(linktest.Within(t), m)
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
@@ -92,17 +78,17 @@ func TestVersionIsAgreed(t *testing.T) {
 		g := startSim(t, sim.Config{Highest: c.highest})
 		account := accountAt(t, g.Addr())
 		account.Version = c.version
-		s, err := newGateway(t, account, newMemory()).Open(within(t))
+		s, err := newGateway(t, account, linktest.NewStore()).Open(linktest.Within(t))
 		if failure := (*dispatch.SendError)(nil); (err != nil) != c.fails || c.fails && (!errors.As(err, &failure) || failure.Class != dispatch.Configuration) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err != nil {
 			continue
 		}
-		if _, err := s.Send(within(t), message(1, "降价")); err != nil || g.Count() != 1 {
+		if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); err != nil || g.Count() != 1 {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := s.Close(within(t)); err != nil {
+		if err := s.Close(linktest.Within(t)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -112,21 +98,21 @@ func TestVersionIsAgreed(t *testing.T) {
 // passes, such as a connection of ours that the gateway still holds.
 func TestLoginRefused(t *testing.T) {
 	g := startSim(t, sim.Config{MostConnections: 1})
-	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
 	for status, class := range map[uint32]dispatch.Class{
 		1: dispatch.Configuration, 2: dispatch.Configuration, 3: dispatch.Configuration,
 		5: dispatch.Transient, 9: dispatch.Transient,
 	} {
-		setFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: status})
-		_, err := d.Open(within(t))
+		linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: status})
+		_, err := d.Open(linktest.Within(t))
 		failure := (*dispatch.SendError)(nil)
 		if !errors.As(err, &failure) || failure.Class != class || failure.Code != code(status) || failure.Account != "mobile" {
 			t.Errorf("status %d gives %v, want %v", status, err, class)
 		}
 	}
-	setFaults(t, g)
+	linktest.SetFaults(t, g)
 	openSession(t, d)
-	if _, err := d.Open(within(t)); err == nil || !strings.Contains(err.Error(), "transient 5") {
+	if _, err := d.Open(linktest.Within(t)); err == nil || !strings.Contains(err.Error(), "transient 5") {
 		t.Errorf("one connection too many gives %v", err)
 	}
 }
@@ -134,16 +120,13 @@ func TestLoginRefused(t *testing.T) {
 // TestGatewayThatDoesNotKnowTheSecret is found out where that is wanted.
 func TestGatewayThatDoesNotKnowTheSecret(t *testing.T) {
 	g := sim.New(sim.Config{}) // takes everybody in
-	if err := g.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.Close() })
+	linktest.Start(t, g)
 	account := accountAt(t, g.Addr())
-	if _, err := newGateway(t, account, newMemory()).Open(within(t)); err == nil || !strings.Contains(err.Error(), "configuration") {
+	if _, err := newGateway(t, account, linktest.NewStore()).Open(linktest.Within(t)); err == nil || !strings.Contains(err.Error(), "configuration") {
 		t.Errorf("it gives %v", err)
 	}
 	account.CheckGateway = false
-	openSession(t, newGateway(t, account, newMemory()))
+	openSession(t, newGateway(t, account, linktest.NewStore()))
 }
 
 // TestThrottledPartsKeepTheirOrder: when the gateway finds us too fast, the
@@ -153,10 +136,10 @@ func TestThrottledPartsKeepTheirOrder(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	account := accountAt(t, g.Addr())
 	account.Window = 1
-	s := openSession(t, newGateway(t, account, newMemory()))
-	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130001", Times: 1})
-	ms := []dispatch.Message{message(0, "zero"), message(1, "one"), message(2, "two")}
-	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+	s := openSession(t, newGateway(t, account, linktest.NewStore()))
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130001", Times: 1})
+	ms := []dispatch.Message{linktest.Message(0, "zero"), linktest.Message(1, "one"), linktest.Message(2, "two")}
+	s.SendBatch(linktest.Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
 		if err != nil {
 			t.Errorf("message %d: %v", i, err)
 		}
@@ -174,10 +157,10 @@ func TestThrottledPartsKeepTheirOrder(t *testing.T) {
 func TestPartsGoInTurn(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
-	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130000", Times: 1})
-	ms := []dispatch.Message{message(0, long), message(1, "one"), message(2, long), message(3, "three")}
-	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130000", Times: 1})
+	ms := []dispatch.Message{linktest.Message(0, linktest.Long), linktest.Message(1, "one"), linktest.Message(2, linktest.Long), linktest.Message(3, "three")}
+	s.SendBatch(linktest.Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
 		if err != nil {
 			t.Errorf("message %d: %v", i, err)
 		}
@@ -202,11 +185,11 @@ func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	account := accountAt(t, g.Addr())
 	account.Window = 1
-	s := openSession(t, newGateway(t, account, newMemory()))
-	m := message(1, long)
+	s := openSession(t, newGateway(t, account, linktest.NewStore()))
+	m := linktest.Message(1, linktest.Long)
 	// The first part is taken; the second is refused three times, and so is the message.
-	setFaults(t, g, ismg.Fault{Kind: ismg.NoReport, Times: 1}, ismg.Fault{Kind: ismg.Refuse, Result: 8, Times: 3})
-	_, err := s.Send(within(t), m)
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.NoReport, Times: 1}, ismg.Fault{Kind: ismg.Refuse, Result: 8, Times: 3})
+	_, err := s.Send(linktest.Within(t), m)
 	if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Throttled || s.Broken() {
 		t.Fatalf("it gives %v", err)
 	}
@@ -214,7 +197,7 @@ func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
 	if len(first) != 1 {
 		t.Fatalf("%d parts were taken", len(first))
 	}
-	receipt, err := s.Send(within(t), m)
+	receipt, err := s.Send(linktest.Within(t), m)
 	if err != nil || receipt.ProviderID != first[0].ID {
 		t.Fatalf("the receipt is %+v, %v", receipt, err)
 	}
@@ -227,10 +210,10 @@ func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
 			t.Errorf("the header of part %d is %x", i, p.Content[:6])
 		}
 	}
-	if text := g.Texts().All()[0].Text; text != long {
+	if text := g.Texts().All()[0].Text; text != linktest.Long {
 		t.Errorf("it arrived as %s", text)
 	}
-	if _, err := s.Send(within(t), m); err != nil || g.Count() != 3 {
+	if _, err := s.Send(linktest.Within(t), m); err != nil || g.Count() != 3 {
 		t.Errorf("a message that was taken whole goes again: %v", err)
 	}
 }
@@ -239,14 +222,14 @@ func TestMissingPartsGoAgainWithTheirReference(t *testing.T) {
 // sent; and what was taken of a message that then failed cannot be noted.
 func TestStoreThatFails(t *testing.T) {
 	g := startSim(t, sim.Config{})
-	store := newMemory()
+	store := linktest.NewStore()
 	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), store))
-	store.failing = errors.New("the database is away")
-	_, err := s.Send(within(t), message(1, long))
+	store.Fail(errors.New("the database is away"))
+	_, err := s.Send(linktest.Within(t), linktest.Message(1, linktest.Long))
 	if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Transient || g.Count() != 0 {
 		t.Errorf("it gives %v, and %d parts", err, g.Count())
 	}
-	if _, err := s.Send(within(t), message(2, "one part")); err != nil {
+	if _, err := s.Send(linktest.Within(t), linktest.Message(2, "one part")); err != nil {
 		t.Errorf("a message of one part gives %v", err)
 	}
 }
@@ -257,9 +240,9 @@ func TestStoreThatFails(t *testing.T) {
 func TestLostAnswerIsDoubt(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
-	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
-	_, err := s.Send(within(t), message(1, "once"))
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	_, err := s.Send(linktest.Within(t), linktest.Message(1, "once"))
 	failure := (*dispatch.SendError)(nil)
 	if !errors.As(err, &failure) || failure.Class != dispatch.Doubt || failure.Code != "3" || g.Count() != 1 {
 		t.Errorf("it gives %v, and was taken %d times", err, g.Count())
@@ -270,11 +253,11 @@ func TestLostAnswerIsDoubt(t *testing.T) {
 func TestLateAnswerIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
 	// The answer to the first comes after the repetition was sent, and before
 	// the gateway says that it knows the sequence.
-	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Number: "13800130009"}, ismg.Fault{Kind: ismg.Delay, Delay: ismg.Duration(answerWithin / 2), Times: 1})
-	if _, err := s.Send(within(t), message(1, "slow")); err != nil || g.Count() != 1 {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Number: "13800130009"}, ismg.Fault{Kind: ismg.Delay, Delay: ismg.Duration(answerWithin / 2), Times: 1})
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "slow")); err != nil || g.Count() != 1 {
 		t.Errorf("it gives %v, and was taken %d times", err, g.Count())
 	}
 }
@@ -305,19 +288,19 @@ func TestJudge(t *testing.T) {
 
 func TestRecipientsElsewhere(t *testing.T) {
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
 	for address, text := range map[string]string{"+15550100": "hello", "+86": "hello", "+8613800138000": strings.Repeat("价", 70*256)} {
-		m := message(1, text)
+		m := linktest.Message(1, text)
 		m.Address = address
-		_, err := s.Send(within(t), m)
+		_, err := s.Send(linktest.Within(t), m)
 		if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != dispatch.Permanent || s.Broken() {
 			t.Errorf("%s gives %v", address, err)
 		}
 	}
 	account := accountAt(t, g.Addr())
 	account.CountryCode = true
-	s = openSession(t, newGateway(t, account, newMemory()))
-	if _, err := s.Send(within(t), message(1, "hello")); err != nil || g.Submitted()[0].To != "8613800130001" {
+	s = openSession(t, newGateway(t, account, linktest.NewStore()))
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "hello")); err != nil || g.Submitted()[0].To != "8613800130001" {
 		t.Errorf("with the country's code: %v, %+v", err, g.Submitted())
 	}
 }
@@ -326,7 +309,7 @@ func TestIncompleteAccounts(t *testing.T) {
 	_, err := New(Account{
 		Host: "a b", Port: -1, SPID: "1", Version: "4.0", SourceNumber: "x", ServiceID: "much too long", Timing: link.Timing{Window: -1, Tries: -1, Answer: 1, Idle: 1},
 		Fee: Fee{Payer: "nobody", Number: "1", Type: "09", Code: "x"}, Writing: wire.Writing{Encoding: "morse"},
-	}, newMemory(), slog.New(slog.DiscardHandler))
+	}, linktest.NewStore(), slog.New(slog.DiscardHandler))
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		t.Fatalf("it gives %v", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/parts"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
@@ -25,24 +26,24 @@ func TestLongMessagesWithTheStore(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	d := nodeOn(t, db, g)
 	s := openSession(t, d)
-	reports := listen(t, d.Reports)
+	reports := linktest.Listen(t, d.Reports)
 	// Reports that come before the store knows of their parts it keeps.
 	ctx, cancel := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
-	keeping.Go(func() { parts.NewStore(db).Run(ctx, slog.New(slog.DiscardHandler), reports.take) })
+	keeping.Go(func() { parts.NewStore(db).Run(ctx, slog.New(slog.DiscardHandler), reports.Take) })
 	t.Cleanup(keeping.Wait)
 	t.Cleanup(cancel)
 	receipts := make([]dispatch.Receipt, 2)
 	for i := range receipts {
 		if i == 1 {
 			// The second part of the second message will not arrive.
-			setFaults(t, g, ismg.Fault{Kind: ismg.NoReport, Times: 1}, ismg.Fault{Kind: ismg.Undelivered, Times: 1})
+			linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.NoReport, Times: 1}, ismg.Fault{Kind: ismg.Undelivered, Times: 1})
 		}
 		var err error
-		if receipts[i], err = s.Send(within(t), message(i, long)); err != nil {
+		if receipts[i], err = s.Send(linktest.Within(t), linktest.Message(i, linktest.Long)); err != nil {
 			t.Fatal(err)
 		}
-		settled(t, g)
+		linktest.Settled(t, g)
 	}
 	// Each is told by the delivery's id, and by that of the first part; the key
 	// tells what is told twice.
@@ -52,7 +53,7 @@ func TestLongMessagesWithTheStore(t *testing.T) {
 	for n := 4; len(heard) < 4; n++ {
 		heard = nil
 		clear(seen)
-		for _, r := range reports.await(t, n) {
+		for _, r := range reports.Await(t, n) {
 			if one := (name{r.Key, r.ProviderID}); !seen[one] {
 				seen[one] = true
 				heard = append(heard, r)
@@ -87,23 +88,19 @@ func TestPartsToldOnTwoNodes(t *testing.T) {
 	nodes := []*Gateway{nodeOn(t, db, g), nodeOn(t, db, g)}
 	openSession(t, nodes[0])
 	openSession(t, nodes[1])
-	first, second := listen(t, nodes[0].Receive), listen(t, nodes[1].Receive)
+	first, second := linktest.Listen(t, nodes[0].Receive), linktest.Listen(t, nodes[1].Receive)
 	for i := range 5 {
-		if err := g.Say("13800138000", "10657012345", fmt.Sprint(i, long)); err != nil {
+		if err := g.Say("13800138000", "10657012345", fmt.Sprint(i, linktest.Long)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	settled(t, g)
-	first.mu.Lock()
-	second.mu.Lock()
-	defer first.mu.Unlock()
-	defer second.mu.Unlock()
+	linktest.Settled(t, g)
 	texts := map[string]bool{}
-	for _, w := range append(first.heard, second.heard...) {
+	for _, w := range append(first.Heard(), second.Heard()...) {
 		texts[w.Text] = true
 	}
 	for i := range 5 {
-		if !texts[fmt.Sprint(i, long)] {
+		if !texts[fmt.Sprint(i, linktest.Long)] {
 			t.Errorf("text %d did not come", i)
 		}
 	}

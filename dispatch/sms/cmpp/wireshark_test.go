@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/dispatch/sms/link/linktest"
 	"herald/e2e/peers"
 	sim "herald/hardware/sim/cmpp"
 )
@@ -25,24 +26,24 @@ func TestWiresharkReadsUs(t *testing.T) {
 	at := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 	g := startSim(t, sim.Config{Now: func() time.Time { return at }})
 	tap := newTap(t, g.Addr())
-	d := newGateway(t, accountAt(t, tap.listener.Addr().String()), newMemory())
+	d := newGateway(t, accountAt(t, tap.listener.Addr().String()), linktest.NewStore())
 	s := openSession(t, d)
-	reports, inbox := listen(t, d.Reports), listen(t, d.Receive)
-	for i, text := range []string{"hello", long} {
-		if _, err := s.Send(within(t), message(i, text)); err != nil {
+	reports, inbox := linktest.Listen(t, d.Reports), linktest.Listen(t, d.Receive)
+	for i, text := range []string{"hello", linktest.Long} {
+		if _, err := s.Send(linktest.Within(t), linktest.Message(i, text)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := g.Say("13800138000", "10657012345", "TD"); err != nil {
 		t.Fatal(err)
 	}
-	reports.await(t, 4)
-	inbox.await(t, 1)
-	settled(t, g)
-	if err := s.Alive(within(t)); err != nil {
+	reports.Await(t, 4)
+	inbox.Await(t, 1)
+	linktest.Settled(t, g)
+	if err := s.Alive(linktest.Within(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(within(t)); err != nil {
+	if err := s.Close(linktest.Within(t)); err != nil {
 		t.Fatal(err)
 	}
 	tap.close()
@@ -110,7 +111,7 @@ func expected(u map[string]string, submits int) map[string]string {
 // dissect gives the fields of each unit that tshark finds.
 func dissect(t *testing.T, capture []byte) []map[string]string {
 	t.Helper()
-	cmd := exec.CommandContext(within(t), peers.Program(t, "tshark", "tshark"), "-n", "-r", "-", "-d", "tcp.port==7890,cmpp", "-Y", "cmpp", "-T", "json")
+	cmd := exec.CommandContext(linktest.Within(t), peers.Program(t, "tshark", "tshark"), "-n", "-r", "-", "-d", "tcp.port==7890,cmpp", "-Y", "cmpp", "-T", "json")
 	cmd.Stdin = bytes.NewReader(capture)
 	var failed bytes.Buffer
 	cmd.Stderr = &failed

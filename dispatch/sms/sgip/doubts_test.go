@@ -7,6 +7,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
@@ -38,11 +39,11 @@ func TestDoubtsAreBounded(t *testing.T) {
 // doubtful sends a message whose last fault leaves it in doubt.
 func doubtful(t *testing.T, g *sim.Gateway, d *Gateway, m dispatch.Message, faults ...ismg.Fault) {
 	t.Helper()
-	setFaults(t, g, faults...)
-	if _, err := openSession(t, d).Send(within(t), m); classOf(err) != dispatch.Doubt {
+	linktest.SetFaults(t, g, faults...)
+	if _, err := openSession(t, d).Send(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt {
 		t.Fatalf("it gives %v", err)
 	}
-	setFaults(t, g)
+	linktest.SetFaults(t, g)
 }
 
 func TestResolve(t *testing.T) {
@@ -50,54 +51,54 @@ func TestResolve(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	account := accountAt(t, g.Addr())
 	account.Window = 1
-	d := newGateway(t, account, newMemory())
+	d := newGateway(t, account, linktest.NewStore())
 	drop := ismg.Fault{Kind: ismg.DropAfter, Times: 1}
 
-	m := message(1, "降价")
-	if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Doubt {
+	m := linktest.Message(1, "降价")
+	if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt {
 		t.Errorf("a message that was never sent gives %v", err)
 	}
 	doubtful(t, g, d, m, drop)
-	setFaults(t, g, ismg.Fault{Kind: ismg.Close})
-	if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Doubt {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Close})
+	if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt {
 		t.Errorf("a gateway that is away gives %v", err)
 	}
-	setFaults(t, g)
-	receipt, err := d.Resolve(within(t), m)
+	linktest.SetFaults(t, g)
+	receipt, err := d.Resolve(linktest.Within(t), m)
 	if err != nil || receipt.ProviderID != g.Submitted()[0].ID || receipt.Account != "unicom" || g.Count() != 1 {
 		t.Errorf("it gives %+v, %v, and %d messages", receipt, err, g.Count())
 	}
-	if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Doubt {
+	if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt {
 		t.Errorf("what is known gives %v", err)
 	}
 
 	// The gateway never had it, and refuses it now.
-	m = message(2, "降价")
+	m = linktest.Message(2, "降价")
 	doubtful(t, g, d, m, ismg.Fault{Kind: ismg.DropBefore, Times: 1})
-	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 29})
-	if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Permanent {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 29})
+	if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Permanent {
 		t.Errorf("a message that is refused gives %v", err)
 	}
-	setFaults(t, g)
+	linktest.SetFaults(t, g)
 
 	// Of three parts the first was taken and the second is in doubt; the third
 	// was not sent.
-	m = message(3, long)
+	m = linktest.Message(3, linktest.Long)
 	doubtful(t, g, d, m, ismg.Fault{Kind: ismg.NoReport, Times: 1}, drop)
-	if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Transient {
+	if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Transient {
 		t.Errorf("a message that was not sent whole gives %v", err)
 	}
 	before := g.Count()
-	receipt, err = openSession(t, d).Send(within(t), m)
+	receipt, err = openSession(t, d).Send(linktest.Within(t), m)
 	if err != nil || g.Count() != before+1 || receipt.ProviderID != g.Submitted()[1].ID {
 		t.Errorf("the rest gives %+v, %v, and %d messages", receipt, err, g.Count()-before)
 	}
 
 	// Of three parts the last is in doubt.
-	m = message(4, long)
+	m = linktest.Message(4, linktest.Long)
 	doubtful(t, g, d, m, ismg.Fault{Kind: ismg.NoReport, Times: 2}, drop)
 	before = g.Count()
-	receipt, err = d.Resolve(within(t), m)
+	receipt, err = d.Resolve(linktest.Within(t), m)
 	if err != nil || g.Count() != before || receipt.ProviderID != g.Submitted()[4].ID {
 		t.Errorf("it gives %+v, %v", receipt, err)
 	}
@@ -106,15 +107,15 @@ func TestResolve(t *testing.T) {
 func TestResolveWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{RefuseRepeats: true})
-	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
-	m := message(1, "降价")
+	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
+	m := linktest.Message(1, "降价")
 	doubtful(t, g, d, m, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
 	for what, fault := range map[string]ismg.Fault{
 		"a gateway that takes it for a mistake": {Kind: ismg.NoReport},
 		"one that does not answer":              {Kind: ismg.Lose},
 	} {
-		setFaults(t, g, fault)
-		if _, err := d.Resolve(within(t), m); classOf(err) != dispatch.Doubt || g.Count() != 1 {
+		linktest.SetFaults(t, g, fault)
+		if _, err := d.Resolve(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt || g.Count() != 1 {
 			t.Errorf("%s gives %v", what, err)
 		}
 	}

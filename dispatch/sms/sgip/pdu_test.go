@@ -3,31 +3,22 @@ package sgip
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 )
-
-func octets(t testing.TB, text string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 var testSequence = wire.Sequence{3001012345, 1105134546, 7}
 
 // TestBind: 61 octets; name and password have sixteen each (SGIP 1.2, Bind).
 func TestBind(t *testing.T) {
 	got := protocol.Append(nil, wire.PDU{Command: bind, Sequence: testSequence, Body: login{weSignIn, "herald", "secret"}.body()})
-	want := octets(t, "0000003d 00000001 b2dfd079 41df03d2 00000007 01 686572616c64"+strings.Repeat("00", 10)+"736563726574"+strings.Repeat("00", 10)+strings.Repeat("00", 8))
+	want := linktest.Octets(t, "0000003d 00000001 b2dfd079 41df03d2 00000007 01 686572616c64"+strings.Repeat("00", 10)+"736563726574"+strings.Repeat("00", 10)+strings.Repeat("00", 8))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("BIND:\n%s", diff)
 	}
@@ -56,7 +47,7 @@ func TestSubmit(t *testing.T) {
 		NodeID: 3001012345, CorpID: "12345", SPNumber: "10655012345", ServiceType: "ALERT",
 		Fee: Fee{Payer: "number", Number: "13012345678", Type: 2, Value: "10"},
 	}
-	s := submission{format: wire.UCS2, hasUDH: true, content: octets(t, "050003070201 964d4ef7"), to: "8613800138000", until: time.Date(2026, 11, 6, 1, 2, 3, 0, wire.Beijing)}
+	s := submission{format: wire.UCS2, hasUDH: true, content: linktest.Octets(t, "050003070201 964d4ef7"), to: "8613800138000", until: time.Date(2026, 11, 6, 1, 2, 3, 0, wire.Beijing)}
 	u := protocol.Append(nil, wire.PDU{Command: submit, Sequence: testSequence, Body: a.submitBody(s)})
 	if len(u) != 164+len(s.content) || int(binary.BigEndian.Uint32(u)) != len(u) {
 		t.Fatalf("it has %d octets and says %d", len(u), binary.BigEndian.Uint32(u))
@@ -108,11 +99,11 @@ func read(d delivery) string {
 
 func TestDeliverAndReport(t *testing.T) {
 	number := "38363133383030313338303030" + strings.Repeat("00", 8)
-	d, err := parseDelivery(octets(t, number+"3130363535303132333435"+strings.Repeat("00", 10)+"00 00 08 00000004 90008ba2"+strings.Repeat("00", 8)))
+	d, err := parseDelivery(linktest.Octets(t, number+"3130363535303132333435"+strings.Repeat("00", 10)+"00 00 08 00000004 90008ba2"+strings.Repeat("00", 8)))
 	if err != nil || d.from != "8613800138000" || d.to != "10655012345" || read(d) != "退订" {
 		t.Errorf("DELIVER is %+v, %v", d, err)
 	}
-	n, err := parseNews(octets(t, "b2dfd079 41df03d2 00000007 00"+number+"02 1d"+strings.Repeat("00", 8)))
+	n, err := parseNews(linktest.Octets(t, "b2dfd079 41df03d2 00000007 00"+number+"02 1d"+strings.Repeat("00", 8)))
 	if err != nil || sequenceText(n.about) != "3001012345-1105134546-7" || n.state != 2 || n.code != unknownUser {
 		t.Errorf("REPORT is %+v, %v", n, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,81 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 	"herald/e2e/peers"
 	"herald/hardware/sim/ismg"
 	sim "herald/hardware/sim/sgip"
 )
-
-// listener takes what a gateway tells.
-type listener[T any] struct {
-	mu      sync.Mutex
-	heard   []T
-	changed chan struct{}
-}
-
-func (l *listener[T]) take(_ context.Context, all []T) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard = append(l.heard, all...)
-	select {
-	case l.changed <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-// listen runs what listens until the test ends.
-func listen[T any](t *testing.T, run func(context.Context, func(context.Context, []T) error) error) *listener[T] {
-	t.Helper()
-	l := &listener[T]{changed: make(chan struct{}, 1)}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := run(ctx, l.take); !errors.Is(err, context.Canceled) {
-			t.Errorf("listening ends with %v", err)
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		running.Wait()
-	})
-	return l
-}
-
-// await gives what was heard as soon as it is n.
-func (l *listener[T]) await(t *testing.T, n int) []T {
-	t.Helper()
-	ctx := within(t)
-	for {
-		l.mu.Lock()
-		heard := append([]T{}, l.heard...)
-		l.mu.Unlock()
-		if len(heard) >= n {
-			return heard
-		}
-		select {
-		case <-l.changed:
-		case <-ctx.Done():
-			t.Fatalf("heard %d of %d: %+v", len(heard), n, heard)
-		}
-	}
-}
-
-// until waits for something that nobody announces.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	ctx := within(t)
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for !is() {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			t.Fatalf("waited for: %s", what)
-		}
-	}
-}
 
 // receiving is an account whose gateway knows where it listens.
 func receiving(t *testing.T, cfg sim.Config) (*sim.Gateway, *Gateway) {
@@ -98,17 +28,17 @@ func receiving(t *testing.T, cfg sim.Config) (*sim.Gateway, *Gateway) {
 	g := startSim(t, cfg)
 	account := accountAt(t, g.Addr())
 	account.Reception = Reception{Listen: cfg.Client, LoginName: "smg", Password: "unicom"}
-	return g, newGateway(t, account, newMemory())
+	return g, newGateway(t, account, linktest.NewStore())
 }
 
 func TestReportsSayWhatBecameOfEachPart(t *testing.T) {
 	t.Parallel()
 	g, d := receiving(t, sim.Config{})
-	reports := listen(t, d.Reports)
+	reports := linktest.Listen(t, d.Reports)
 	s := openSession(t, d)
-	setFaults(t, g, ismg.Fault{Kind: ismg.Undelivered, State: "29", Number: "8613800130002"}, ismg.Fault{Kind: ismg.Undelivered, Number: "8613800130003"})
-	for i, text := range []string{long, "降价", "降价", "降价"} {
-		if _, err := s.Send(within(t), message(i, text)); err != nil {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Undelivered, State: "29", Number: "8613800130002"}, ismg.Fault{Kind: ismg.Undelivered, Number: "8613800130003"})
+	for i, text := range []string{linktest.Long, "降价", "降价", "降价"} {
+		if _, err := s.Send(linktest.Within(t), linktest.Message(i, text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,26 +54,26 @@ func TestReportsSayWhatBecameOfEachPart(t *testing.T) {
 		want = append(want, r)
 	}
 	byID := cmpopts.SortSlices(func(x, y dispatch.Report) bool { return x.ProviderID < y.ProviderID })
-	if diff := cmp.Diff(want, reports.await(t, 6), byID); diff != "" {
+	if diff := cmp.Diff(want, reports.Await(t, 6), byID); diff != "" {
 		t.Error(diff)
 	}
-	until(t, "the reports are acknowledged", func() bool { return g.Untold() == 0 })
+	linktest.Settled(t, g)
 }
 
 func TestWhatPeopleWriteIsPutTogether(t *testing.T) {
 	t.Parallel()
 	g, d := receiving(t, sim.Config{})
-	inbox := listen(t, d.Receive)
-	for i, text := range []string{"TD", long, "退订"} {
+	inbox := linktest.Listen(t, d.Receive)
+	for i, text := range []string{"TD", linktest.Long, "退订"} {
 		if err := g.Say(fmt.Sprintf("1380013800%d", i), "10655012345", text); err != nil {
 			t.Fatal(err)
 		}
-		got := inbox.await(t, i+1)[i]
+		got := inbox.Await(t, i+1)[i]
 		if got.Text != text || got.From != fmt.Sprintf("+861380013800%d", i) || got.To != "10655012345" || got.Key == "" {
 			t.Errorf("somebody wrote %+v", got)
 		}
 	}
-	until(t, "the texts are acknowledged", func() bool { return g.Untold() == 0 })
+	linktest.Settled(t, g)
 }
 
 // TestNothingIsAcknowledgedBeforeItWasTaken: the gateway cannot reach us while
@@ -152,7 +82,7 @@ func TestNothingIsAcknowledgedBeforeItWasTaken(t *testing.T) {
 	t.Parallel()
 	g, d := receiving(t, sim.Config{})
 	s := openSession(t, d)
-	if _, err := s.Send(within(t), message(1, "降价")); err != nil {
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.Say("13800138000", "10655012345", "TD"); err != nil {
@@ -160,29 +90,29 @@ func TestNothingIsAcknowledgedBeforeItWasTaken(t *testing.T) {
 	}
 	failing := errors.New("the database is away")
 	for range 3 {
-		if err := d.Reports(within(t), func(context.Context, []dispatch.Report) error { return failing }); !errors.Is(err, failing) {
+		if err := d.Reports(linktest.Within(t), func(context.Context, []dispatch.Report) error { return failing }); !errors.Is(err, failing) {
 			t.Fatalf("it gives %v", err)
 		}
-		if err := d.Receive(within(t), func(context.Context, []dispatch.Inbound) error { return failing }); !errors.Is(err, failing) {
+		if err := d.Receive(linktest.Within(t), func(context.Context, []dispatch.Inbound) error { return failing }); !errors.Is(err, failing) {
 			t.Fatalf("it gives %v", err)
 		}
 		if g.Untold() != 2 {
 			t.Fatalf("%d are not acknowledged, want the report and the text", g.Untold())
 		}
 	}
-	reports, inbox := listen(t, d.Reports), listen(t, d.Receive)
-	reports.await(t, 1)
-	inbox.await(t, 1)
-	until(t, "all is acknowledged", func() bool { return g.Untold() == 0 })
+	reports, inbox := linktest.Listen(t, d.Reports), linktest.Listen(t, d.Receive)
+	reports.Await(t, 1)
+	inbox.Await(t, 1)
+	linktest.Settled(t, g)
 	// What was taken, but could not be acknowledged any more, comes again: the
 	// key tells.
-	all := reports.await(t, 1)
+	all := reports.Await(t, 1)
 	for _, r := range all {
 		if r.Key != all[0].Key {
 			t.Errorf("heard was %+v, too", r)
 		}
 	}
-	written := inbox.await(t, 1)
+	written := inbox.Await(t, 1)
 	for _, w := range written {
 		if w.Key != written[0].Key || w.Text != "TD" {
 			t.Errorf("heard was %+v", w)
@@ -199,10 +129,10 @@ func TestAddressIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := d.Reports(within(t), nil); err == nil {
+	if err := d.Reports(linktest.Within(t), nil); err == nil {
 		t.Error("reports are heard where another listens")
 	}
-	if err := d.Receive(within(t), nil); err == nil {
+	if err := d.Receive(linktest.Within(t), nil); err == nil {
 		t.Error("texts are heard where another listens")
 	}
 }
@@ -216,12 +146,12 @@ type caller struct {
 
 func call(t *testing.T, d *Gateway) *caller {
 	t.Helper()
-	until(t, "it listens", func() bool { return d.reception.addr() != "" })
+	linktest.Until(t, "it listens", func() bool { return d.reception.addr() != "" })
 	conn, err := net.Dial("tcp", d.reception.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(linktest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
@@ -252,7 +182,7 @@ func (c *caller) ask(command uint32, body []byte) byte {
 func TestWhoMayTell(t *testing.T) {
 	t.Parallel()
 	_, d := receiving(t, sim.Config{})
-	listen(t, d.Reports)
+	linktest.Listen(t, d.Reports)
 	right := login{gatewaySignIn, "smg", "unicom"}
 	for name, c := range map[string]struct {
 		login login
@@ -316,8 +246,8 @@ func TestNetworksThatMayTell(t *testing.T) {
 	_, d := receiving(t, sim.Config{})
 	account := d.cfg
 	account.Reception.Networks = []string{"10.1.2.0/24"}
-	d = newGateway(t, account, newMemory())
-	listen(t, d.Receive)
+	d = newGateway(t, account, linktest.NewStore())
+	linktest.Listen(t, d.Receive)
 	c := call(t, d)
 	if got := c.ask(bind, login{gatewaySignIn, "smg", "unicom"}.body()); got != 255 {
 		t.Errorf("somebody from elsewhere is answered %d", got)

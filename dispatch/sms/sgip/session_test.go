@@ -1,7 +1,6 @@
 package sgip
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -11,33 +10,12 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/sms/link"
+	"herald/dispatch/sms/link/linktest"
 	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
 	sim "herald/hardware/sim/sgip"
 	"herald/problem"
 )
-
-// patience is when a test gives up.
-const patience = 20 * time.Second
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// classOf is the class of a failure.
-func classOf(err error) dispatch.Class {
-	var failure *dispatch.SendError
-	if !errors.As(err, &failure) {
-		return ""
-	}
-	return failure.Class
-}
-
-// long is a text of three parts in UCS-2.
-var long = strings.Repeat("降价提醒：婴儿车今日四百元，", 12)
 
 func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 	g := startSim(t, sim.Config{})
@@ -49,17 +27,17 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 		{"ASCII", "Your order 7 is on its way.", "ASCII", 1, wire.Writing{}},
 		{"Chinese", "降价了", "UCS-2", 1, wire.Writing{}},
 		{"GBK", "降价了 now", "GBK", 1, wire.Writing{Encoding: "gbk"}},
-		{"three parts", long, "UCS-2", 3, wire.Writing{}},
+		{"three parts", linktest.Long, "UCS-2", 3, wire.Writing{}},
 	} {
 		account := accountAt(t, g.Addr())
 		account.Writing = c.writing
-		d := newGateway(t, account, newMemory())
+		d := newGateway(t, account, linktest.NewStore())
 		s := openSession(t, d)
-		m := message(1, c.text)
+		m := linktest.Message(1, c.text)
 		if n := d.Parts(m); n != c.parts {
 			t.Errorf("%s takes %d parts, want %d", c.name, n, c.parts)
 		}
-		receipt, err := s.Send(within(t), m)
+		receipt, err := s.Send(linktest.Within(t), m)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -79,38 +57,38 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
 	s := openSession(t, d)
-	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
-	if _, err := s.Send(within(t), message(1, "降价")); err != nil || g.Count() != 1 {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); err != nil || g.Count() != 1 {
 		t.Fatalf("a lost answer gives %v, and %d messages", err, g.Count())
 	}
-	setFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
-	m := message(2, long)
-	if _, err := s.Send(within(t), m); classOf(err) != dispatch.Doubt || !s.Broken() {
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
+	m := linktest.Message(2, linktest.Long)
+	if _, err := s.Send(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt || !s.Broken() {
 		t.Fatalf("a lost connection gives %v", err)
 	}
 	before := g.Submitted()
-	receipt, err := openSession(t, d).Send(within(t), m)
+	receipt, err := openSession(t, d).Send(linktest.Within(t), m)
 	if err != nil {
 		t.Fatalf("its next attempt gives %v", err)
 	}
 	if receipt.ProviderID != before[1].ID || g.Count() != 4 {
 		t.Errorf("it has the id %s, want %s; %d messages were taken, want 4", receipt.ProviderID, before[1].ID, g.Count())
 	}
-	if texts := g.Texts().All(); len(texts) != 2 || texts[1].Text != long {
+	if texts := g.Texts().All(); len(texts) != 2 || texts[1].Text != linktest.Long {
 		t.Errorf("arrived are %+v", texts)
 	}
 	// What is known is no repetition: somebody wants it sent once more.
-	setFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
-	m = message(3, "降价")
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
+	m = linktest.Message(3, "降价")
 	s = openSession(t, d)
-	if _, err := s.Send(within(t), m); classOf(err) != dispatch.Doubt {
+	if _, err := s.Send(linktest.Within(t), m); linktest.ClassOf(err) != dispatch.Doubt {
 		t.Fatal(err)
 	}
 	s = openSession(t, d)
 	for i := range int64(2) {
-		if _, err := s.Send(within(t), m); err != nil || g.Count() != 5+i {
+		if _, err := s.Send(linktest.Within(t), m); err != nil || g.Count() != 5+i {
 			t.Errorf("sent again, it gives %v, and %d messages", err, g.Count())
 		}
 	}
@@ -121,9 +99,9 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 func TestRepetitionTakenForAMistake(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{RefuseRepeats: true})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), newMemory()))
-	setFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
-	if _, err := s.Send(within(t), message(1, "降价")); classOf(err) != dispatch.Doubt || g.Count() != 1 {
+	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); linktest.ClassOf(err) != dispatch.Doubt || g.Count() != 1 {
 		t.Errorf("it gives %v, and %d messages", err, g.Count())
 	}
 }
@@ -133,10 +111,10 @@ func TestBusyGatewayKeepsTheOrder(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	account := accountAt(t, g.Addr())
 	account.Window = 1
-	s := openSession(t, newGateway(t, account, newMemory()))
-	setFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 11, Number: "8613800130001", Times: 1})
-	ms := []dispatch.Message{message(0, "zero"), message(1, "one"), message(2, "two")}
-	s.SendBatch(within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+	s := openSession(t, newGateway(t, account, linktest.NewStore()))
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 11, Number: "8613800130001", Times: 1})
+	ms := []dispatch.Message{linktest.Message(0, "zero"), linktest.Message(1, "one"), linktest.Message(2, "two")}
+	s.SendBatch(linktest.Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
 		if err != nil {
 			t.Errorf("message %d: %v", i, err)
 		}
@@ -155,13 +133,13 @@ func TestSilentConnectionIsLeft(t *testing.T) {
 	g := startSim(t, sim.Config{})
 	account := accountAt(t, g.Addr())
 	account.Idle = 20 * time.Millisecond
-	s := openSession(t, newGateway(t, account, newMemory()))
+	s := openSession(t, newGateway(t, account, linktest.NewStore()))
 	select {
 	case <-s.Conn.Ended():
-	case <-within(t).Done():
+	case <-linktest.Within(t).Done():
 		t.Fatal("a silent connection is kept")
 	}
-	if _, err := s.Send(within(t), message(1, "降价")); classOf(err) != dispatch.SessionFatal || g.Count() != 0 {
+	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); linktest.ClassOf(err) != dispatch.SessionFatal || g.Count() != 0 {
 		t.Errorf("it gives %v", err)
 	}
 }
@@ -169,19 +147,19 @@ func TestSilentConnectionIsLeft(t *testing.T) {
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{MostConnections: 1})
-	d := newGateway(t, accountAt(t, g.Addr()), newMemory())
+	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
 	for result, class := range map[uint32]dispatch.Class{
 		1: dispatch.Configuration, 4: dispatch.Configuration, 2: dispatch.Transient, 3: dispatch.Transient, 11: dispatch.Transient, 99: dispatch.Transient,
 	} {
-		setFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: result})
-		_, err := d.Open(within(t))
+		linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.RefuseLogin, Result: result})
+		_, err := d.Open(linktest.Within(t))
 		if failure := (*dispatch.SendError)(nil); !errors.As(err, &failure) || failure.Class != class || failure.Code == "" || failure.Account != "unicom" {
 			t.Errorf("result %d gives %v, want %v", result, err, class)
 		}
 	}
-	setFaults(t, g)
+	linktest.SetFaults(t, g)
 	openSession(t, d)
-	if _, err := d.Open(within(t)); classOf(err) != dispatch.Transient {
+	if _, err := d.Open(linktest.Within(t)); linktest.ClassOf(err) != dispatch.Transient {
 		t.Errorf("one connection too many gives %v", err)
 	}
 }
@@ -216,7 +194,7 @@ func TestIncompleteAccounts(t *testing.T) {
 		ServiceType: "much too long", Timing: link.Timing{Window: 33, Tries: -1, Answer: 1, Idle: 1},
 		Fee: Fee{Payer: "nobody", Number: "1", Type: 9, Value: "x"}, Writing: wire.Writing{Encoding: "morse"},
 		Reception: Reception{Listen: ":8801"},
-	}, newMemory(), slog.New(slog.DiscardHandler))
+	}, linktest.NewStore(), slog.New(slog.DiscardHandler))
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		t.Fatalf("it gives %v", err)
@@ -230,7 +208,7 @@ func TestIncompleteAccounts(t *testing.T) {
 	if strings.Join(paths, " ") != want {
 		t.Errorf("wrong are %v", paths)
 	}
-	if _, err := New(Account{Reception: Reception{Listen: "8801", Networks: []string{"ten"}}}, newMemory(), slog.New(slog.DiscardHandler)); !strings.Contains(err.Error(), "10.1.2.0/24") || !strings.Contains(err.Error(), ":8801") {
+	if _, err := New(Account{Reception: Reception{Listen: "8801", Networks: []string{"ten"}}}, linktest.NewStore(), slog.New(slog.DiscardHandler)); !strings.Contains(err.Error(), "10.1.2.0/24") || !strings.Contains(err.Error(), ":8801") {
 		t.Errorf("it gives %v", err)
 	}
 }
