@@ -92,6 +92,25 @@ func (c console) readAccounts(v *page.Visit) (accountsData, error) {
 	return data, nil
 }
 
+// worries are what of the accounts wants an operator's eye.
+func (d accountsData) worries(v *page.Visit) []worry {
+	var list []worry
+	for _, text := range d.Advice {
+		list = append(list, worry{text, Base + "/accounts"})
+	}
+	for _, a := range d.Accounts {
+		switch {
+		case a.Circuit == "open":
+			list = append(list, worry{v.T("console.worry.account", "name", a.Name, "failure", a.Failure), attentionPath(dispatch.Deferred) + "&account=" + url.QueryEscape(a.Name)})
+		case a.Device != nil && !a.Device.Works() && a.now.Sub(a.Device.Since) >= lateAfter:
+			list = append(list, worry{v.T("accounts.worry.device", "name", a.Name), a.Path()})
+		case a.Device != nil && a.Device.BalanceLow:
+			list = append(list, worry{v.T("accounts.worry.balance", "name", a.Name), a.Path()})
+		}
+	}
+	return list
+}
+
 // advice words what the volumes suggest.
 func advice(v *page.Visit, given []dispatch.VolumeAdvice) []string {
 	var list []string

@@ -73,7 +73,8 @@ func TestTheAccountsPageSaysHowEachStands(t *testing.T) {
 	a.has("5 accounts take no messages now", "2 open, 1 in use, at most 8", "100 per second", "120,001", "−71 dBm", "fails", "account misconfigured <code>535</code>", "2 hours ago",
 		"modem not ready", "looking for a network", "331", "quota used up", "paused by the provider", "No node has told how the modem stands",
 		"The modems sent 120,001 parts this month, more than 100,000", `href="/console/accounts/modem-1"`)
-	v.get("/console").is(http.StatusOK).has("The modems sent 120,001 parts this month", `href="/console/accounts"`)
+	v.get("/console").is(http.StatusOK).has("The modems sent 120,001 parts this month", `href="/console/accounts"`, "The modem of account modem-2 is not ready.",
+		"The SIM of account modem-1 has little money left.", "Account smsc-cm fails: configuration 535.", "looking for a network").lacks("modem-4 is not ready")
 	v.get("/console/accounts?lang=zh-CN").is(http.StatusOK).has("5 个账号暂不能发送", "本月调制解调器已发送 120,001 条", "调制解调器未就绪")
 }
 

@@ -28,7 +28,7 @@ type overviewData struct {
 	Bars           []bar
 	BarsPeak       int64
 	ChannelBars    []channelBars // when several channels sent
-	Accounts       []dispatch.AccountState
+	Accounts       []accountLine
 }
 
 // worry is something that wants an operator's eye, and where to look.
@@ -94,17 +94,12 @@ func (c console) readOverview(v *page.Visit) (overviewData, error) {
 			data.ChannelBars = append(data.ChannelBars, channelBars{one.Channel, list, peak})
 		}
 	}
-	if data.Accounts, err = c.Deliveries.Accounts(v.Context()); err != nil {
+	accounts, err := c.readAccounts(v)
+	if err != nil {
 		return overviewData{}, err
 	}
-	for _, text := range advice(v, c.Deliveries.VolumeAdvice(data.Accounts)) {
-		data.Worries = append(data.Worries, worry{text, Base + "/accounts"})
-	}
-	for _, a := range data.Accounts {
-		if a.Circuit == "open" {
-			data.Worries = append(data.Worries, worry{v.T("console.worry.account", "name", a.Name, "failure", a.Failure), attentionPath(dispatch.Deferred) + "&account=" + url.QueryEscape(a.Name)})
-		}
-	}
+	data.Accounts = accounts.Accounts
+	data.Worries = append(data.Worries, accounts.worries(v)...)
 	return data, nil
 }
 
