@@ -224,3 +224,24 @@ func TestTextMessagesGoByCentreAndByModem(t *testing.T) {
 	c.become("lina", "suppressed suppressed_stopped", "delivered")
 	c.become("bob", "suppressed suppressed_stopped", "delivered")
 }
+
+// What a modem swallowed is sent again under its old reference, once.
+func TestWhatAModemSwallowedIsSentAgain(t *testing.T) {
+	_, phone := farEnds(t)
+	cfg := settings(t)
+	cfg.Dispatch.FirstRetry = 100 * time.Millisecond
+	cfg.SMS.Modems = []config.ModemAccount{{Name: "stick", Device: phone.Path(), SubmitTimeout: 500 * time.Millisecond, Use: one}}
+	c := open(t, cfg)
+	c.waits("bob", "+12025550123")
+	c.costs(45)
+	c.become("bob", "delivered") // and the modem is known to send our references
+	if err := phone.SetFaults(simmodem.Fault{Kind: simmodem.Ignored, Command: "+CMGS", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	c.costs(44)
+	arrived(t, phone.Texts(), "12025550123", "44")
+	c.become("bob", "delivered", "delivered")
+	if n := phone.Texts().Count(); n != 2 {
+		t.Errorf("%d texts arrived, want 2", n)
+	}
+}

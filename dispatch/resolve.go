@@ -2,22 +2,26 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"herald/templates"
 )
 
-// resolver is how the account with a name is asked about doubt; nil: it
+// resolver is the account with a name, and how it is asked about doubt; nil: it
 // cannot be, or is not one of this node's.
-func (a *Accounts) resolver(name string) Resolver {
+func (a *Accounts) resolver(name string) (*account, Resolver) {
 	for _, one := range a.list {
 		if one.name == name {
 			able, _ := one.Sender.(Resolver)
-			return able
+			return one, able
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // rests reports whether a delivery in doubt is left alone until a receipt, an
@@ -33,7 +37,7 @@ const reasonNotTaken = "not_taken"
 // asked is false when there is nobody to ask, or it is not time to.
 func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 	now := r.store.now()
-	provider := r.accounts.resolver(t.Account)
+	account, provider := r.accounts.resolver(t.Account)
 	if provider == nil || !now.Before(t.ExpiresAt) {
 		return verdict{}, false
 	}
@@ -41,7 +45,7 @@ func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 		r.later(next.Sub(now))
 		return verdict{}, false
 	}
-	receipt, err := r.ask(ctx, provider, t)
+	receipt, err := r.ask(ctx, account, provider, t)
 	if err == nil {
 		return verdict{state: Accepted, reason: "", account: t.Account, providerID: receipt.ProviderID}, true
 	}
@@ -57,12 +61,51 @@ func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 	return v, true
 }
 
-func (r *run) ask(ctx context.Context, provider Resolver, t *task) (Receipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.SendTimeout)
-	defer cancel()
-	return provider.Resolve(ctx, Message{
+func (r *run) ask(ctx context.Context, a *account, provider Resolver, t *task) (Receipt, error) {
+	m := Message{
 		DeliveryID: t.ID, Attempt: t.Attempts, WireID: r.wireID(t), Purpose: t.Purpose, Address: t.Address, ExpiresAt: t.ExpiresAt,
-	})
+	}
+	if r.job.Args.Together {
+		if err := r.store.pool.QueryRow(ctx, carrierSQL, t.ID, a.name).Scan(&m.DeliveryID); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return Receipt{}, &SendError{Class: Doubt, Err: err}
+		}
+	} else {
+		var err error
+		if m.Content, err = r.contentAgain(ctx, t); err != nil {
+			return Receipt{}, &SendError{Class: Doubt, Err: err}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.sendTimeout(a))
+	defer cancel()
+	return provider.Resolve(ctx, m)
+}
+
+// carrierSQL finds the delivery whose message carried one of a digest.
+const carrierSQL = `
+SELECT coalesce(carried_by, delivery_id) FROM attempts
+WHERE delivery_id = $1 AND account = $2
+ORDER BY number DESC
+LIMIT 1`
+
+// contentAgain is what t says, where it may be sent again now: a provider that
+// tells repetitions finds out by that. It is empty where it may not.
+func (r *run) contentAgain(ctx context.Context, t *task) (content templates.Content, err error) {
+	if r.cfg.Doubt.of(t.Channel, t.Purpose) != WaitReceipt {
+		return content, nil
+	}
+	again := *t
+	members, refused, err := r.mayGo(ctx, []*task{&again})
+	if err != nil || refused[&again] != "" || again.Address != t.Address {
+		return content, err
+	}
+	if _, quiet := r.hushed(&again, members[&again]); quiet {
+		return content, nil
+	}
+	m, err := r.message(ctx, &again, members[&again])
+	if templateFault(err) {
+		return content, nil
+	}
+	return m.Content, err
 }
 
 // wireID is what a delivery's message is known by at its provider.

@@ -104,3 +104,37 @@ func TestTheProviderIsNotAskedAfterTheExpiry(t *testing.T) {
 		t.Errorf("%s after %d questions", d.State, len(o.asked))
 	}
 }
+
+// A provider that tells repetitions is given what it needs to send one, as long
+// as the member may be written to and the policy leaves it to the provider.
+func TestWhatMayBeSentAgainIsAskedAboutWithItsContent(t *testing.T) {
+	for name, test := range map[string]struct {
+		policy  DoubtPolicy
+		before  func(*bench)
+		content bool
+	}{
+		"it waits for its receipt": {WaitReceipt, func(*bench) {}, true},
+		"an operator decides":      {Hold, func(*bench) {}, false},
+		"consent was withdrawn":    {WaitReceipt, func(b *bench) { b.exec(`UPDATE consents SET granted = false`) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newIdleBench(t)
+			o := &oracle{scripted: b.sender}
+			o.says(Receipt{}, &SendError{Class: Doubt})
+			b.sender.fails(&SendError{Class: Doubt, Err: errors.New("no answer")})
+			_, w := b.newWorker("node-2", o, func(c *WorkerConfig) {
+				c.Doubt = DoubtPolicies{{Channel: subscriptions.Email}: test.policy}
+			})
+			b.events = b.start("node-2", w)
+			b.enqueue(b.note())
+			b.worked(1)
+			test.before(b)
+			b.due(2 * time.Minute)
+			b.worked(1)
+			sent := b.sender.sent()[0].Content
+			if got := o.asked[0].Content; (got == sent) != test.content || !test.content && got.Text != "" {
+				t.Errorf("was asked about %+v, sent was %+v", got, sent)
+			}
+		})
+	}
+}
