@@ -43,7 +43,7 @@ func (a *API) addLedger() {
 	})
 	add(a, operation{
 		id: "list-accounts", method: http.MethodGet, path: "/accounts", tag: tagDeliveries, scope: read,
-		summary: "List the providers' accounts and how they stand", description: "On all nodes together, a few seconds old.",
+		summary: "List the providers' accounts and how they stand", description: "On all nodes together, a few seconds old: what works, what each sent, its limits, and how a modem stands.",
 	}, func(ctx context.Context, _ *struct{}) (*out[Page[dispatch.AccountState]], error) {
 		return whole(a.cfg.Deliveries.Accounts(ctx))
 	})

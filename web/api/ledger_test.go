@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"herald/dispatch"
 	"herald/web/api"
 )
@@ -28,7 +30,15 @@ func TestTheLedgerIsReadByDayAndChecked(t *testing.T) {
 		t.Errorf("checks %+v", list)
 	}
 	s.post("/api/v1/ledger/recount", "").problem(http.StatusConflict, "conflict")
-	s.get("/api/v1/accounts").is(http.StatusOK)
+	execute(t, s.pool, `INSERT INTO nodes (name) VALUES ('node-1')`)
+	execute(t, s.pool, `INSERT INTO account_states (node, account, channel, sessions, in_use, share, maximum, waiting, circuit, failure, at, setup, device)
+VALUES ('node-1', 'modem-1', 'sms', 1, 0, 1, 1, 0, 'closed', '', now(), '{"device": true, "limits": {"rate": {"max": 6, "per": "minute", "burst": 1}}}', '{"state": "ready", "signal_dbm": -71}')`)
+	execute(t, s.pool, `INSERT INTO account_days VALUES (current_date, 'modem-1', 312)`)
+	accounts := as[api.Page[dispatch.AccountState]](s.get("/api/v1/accounts").is(http.StatusOK)).Items
+	if len(accounts) != 1 || accounts[0].Volume == nil || accounts[0].Volume.PastWeek != 312 || !accounts[0].Setup.Device || accounts[0].Setup.Limits.Rate.Per != "minute" ||
+		accounts[0].Device == nil || accounts[0].Device.SignalDBm != -71 {
+		t.Errorf("accounts %+v", accounts)
+	}
 
 	found := as[api.Page[dispatch.Delivery]](s.get("/api/v1/deliveries?state=pending").is(http.StatusOK)).Items[0]
 	s.get("/api/v1/deliveries?reason=refused").problem(http.StatusUnprocessableEntity, "invalid")
@@ -50,4 +60,11 @@ func TestTheLedgerIsReadByDayAndChecked(t *testing.T) {
 	}
 	s.post("/api/v1/deliveries/bulk", `{"action":"discard"}`).problem(http.StatusUnprocessableEntity, "invalid")
 	s.post("/api/v1/deliveries/"+found.ID.String()+"/discard", "").is(http.StatusAccepted)
+}
+
+func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
 }
