@@ -180,6 +180,31 @@ func TestASilentCentreIsLeft(t *testing.T) {
 	}
 }
 
+// TestACentreThatReadsNoAnswersIsLeft, before its questions fill our memory.
+func TestACentreThatReadsNoAnswersIsLeft(t *testing.T) {
+	t.Parallel()
+	asked := make(chan error, 1)
+	account := accountAt(t, centre(t, func(conn net.Conn, _ *pdu.Reader) {
+		var questions []byte
+		for i := range uint32(1000) {
+			questions = pdu.AppendBare(questions, pdu.EnquireLink, pdu.OK, i+1)
+		}
+		for {
+			if _, err := conn.Write(questions); err != nil {
+				asked <- err
+				return
+			}
+		}
+	}))
+	account.Timeout = time.Minute // for what is written to it
+	session := open(t, newClient(t, account, nil))
+	<-session.link.down
+	if !errors.Is(session.link.reason(), errDeaf) {
+		t.Errorf("it was left because of %v", session.link.reason())
+	}
+	<-asked
+}
+
 // TestWhatNeverLeftUsIsNotInDoubt: a centre that stops reading gets a part of
 // what is written, and then breaks the connection.
 func TestWhatNeverLeftUsIsNotInDoubt(t *testing.T) {

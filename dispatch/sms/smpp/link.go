@@ -52,6 +52,7 @@ var (
 	errUnbound = errors.New("the centre ended the session")
 	errTheirs  = errors.New("the centre closed the connection")
 	errBroken  = errors.New("the session is broken")
+	errDeaf    = errors.New("the centre asks, and reads no answers")
 )
 
 // begin starts the goroutines of a link that is bound.
@@ -64,20 +65,28 @@ func (l *link) begin() {
 
 // end makes the link of no use; the first reason counts.
 func (l *link) end(why error) {
+	if l.retire(why) {
+		// Not while mu is held: TLS says goodbye first, to a centre that may not read.
+		_ = l.conn.Close() // it is of no use either way
+	}
+}
+
+// retire notes why the link is of no use; false: that was known.
+func (l *link) retire(why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.why != nil {
-		return
+		return false
 	}
 	l.why = why
 	close(l.down)
-	_ = l.conn.Close() // it is of no use either way
 	for sequence, call := range l.calls {
 		close(call)
 		delete(l.calls, sequence)
 	}
 	l.client.leave(l)
 	l.nudge(l.wake)
+	return true
 }
 
 // reason is why it is down; nil: it is not.
@@ -116,7 +125,12 @@ func (l *link) read() {
 			continue
 		}
 		l.heard.Store(time.Now().UnixNano())
-		if l.out.waits() {
+		replies, busy := l.out.waits()
+		if replies > mostReplies {
+			l.end(errDeaf)
+			return
+		}
+		if replies > 0 && !busy {
 			l.nudge(l.kick)
 		}
 		if l.answered() {
@@ -287,12 +301,17 @@ func (l *link) write(units []byte) (begin uint64) {
 	return begin
 }
 
+// mostReplies is how many octets of answers may wait for a centre that does not
+// read: those to 65,000 questions.
+const mostReplies = 1 << 20
+
 // out is what is written. One goroutine writes at a time; what others add
 // meanwhile it writes next, together.
 type out struct {
 	mu      sync.Mutex
 	idle    *sync.Cond // of mu: nobody writes any more
 	waiting []byte     // guarded by mu
+	replies int        // guarded by mu: octets of waiting that add left there
 	spare   []byte     // guarded by mu: the other buffer
 	busy    bool       // guarded by mu: somebody writes
 	added   uint64     // guarded by mu: octets, ever
@@ -306,13 +325,15 @@ func (o *out) add(units []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting = append(o.waiting, units...)
+	o.replies += len(units)
 	o.added += uint64(len(units))
 }
 
-func (o *out) waits() bool {
+// waits is how many octets add left that wait, and whether somebody writes.
+func (o *out) waits() (replies int, busy bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.waiting) > 0 && !o.busy
+	return o.replies, o.busy
 }
 
 // write adds units and writes all that waits, unless somebody is writing, who
@@ -329,7 +350,7 @@ func (o *out) write(conn net.Conn, units []byte, limit time.Duration) (begin uin
 	o.busy = true
 	for len(o.waiting) > 0 && o.err == nil {
 		now := o.waiting
-		o.waiting, o.spare = o.spare[:0], nil
+		o.waiting, o.spare, o.replies = o.spare[:0], nil, 0
 		arm := time.Since(o.armed) > limit/8
 		if arm {
 			o.armed = time.Now()

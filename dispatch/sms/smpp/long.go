@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms"
@@ -106,6 +107,9 @@ func (b *batch) took(p *place) {
 	b.noting = append(b.noting, p.message)
 }
 
+// noteWithin is how long the note of parts that were taken may take.
+const noteWithin = 5 * time.Second
+
 // note makes durable which parts were taken since it was called last, and goes
 // on with their messages.
 func (b *batch) note() {
@@ -117,7 +121,9 @@ func (b *batch) note() {
 		fresh = append(fresh, b.long[i].fresh...)
 	}
 	// What was taken is noted even when the batch's time is over.
-	err := b.client.parts.Accepted(context.WithoutCancel(b.ctx), b.client.cfg.Name, fresh...)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), noteWithin)
+	defer cancel()
+	err := b.client.parts.Accepted(ctx, b.client.cfg.Name, fresh...)
 	for _, i := range b.noting {
 		l := b.long[i]
 		l.fresh, l.unnoted = nil, l.unnoted || err != nil
