@@ -34,11 +34,15 @@ func weekOfTea() plan {
 	}
 }
 
-// agree records that a member wants to hear of offers by e-mail.
+// agree records that a member wants to hear of offers.
 func (s *stage) agree(ctx context.Context, memberID int64) error {
 	return s.client.put(ctx, fmt.Sprintf("/api/v1/members/%d/consents", memberID), map[string]any{
-		"consents": []map[string]any{{"channel": "email", "purpose": "marketing", "granted": true, "evidence": "ticked the box when registering"}},
+		"consents": []map[string]any{agreed("email"), agreed("sms")},
 	})
+}
+
+func agreed(channel string) map[string]any {
+	return map[string]any{"channel": channel, "purpose": "marketing", "granted": true, "evidence": "ticked the box when registering"}
 }
 
 // draft writes a campaign and counts whom it would reach; nobody is told

@@ -10,30 +10,68 @@ import (
 	"herald/app/config"
 )
 
+// addresses are where the far ends are.
+type addresses struct {
+	smtp, smpp string // host:port
+	device     string // the modem's line
+}
+
+func (f farEnds) addresses() addresses {
+	return addresses{smtp: f.mail.Addr(), smpp: f.centre.Addr(), device: f.modem.Path()}
+}
+
+// The accounts of the demonstration.
+const (
+	mailAccount    = "simulator"
+	gatewayAccount = "operator"
+	modemAccount   = "modem"
+)
+
+// modemPrefix is whose texts go by modem: the others' go by the operator's
+// gateway, which also stands in for the modem.
+const modemPrefix = "+1"
+
 // configuration is Herald's for the demonstration: quick to try again, and
-// with the simulated mail server as its only account. Variables still count,
-// but for those that would lead it to a database in earnest, whose messages it
-// would swallow.
-func configuration(o Options, smtp string) (config.Config, error) {
+// with the simulated far ends as its only accounts. Variables still count, but
+// for those that would lead it to a database or an operator in earnest, whose
+// messages it would swallow.
+func configuration(o Options, at addresses) (config.Config, error) {
 	cfg, err := config.Load("", os.Environ())
 	if err != nil {
 		return config.Config{}, err
 	}
-	host, port, err := net.SplitHostPort(smtp)
+	mailHost, mailPort, err := splitAddress(at.smtp)
 	if err != nil {
-		return config.Config{}, fmt.Errorf("the mail server's address: %w", err)
+		return config.Config{}, fmt.Errorf("the mail server: %w", err)
 	}
-	number, err := strconv.Atoi(port)
+	host, port, err := splitAddress(at.smpp)
 	if err != nil {
-		return config.Config{}, fmt.Errorf("the mail server's port: %w", err)
+		return config.Config{}, fmt.Errorf("the operator: %w", err)
 	}
 	cfg.DataDir, cfg.Database.URL, cfg.SecretKey = o.DataDir, "", ""
 	cfg.Roles, cfg.HTTP.Listen, cfg.HTTP.PublicURL = config.Default().Roles, o.Listen, ""
 	cfg.Log = config.Log{Level: o.LogLevel, Format: "text"}
 	cfg.Dispatch.FirstRetry = 500 * time.Millisecond
 	cfg.Email.Accounts = []config.EmailAccount{{
-		Name: "simulator", Host: host, Port: number, TLS: "none",
+		Name: mailAccount, Host: mailHost, Port: mailPort, TLS: "none",
 		From: "alerts@shop.example", FromName: "The Shop", Timeout: 30 * time.Second, Use: config.Use{MaxSessions: 10},
 	}}
+	cfg.SMS = config.SMS{
+		SMPP: []config.SMPPAccount{{
+			Name: gatewayAccount, Host: host, Port: port, SystemID: "shop", Password: "secret", Source: "10690", Use: config.Use{MaxSessions: 2},
+		}},
+		Modems: []config.ModemAccount{{
+			Name: modemAccount, Device: at.device, Use: config.Use{MaxSessions: 1, Recipients: []string{modemPrefix}},
+		}},
+	}
 	return cfg, nil
+}
+
+func splitAddress(address string) (host string, port int, err error) {
+	host, number, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = strconv.Atoi(number)
+	return host, port, err
 }

@@ -1,6 +1,7 @@
 // Package demo shows Herald at work on one machine, with no account anywhere:
-// a shop whose prices can be changed, members who asked to hear of it, and the
-// mailbox where their mail arrives.
+// a shop whose prices can be changed, members who asked to hear of it, the
+// mailbox where their mail arrives, and their phones, which an operator's
+// gateway or a modem reaches and which can write back.
 //
 // The shop is outside Herald and speaks to it as a company's systems would,
 // over HTTP with an API key. Run serves it until told to stop; Once plays a
@@ -38,10 +39,14 @@ const (
 	password     = "price and prejudice"
 )
 
-// Run serves Herald, the shop and the mailbox until ctx ends.
+// partTime is how long the modem takes to send a text, about what a real one
+// does.
+const partTime = time.Second
+
+// Run serves Herald, the shop, the mailbox and the phones until ctx ends.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	fmt.Fprintln(out, "Starting Herald with a PostgreSQL of its own …")
-	s, err := newStage(ctx, o)
+	s, err := newStage(ctx, o, partTime)
 	if err != nil {
 		return err
 	}
@@ -73,28 +78,33 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 
 func welcome(out io.Writer, s *stage, shop string) {
 	fmt.Fprintf(out, `
-Herald is running. Change a price in the shop and watch the mail arrive:
+Herald is running. Change a price in the shop and watch the messages arrive:
 
-  The shop         http://%s/
-  The mailbox      http://%s/mail/
+  The shop         http://%[1]s/
+  The mailbox      http://%[1]s/mail/
+  Phones           http://%[1]s/phones/    reached by the operator's gateway, SMPP at %[7]s
+                   http://%[1]s/modem/     reached by a modem, at %[8]s
 
-  Customers        %s/            account %s, password %q
-  Operators        %s/console     name %s, password %q
-  API              %s/docs/api    key %s
+  Customers        %[2]s/            account %[3]s, password %[5]q
+  Operators        %[2]s/console     name %[4]s, password %[5]q
+  API              %[2]s/docs/api    key %[6]s
+
+Phones can write back. Open the page of one that has a text, and answer STOP (or
+退订): it hears so once, gets no more texts, and its member's record on the console
+says why; START lifts it. What else they write is under %[2]s/console/replies
 
 A campaign waits on the console, as a draft that its dry run has counted: start it
-under %s/console/campaigns
+under %[2]s/console/campaigns
 
 Send an event yourself:
 
-  curl -i %s/api/v1/events -H 'Authorization: Bearer %s' \
+  curl -i %[2]s/api/v1/events -H 'Authorization: Bearer %[6]s' \
     -H 'Content-Type: application/cloudevents+json' \
     -d '{"specversion":"1.0","id":"my-first","source":"me","type":"price.changed",
          "data":{"product":"stroller","name":"Stroller Lite","price":399,"currency":"CNY"}}'
 
 Stop with Ctrl-C.
-`, shop, shop, s.herald.URL(), memberName, password, s.herald.URL(), operatorName, password,
-		s.herald.URL(), s.client.key, s.herald.URL(), s.herald.URL(), s.client.key)
+`, shop, s.herald.URL(), memberName, operatorName, password, s.client.key, s.centre.Addr(), s.modem.Path())
 }
 
 // RunSMTP runs the SMTP simulator and its page until ctx ends.
@@ -149,13 +159,14 @@ func (s *stage) seed(ctx context.Context) error {
 
 // stage is a running Herald and its far ends.
 type stage struct {
+	farEnds
 	herald *app.App
-	mail   *sim.SMTP
 	client *client
 	undo   []func(context.Context) error // newest last
 }
 
-func newStage(ctx context.Context, o Options) (_ *stage, err error) {
+// newStage starts them; the modem takes partTime for each part of a text.
+func newStage(ctx context.Context, o Options, partTime time.Duration) (_ *stage, err error) {
 	s := &stage{}
 	defer func() {
 		if err != nil {
@@ -167,12 +178,13 @@ func newStage(ctx context.Context, o Options) (_ *stage, err error) {
 			return nil, err
 		}
 	}
-	s.mail = sim.NewSMTP(sim.SMTPConfig{Keep: 100_000})
-	if err := s.mail.Start(ctx); err != nil {
+	s.farEnds, err = startFarEnds(ctx, partTime, func(end func() error) {
+		s.undo = append(s.undo, func(context.Context) error { return end() })
+	})
+	if err != nil {
 		return nil, err
 	}
-	s.undo = append(s.undo, func(context.Context) error { return s.mail.Close() })
-	cfg, err := configuration(o, s.mail.Addr())
+	cfg, err := configuration(o, s.addresses())
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestReportFindsWhatIsWrong(t *testing.T) {
-	right := Report{Ledger: dispatch.Ledger{Targeted: 2, Accepted: 2, Balanced: true}, Channels: Channels{Email: Channel{2, 2}}, Oracle: Oracle{Expected: 2}}
+	right := Report{Ledger: dispatch.Ledger{Targeted: 2, Accepted: 2, Balanced: true}, Channels: Channels{Email: Channel{2, 2}, SMSGateway: Channel{3, 3}, SMSModem: Channel{4, 4}}, Oracle: Oracle{Expected: 2}}
 	if err := right.Err(); err != nil {
 		t.Errorf("Err = %v, want nil", err)
 	}
@@ -20,6 +20,8 @@ func TestReportFindsWhatIsWrong(t *testing.T) {
 		"an unbalanced ledger":    {func(r *Report) { r.Ledger.Balanced = false }, "does not balance"},
 		"a delivery not done":     {func(r *Report) { r.Ledger.Deferred = 1 }, "1 deliveries are not done"},
 		"a mail that went astray": {func(r *Report) { r.Channels.Email.Received = 1 }, "2 mails were recorded and 1 received"},
+		"a text too many":         {func(r *Report) { r.Channels.SMSGateway.Received = 4 }, "3 texts by the gateway were recorded and 4 received"},
+		"a text the modem lost":   {func(r *Report) { r.Channels.SMSModem.Received = 0 }, "4 texts by the modem were recorded and 0 received"},
 		"somebody not told":       {func(r *Report) { r.Oracle.Missing = 1 }, "1 notifications are missing"},
 		"somebody told for none":  {func(r *Report) { r.Oracle.Unexpected = 1 }, "1 unexpected"},
 	}
@@ -61,13 +63,17 @@ func TestTheDemonstrationKeepsItsHandsOffARealDatabase(t *testing.T) {
 	t.Setenv("HERALD_DATABASE_URL", "postgres://herald@db.example/herald")
 	t.Setenv("HERALD_HTTP_PUBLIC_URL", "https://herald.example")
 	t.Setenv("HERALD_ROLES", "[dispatch]")
+	t.Setenv("HERALD_SMS_SMPP", `[{name: earnest, host: smsc.example, system_id: shop}]`)
 	t.Setenv("HERALD_DISPATCH_WORKERS", "7")
-	cfg, err := configuration(Options{Listen: "127.0.0.1:0"}, "127.0.0.1:2525")
+	cfg, err := configuration(Options{Listen: "127.0.0.1:0"}, addresses{"127.0.0.1:2525", "127.0.0.1:2775", "/dev/pts/0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.Database.URL != "" || cfg.HTTP.PublicURL != "" || !cfg.Has("web") {
 		t.Errorf("database %q, public URL %q, roles %v", cfg.Database.URL, cfg.HTTP.PublicURL, cfg.Roles)
+	}
+	if len(cfg.SMS.SMPP) != 1 || cfg.SMS.SMPP[0].Host != "127.0.0.1" {
+		t.Errorf("texts go by %+v", cfg.SMS.SMPP)
 	}
 	if cfg.Dispatch.Workers != 7 {
 		t.Errorf("%d workers, want those of the variable", cfg.Dispatch.Workers)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/google/uuid"
+
 	"herald/dispatch"
 	"herald/hardware/sim"
 )
@@ -27,7 +29,9 @@ type Report struct {
 // Channels holds the channels' two sides: what Herald has recorded as taken by
 // the provider, and what the provider's simulator has received.
 type Channels struct {
-	Email Channel `json:"email"`
+	Email      Channel `json:"email"`
+	SMSGateway Channel `json:"sms_gateway"`
+	SMSModem   Channel `json:"sms_modem"`
 }
 
 // Channel is one of them.
@@ -53,8 +57,13 @@ func (r Report) Err() error {
 	if r.Ledger.Open() > 0 {
 		wrong = append(wrong, fmt.Errorf("%d deliveries are not done", r.Ledger.Open()))
 	}
-	if mail := r.Channels.Email; mail.Recorded != mail.Received {
-		wrong = append(wrong, fmt.Errorf("%d mails were recorded and %d received", mail.Recorded, mail.Received))
+	for _, c := range []struct {
+		Channel
+		what string
+	}{{r.Channels.Email, "mails"}, {r.Channels.SMSGateway, "texts by the gateway"}, {r.Channels.SMSModem, "texts by the modem"}} {
+		if c.Recorded != c.Received {
+			wrong = append(wrong, fmt.Errorf("%d %s were recorded and %d received", c.Recorded, c.what, c.Received))
+		}
 	}
 	if r.Oracle.Missing > 0 || r.Oracle.Unexpected > 0 {
 		wrong = append(wrong, fmt.Errorf("%d notifications are missing and %d unexpected", r.Oracle.Missing, r.Oracle.Unexpected))
@@ -70,7 +79,7 @@ const onceWithin = time.Minute
 func Once(ctx context.Context, o Options, asJSON bool, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, onceWithin)
 	defer cancel()
-	s, err := newStage(ctx, o)
+	s, err := newStage(ctx, o, 0)
 	if err != nil {
 		return err
 	}
@@ -95,11 +104,12 @@ func (r Report) write(out io.Writer, asJSON bool) error {
 	l := r.Ledger
 	_, err := fmt.Fprintf(out, `%d members with %d subscriptions heard of %d events: %d matches.
 Ledger: %d targeted = %d accepted + %d delivered + %d suppressed + %d deferred + %d failed + %d pending + %d in doubt; balanced: %t
-E-mail: %d recorded, %d received
+E-mail: %d recorded, %d received; SMS by the gateway: %d recorded, %d received; by the modem: %d recorded, %d received
 Every event against every subscription: %d notifications expected, %d missing, %d unexpected
 `, r.Members, r.Subscriptions, r.Events, r.Matches,
 		l.Targeted, l.Accepted, l.Delivered, l.Suppressed, l.Deferred, l.Failed, l.Pending, l.InDoubt, l.Balanced,
-		r.Channels.Email.Recorded, r.Channels.Email.Received,
+		r.Channels.Email.Recorded, r.Channels.Email.Received, r.Channels.SMSGateway.Recorded, r.Channels.SMSGateway.Received,
+		r.Channels.SMSModem.Recorded, r.Channels.SMSModem.Received,
 		r.Oracle.Expected, r.Oracle.Missing, r.Oracle.Unexpected)
 	return err
 }
@@ -157,9 +167,16 @@ func (s *stage) takeStock(ctx context.Context, cast []wish, events []event, ledg
 	r := Report{
 		Subscriptions: int64(len(cast)), // those that were used up meanwhile are in history
 		Ledger:        ledger,
-		Channels:      Channels{Email: Channel{Recorded: ledger.Accepted + ledger.Delivered, Received: s.mail.Count()}},
 	}
-	var err error
+	recorded, err := s.recorded(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Channels = Channels{
+		Email:      Channel{recorded[mailAccount], s.mail.Count()},
+		SMSGateway: Channel{recorded[gatewayAccount], received(s.centre.Texts())},
+		SMSModem:   Channel{recorded[modemAccount], received(s.modem.Texts())},
+	}
 	if r.Members, err = s.herald.Members.Count(ctx); err != nil {
 		return r, err
 	}
@@ -174,4 +191,27 @@ func (s *stage) takeStock(ctx context.Context, cast []wish, events []event, ledg
 	}
 	r.Oracle = compare(expected(cast, events), told)
 	return r, nil
+}
+
+// recorded is how many deliveries each account has taken, as Herald knows.
+// One whose receipt comes just now is counted once.
+func (s *stage) recorded(ctx context.Context) (map[string]int64, error) {
+	taken, seen := map[string]int64{}, map[uuid.UUID]bool{}
+	for _, state := range []dispatch.State{dispatch.Accepted, dispatch.Delivered} {
+		q := dispatch.Search{State: state, Limit: 500}
+		for more := true; more; {
+			page, err := s.herald.Deliveries.Find(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range page.Deliveries {
+				if !seen[d.ID] {
+					taken[d.Account]++
+				}
+				seen[d.ID] = true
+			}
+			q.Before, more = page.Next, page.Next != uuid.Nil
+		}
+	}
+	return taken, nil
 }

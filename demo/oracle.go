@@ -36,6 +36,7 @@ func (s *stage) cast(ctx context.Context) ([]wish, error) {
 			return nil, err
 		}
 		for _, w := range wishesOf(chance, prices, account) {
+			w.Channels = channelsOf(i)
 			if w.id, err = s.subscribe(ctx, memberID, w.order); err != nil {
 				return nil, err
 			}
@@ -50,6 +51,32 @@ func (s *stage) cast(ctx context.Context) ([]wish, error) {
 	return all, nil
 }
 
+// channelsOf are the channels of a member's wishes; none: e-mail. One in
+// twenty has texts by the modem, some have them by the gateway, and whose
+// mailbox is gone has them after that.
+func channelsOf(i int) []string {
+	switch i % 20 {
+	case 5, 9, 17:
+		return []string{"sms"}
+	case 11:
+		return []string{"email", "sms"}
+	case 13:
+		return []string{"sms", "email"}
+	}
+	return nil
+}
+
+// mobileOf is the number of who has texts.
+func mobileOf(i int) string {
+	switch {
+	case channelsOf(i) == nil:
+		return ""
+	case i%20 == 5:
+		return fmt.Sprintf("%s20255501%02d", modemPrefix, i)
+	}
+	return fmt.Sprintf("+86138001381%02d", i)
+}
+
 // enrol registers a member: most can be reached at once, some have a mailbox
 // that is full for a while, and some one that is gone.
 func (s *stage) enrol(ctx context.Context, i int, account string) (int64, error) {
@@ -57,7 +84,7 @@ func (s *stage) enrol(ctx context.Context, i int, account string) (int64, error)
 	switch i % 20 {
 	case 3:
 		domain = "full.example"
-	case 11:
+	case 11, 15:
 		domain = "gone.example"
 	}
 	locale := []string{"en", "zh-CN"}[i%2]
@@ -66,7 +93,7 @@ func (s *stage) enrol(ctx context.Context, i int, account string) (int64, error)
 	}
 	err := s.client.post(ctx, "/api/v1/members", "application/json", map[string]any{
 		"account": account, "locale": locale, "time_zone": "Asia/Shanghai",
-		"contacts": []map[string]any{{"channel": "email", "address": account + "@" + domain, "verified": true}},
+		"contacts": reachable(account+"@"+domain, mobileOf(i)),
 	}, &made)
 	return made.ID, err
 }

@@ -10,26 +10,28 @@ import (
 // person is a member of the demonstration.
 type person struct {
 	account, name, locale, zone string
+	mobile                      string // empty: none
 }
 
 func (p person) email() string { return p.account + "@example.com" }
 
 // people are those who are there when the demonstration begins; the first is
-// the one whose sign-in is told.
+// the one whose sign-in is told. Texts to Americans go by the modem, those to
+// Chinese by the operator's gateway.
 func people() []person {
 	list := []person{
-		{memberName, "Zhang Wei", "zh-CN", "Asia/Shanghai"},
-		{"lina", "李娜", "zh-CN", "Asia/Shanghai"},
-		{"wangfang", "王芳", "zh-CN", "Asia/Shanghai"},
-		{"grace", "Grace Hopper", "en", "America/New_York"},
-		{"ada", "Ada Lovelace", "en", "Europe/London"},
-		{"linus", "Linus Pauling", "en", "America/Los_Angeles"},
-		{"marie", "Marie Curie", "en", "Europe/Paris"},
-		{"chenyu", "陈宇", "zh-CN", "Asia/Shanghai"},
-		{"rosa", "Rosa Parks", "en", "America/Chicago"},
-		{"liuyang", "刘洋", "zh-CN", "Asia/Shanghai"},
-		{"alan", "Alan Turing", "en", "Europe/London"},
-		{"mei", "赵梅", "zh-CN", "Asia/Shanghai"},
+		{memberName, "Zhang Wei", "zh-CN", "Asia/Shanghai", "+8613800138001"},
+		{"lina", "李娜", "zh-CN", "Asia/Shanghai", "+8613800138002"},
+		{"wangfang", "王芳", "zh-CN", "Asia/Shanghai", "+8613800138003"},
+		{"grace", "Grace Hopper", "en", "America/New_York", "+12025550101"},
+		{"ada", "Ada Lovelace", "en", "Europe/London", ""},
+		{"linus", "Linus Pauling", "en", "America/Los_Angeles", "+12025550102"},
+		{"marie", "Marie Curie", "en", "Europe/Paris", ""},
+		{"chenyu", "陈宇", "zh-CN", "Asia/Shanghai", "+8613800138004"},
+		{"rosa", "Rosa Parks", "en", "America/Chicago", "+12025550103"},
+		{"liuyang", "刘洋", "zh-CN", "Asia/Shanghai", "+8613800138005"},
+		{"alan", "Alan Turing", "en", "Europe/London", ""},
+		{"mei", "赵梅", "zh-CN", "Asia/Shanghai", "+8613800138006"},
 	}
 	return list
 }
@@ -39,6 +41,7 @@ type order struct {
 	MemberID         int64          `json:"member_id"`
 	Trigger          string         `json:"trigger"`
 	Params           map[string]any `json:"params"`
+	Channels         []string       `json:"channels,omitempty"` // none: the trigger's own
 	MaxNotifications int            `json:"max_notifications,omitempty"`
 	CoolDown         string         `json:"cool_down,omitempty"`
 }
@@ -47,10 +50,14 @@ type order struct {
 // enough that a visitor's change meets somebody, and their own orders.
 func wishes(i int, p person) []order {
 	first, second := products[i%len(products)], products[(i+2)%len(products)]
+	var bySMS, ladder []string // of who has a mobile: one price by text, orders by text when mail fails
+	if p.mobile != "" {
+		bySMS, ladder = []string{"sms"}, []string{"email", "sms"}
+	}
 	list := []order{
 		{Trigger: "price_drop", Params: map[string]any{"product": first.ID, "target": below(first.Price, 5+i)}, CoolDown: "0s"},
-		{Trigger: "price_drop", Params: map[string]any{"product": second.ID, "target": below(second.Price, 12+i)}, CoolDown: "0s"},
-		{Trigger: "order_status", Params: map[string]any{}},
+		{Trigger: "price_drop", Params: map[string]any{"product": second.ID, "target": below(second.Price, 12+i)}, CoolDown: "0s", Channels: bySMS},
+		{Trigger: "order_status", Params: map[string]any{}, Channels: ladder},
 	}
 	if p.account == memberName {
 		list = append(list,
@@ -65,14 +72,30 @@ func below(price float64, percent int) float64 {
 	return float64(int(price * float64(100-percent) / 100))
 }
 
-// register makes a member with a confirmed address.
+// contact is a contact point as the API takes it.
+type contact struct {
+	Channel  string `json:"channel"`
+	Address  string `json:"address"`
+	Verified bool   `json:"verified"`
+}
+
+// reachable are confirmed contact points.
+func reachable(email, mobile string) []contact {
+	list := []contact{{"email", email, true}}
+	if mobile != "" {
+		list = append(list, contact{"sms", mobile, true})
+	}
+	return list
+}
+
+// register makes a member with confirmed addresses.
 func (s *stage) register(ctx context.Context, p person) (id int64, err error) {
 	var made struct {
 		ID int64 `json:"id"`
 	}
 	err = s.client.post(ctx, "/api/v1/members", "application/json", map[string]any{
 		"account": p.account, "password": password, "display_name": p.name, "locale": p.locale, "time_zone": p.zone,
-		"contacts": []map[string]any{{"channel": "email", "address": p.email(), "verified": true}},
+		"contacts": reachable(p.email(), p.mobile),
 	}, &made)
 	return made.ID, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"herald/app"
 	"herald/hardware/sim"
+	"herald/hardware/sim/texts"
 	"herald/problem"
 	"herald/web/page"
 )
@@ -31,7 +32,8 @@ type shop struct {
 	prices map[string]float64 // by product
 }
 
-// newShop is the handler of the shop and, below /mail/, of the mailbox.
+// newShop is the handler of the shop and, below /mail/, /phones/ and /modem/, of
+// the far ends' pages.
 func newShop(s *stage, base string) (http.Handler, error) {
 	files, err := fs.Sub(pages, "pages")
 	if err != nil {
@@ -50,6 +52,8 @@ func newShop(s *stage, base string) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mail/", http.StripPrefix("/mail", s.mail.Handler()))
+	mux.Handle("/phones/", http.StripPrefix("/phones", s.centre.Handler()))
+	mux.Handle("/modem/", http.StripPrefix("/modem", s.modem.Handler()))
 	mux.Handle("/", site.Handler([]page.Route{
 		{Pattern: "GET /{$}", Handle: h.show},
 		{Pattern: "GET /arrivals", Handle: h.arrivals, Live: true},
@@ -73,12 +77,12 @@ type good struct {
 	Form  *page.Form
 }
 
-// arrival is a mail that came in.
+// arrival is a message that came in.
 type arrival struct {
-	ID      int64
-	To      string
-	Subject string
-	At      time.Time
+	Icon string
+	To   string
+	Text string // of a mail its subject
+	At   time.Time
 }
 
 // newest is how many arrivals are shown.
@@ -94,22 +98,31 @@ func (h *shop) arrivals(v *page.Visit) error {
 func (h *shop) data(v *page.Visit) shopData {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	data := shopData{Herald: h.herald.URL(), Total: h.mail.Count(), Arrivals: latest(h.mail.Messages())}
+	data := shopData{
+		Herald:   h.herald.URL(),
+		Total:    h.mail.Count() + received(h.centre.Texts()) + received(h.modem.Texts()),
+		Arrivals: latest(h.mail.Messages(), h.centre.Texts().All(), h.modem.Texts().All()),
+	}
 	for _, p := range products {
 		data.Goods = append(data.Goods, good{product: p, Title: p.title(v.Tag), Price: h.prices[p.ID]})
 	}
 	return data
 }
 
-func latest(mails []sim.Mail) []arrival {
+// latest are the newest of all, the newest first.
+func latest(mails []sim.Mail, boxes ...[]texts.Text) []arrival {
 	var list []arrival
-	for _, m := range slices.Backward(mails) {
-		if len(list) == newest {
-			break
-		}
-		list = append(list, arrival{ID: m.ID, To: m.To[0], Subject: m.Subject, At: m.ReceivedAt})
+	for _, m := range mails[max(0, len(mails)-newest):] {
+		list = append(list, arrival{Icon: "mail", To: m.To[0], Text: m.Subject, At: m.ReceivedAt})
 	}
-	return list
+	for _, box := range boxes {
+		box = slices.DeleteFunc(slices.Clone(box[max(0, len(box)-newest):]), func(t texts.Text) bool { return t.Reply })
+		for _, t := range box {
+			list = append(list, arrival{Icon: "message", To: t.To, Text: t.Text, At: t.At})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b arrival) int { return b.At.Compare(a.At) })
+	return list[:min(len(list), newest)]
 }
 
 // change sets a price and tells Herald of it.

@@ -290,7 +290,7 @@ func TestDemoOnceComesOutExactlyRight(t *testing.T) {
 	if err := r.Err(); err != nil {
 		t.Error(err)
 	}
-	if r.Members == 0 || r.Matches == 0 || r.Channels.Email.Received == 0 || r.Ledger.Suppressed == 0 || r.Ledger.Failed == 0 || r.Oracle.Expected == 0 {
+	if r.Members == 0 || r.Matches == 0 || r.Channels.Email.Received == 0 || r.Channels.SMSGateway.Received == 0 || r.Channels.SMSModem.Received == 0 || r.Ledger.Suppressed == 0 || r.Ledger.Failed == 0 || r.Oracle.Expected == 0 {
 		t.Errorf("report = %+v, want something of everything", r)
 	}
 	t.Logf("took %v", time.Since(began))

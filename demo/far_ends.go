@@ -1,0 +1,58 @@
+package demo
+
+import (
+	"context"
+	"time"
+
+	"herald/hardware/sim"
+	"herald/hardware/sim/modem"
+	"herald/hardware/sim/smsc"
+	"herald/hardware/sim/texts"
+)
+
+// farEnds are the simulators that Herald sends to. They keep what they get.
+type farEnds struct {
+	mail   *sim.SMTP
+	centre *smsc.SMSC   // the operator's
+	modem  *modem.Modem // with a SIM of its own
+}
+
+// kept is how many messages each of them keeps.
+const kept = 100_000
+
+// receiptAfter is how long phones take to say that they have a text.
+const receiptAfter = 200 * time.Millisecond
+
+// startFarEnds starts them all; the modem takes partTime for each part. Each is
+// given to undo, which ends it, once it is running.
+func startFarEnds(ctx context.Context, partTime time.Duration, undo func(func() error)) (f farEnds, err error) {
+	f.mail = sim.NewSMTP(sim.SMTPConfig{Keep: kept})
+	if err := f.mail.Start(ctx); err != nil {
+		return f, err
+	}
+	undo(f.mail.Close)
+	f.centre = smsc.New(smsc.Config{Keep: kept, Receipts: smsc.Receipts{Delay: receiptAfter}})
+	if err := f.centre.Start(ctx); err != nil {
+		return f, err
+	}
+	undo(f.centre.Close)
+	f.modem = modem.New(modem.Config{Keep: kept, PartTime: partTime, ReportAfter: receiptAfter, SIM: modem.SIM{Number: modemNumber}})
+	if err := f.modem.Start(ctx); err != nil {
+		return f, err
+	}
+	undo(f.modem.Close)
+	return f, nil
+}
+
+// modemNumber is the number of the modem's SIM.
+const modemNumber = "+12025550100"
+
+// received is how many texts a simulated network delivered to phones.
+func received(b *texts.Box) (n int64) {
+	for _, t := range b.All() {
+		if !t.Reply {
+			n++
+		}
+	}
+	return n
+}
