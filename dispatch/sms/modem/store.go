@@ -254,23 +254,23 @@ func (s *Store) refuse(ctx context.Context, w whole, n int, detail string) error
 
 // unsent notes that a part was not sent after all.
 func (s *Store) unsent(ctx context.Context, w whole, n int) error {
-	_, err := s.db.Exec(ctx, `
-UPDATE modem_parts SET state = 'waiting', at = $4
-WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'doubt'`, w.Delivery, w.Account, n, s.now())
-	if err != nil {
-		return fmt.Errorf("note a part as not sent: %w", err)
-	}
-	return nil
+	return s.move(ctx, w, n, doubt, waiting)
 }
 
 // lose notes that a part that was taken will never arrive. It was sent, so it
 // stays counted.
 func (s *Store) lose(ctx context.Context, w whole, n int) error {
+	return s.move(ctx, w, n, accepted, refused)
+}
+
+// move notes that a part is in another state; one that left the first meanwhile
+// stays where it is.
+func (s *Store) move(ctx context.Context, w whole, n int, from, to string) error {
 	_, err := s.db.Exec(ctx, `
-UPDATE modem_parts SET state = 'refused', at = $4
-WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = 'accepted'`, w.Delivery, w.Account, n, s.now())
+UPDATE modem_parts SET state = $5, at = $6
+WHERE delivery_id = $1 AND account = $2 AND part = $3 AND state = $4`, w.Delivery, w.Account, n, from, to, s.now())
 	if err != nil {
-		return fmt.Errorf("note a part as lost: %w", err)
+		return fmt.Errorf("note a part as %s: %w", to, err)
 	}
 	return nil
 }
