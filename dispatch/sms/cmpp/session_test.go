@@ -13,7 +13,6 @@ import (
 	"herald/dispatch/sms/wire"
 	sim "herald/hardware/sim/cmpp"
 	"herald/hardware/sim/ismg"
-	"herald/problem"
 )
 
 func TestTextsArriveAsTheyWereWritten(t *testing.T) {
@@ -137,20 +136,7 @@ func TestThrottledPartsKeepTheirOrder(t *testing.T) {
 	account := accountAt(t, g.Addr())
 	account.Window = 1
 	s := openSession(t, newGateway(t, account, linktest.NewStore()))
-	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130001", Times: 1})
-	ms := []dispatch.Message{linktest.Message(0, "zero"), linktest.Message(1, "one"), linktest.Message(2, "two")}
-	s.SendBatch(linktest.Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
-		if err != nil {
-			t.Errorf("message %d: %v", i, err)
-		}
-	})
-	var order []string
-	for _, text := range g.Texts().All() {
-		order = append(order, text.Text)
-	}
-	if strings.Join(order, " ") != "zero one two" {
-		t.Errorf("they arrived as %v", order)
-	}
+	linktest.KeepsOrder(t, s, g, ismg.Fault{Kind: ismg.Refuse, Result: 8, Number: "13800130001", Times: 1})
 }
 
 // TestPartsGoInTurn: none overtakes another, though there is room for all.
@@ -310,16 +296,8 @@ func TestIncompleteAccounts(t *testing.T) {
 		Host: "a b", Port: -1, SPID: "1", Version: "4.0", SourceNumber: "x", ServiceID: "much too long", Timing: link.Timing{Window: -1, Tries: -1, Answer: 1, Idle: 1},
 		Fee: Fee{Payer: "nobody", Number: "1", Type: "09", Code: "x"}, Writing: wire.Writing{Encoding: "morse"},
 	}, linktest.NewStore(), slog.New(slog.DiscardHandler))
-	var p *problem.Error
-	if !errors.As(err, &p) {
-		t.Fatalf("it gives %v", err)
-	}
-	var paths []string
-	for _, f := range p.Fields {
-		paths = append(paths, f.Path)
-	}
 	want := "name host port sp_id secret version source_number service_id fee.payer fee.number fee.type fee.code writing.encoding window tries answer idle"
-	if strings.Join(paths, " ") != want {
-		t.Errorf("wrong are %v", paths)
+	if wrong := linktest.Mistakes(t, err); wrong != want {
+		t.Errorf("wrong are %v", wrong)
 	}
 }

@@ -3,7 +3,6 @@ package sgip
 import (
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
 	sim "herald/hardware/sim/sgip"
-	"herald/problem"
 )
 
 func TestTextsArriveAsTheyWereWritten(t *testing.T) {
@@ -112,20 +110,7 @@ func TestBusyGatewayKeepsTheOrder(t *testing.T) {
 	account := accountAt(t, g.Addr())
 	account.Window = 1
 	s := openSession(t, newGateway(t, account, linktest.NewStore()))
-	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Refuse, Result: 11, Number: "8613800130001", Times: 1})
-	ms := []dispatch.Message{linktest.Message(0, "zero"), linktest.Message(1, "one"), linktest.Message(2, "two")}
-	s.SendBatch(linktest.Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
-		if err != nil {
-			t.Errorf("message %d: %v", i, err)
-		}
-	})
-	var order []string
-	for _, text := range g.Texts().All() {
-		order = append(order, text.Text)
-	}
-	if !slices.Equal(order, []string{"zero", "one", "two"}) {
-		t.Errorf("they arrived as %v", order)
-	}
+	linktest.KeepsOrder(t, s, g, ismg.Fault{Kind: ismg.Refuse, Result: 11, Number: "8613800130001", Times: 1})
 }
 
 func TestSilentConnectionIsLeft(t *testing.T) {
@@ -195,18 +180,10 @@ func TestIncompleteAccounts(t *testing.T) {
 		Fee: Fee{Payer: "nobody", Number: "1", Type: 9, Value: "x"}, Writing: wire.Writing{Encoding: "morse"},
 		Reception: Reception{Listen: ":8801"},
 	}, linktest.NewStore(), slog.New(slog.DiscardHandler))
-	var p *problem.Error
-	if !errors.As(err, &p) {
-		t.Fatalf("it gives %v", err)
-	}
-	var paths []string
-	for _, f := range p.Fields {
-		paths = append(paths, f.Path)
-	}
 	want := "name host port login_name password node_id corp_id sp_number service_type fee.payer fee.number fee.type fee.value writing.encoding " +
 		"reception.networks reception.login_name window tries answer idle"
-	if strings.Join(paths, " ") != want {
-		t.Errorf("wrong are %v", paths)
+	if wrong := linktest.Mistakes(t, err); wrong != want {
+		t.Errorf("wrong are %v", wrong)
 	}
 	if _, err := New(Account{Reception: Reception{Listen: "8801", Networks: []string{"ten"}}}, linktest.NewStore(), slog.New(slog.DiscardHandler)); !strings.Contains(err.Error(), "10.1.2.0/24") || !strings.Contains(err.Error(), ":8801") {
 		t.Errorf("it gives %v", err)

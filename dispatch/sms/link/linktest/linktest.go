@@ -22,6 +22,7 @@ import (
 	"herald/dispatch"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/texts"
+	"herald/problem"
 	"herald/templates"
 )
 
@@ -146,4 +147,39 @@ func Open(t testing.TB, sender dispatch.Sender) dispatch.Session {
 		}
 	})
 	return s
+}
+
+// KeepsOrder sends three messages over a window of one, of which the gateway
+// refuses the second for now: it goes again before the third.
+func KeepsOrder(t testing.TB, s dispatch.BatchSession, g Gateway, refusal ismg.Fault) {
+	t.Helper()
+	SetFaults(t, g, refusal)
+	ms := []dispatch.Message{Message(0, "zero"), Message(1, "one"), Message(2, "two")}
+	s.SendBatch(Within(t), ms, func(i int, _ dispatch.Receipt, err error) {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	})
+	var order []string
+	for _, text := range g.Texts().All() {
+		order = append(order, text.Text)
+	}
+	if strings.Join(order, " ") != "zero one two" {
+		t.Errorf("they arrived as %v", order)
+	}
+}
+
+// Mistakes are the fields that an account was refused for, with a space between
+// them.
+func Mistakes(t testing.TB, err error) string {
+	t.Helper()
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		t.Fatalf("it gives %v", err)
+	}
+	var paths []string
+	for _, f := range p.Fields {
+		paths = append(paths, f.Path)
+	}
+	return strings.Join(paths, " ")
 }
