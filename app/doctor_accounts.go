@@ -60,7 +60,7 @@ func examineAccount(ctx context.Context, sender dispatch.Sender, stored, running
 		case running:
 			return Finding{part, Fine, "not tried: Herald has it", ""}
 		case !stored:
-			return Finding{part, Warning, "not tried: what it remembers is in the database", "see to the database and its schema first"}
+			return Finding{part, Warning, "not tried: what a modem must remember is in the database", "mend the database, or herald migrate, and ask again"}
 		}
 		stick.Start()
 		defer stick.Close()

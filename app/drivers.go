@@ -31,7 +31,7 @@ func smppAccount(a config.SMPPAccount) smpp.Account {
 		Window: a.Window, Timeout: a.Timeout, EnquireEvery: a.EnquireEvery,
 		Alphabet: a.Alphabet, Transliterate: a.Transliterate, Languages: languages(a.Languages),
 		LongMessages: a.LongMessages, WideReference: a.WideReference,
-		NoReceipts: a.NoReceipts, ReceiptIDs: a.ReceiptIDs, UnknownNumber: a.UnknownNumber, QuerySM: a.QuerySM, PricePerPart: a.PricePerPart,
+		NoReceipts: a.NoReceipts, ReceiptIDs: a.ReceiptIDs, UnknownNumber: a.UnknownNumber, QuerySM: a.QuerySM,
 	}
 }
 

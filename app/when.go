@@ -21,5 +21,12 @@ func decidesBy(cfg config.Config) (dispatch.StoreConfig, error) {
 		purpose := subscriptions.Purpose(c.Purpose)
 		rules[purpose] = append(rules[purpose], caps.Cap{Max: c.Max, Within: c.Within})
 	}
-	return dispatch.StoreConfig{Channels: channels(cfg), Quiet: timing.Quiet{From: from, Until: until}, Caps: rules}, nil
+	zone, err := cfg.SMS.Zone()
+	if err != nil {
+		return dispatch.StoreConfig{}, fmt.Errorf("sms.time_zone: %w", err)
+	}
+	return dispatch.StoreConfig{
+		Channels: channels(cfg), Quiet: timing.Quiet{From: from, Until: until}, Caps: rules,
+		Volume: dispatch.VolumeRule{Zone: zone, Threshold: cfg.SMS.GatewayFrom},
+	}, nil
 }

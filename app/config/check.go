@@ -41,6 +41,7 @@ func (c Config) check() problem.Fields {
 	c.Dispatch.checkWhen(&f)
 	c.Dispatch.checkDoubt(&f)
 	c.Email.check(&f)
+	c.SMS.check(&f)
 	c.checkAccounts(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -66,6 +67,30 @@ func (c Config) checkAccounts(f *problem.Fields) {
 			f.Add(fmt.Sprintf("sms.modems[%d].max_sessions", i), "range", "must be 1: a modem sends one message at a time")
 		}
 	}
+}
+
+// check finds mistakes in what holds for all accounts.
+func (s SMS) check(f *problem.Fields) {
+	if !(s.PricePerPart >= 0 && s.PricePerPart <= 1e9) {
+		f.Add("sms.price_per_part", "range", "is %v and must be from 0 to 1e9", s.PricePerPart)
+	}
+	if s.Currency != "" && !currencyPattern.MatchString(s.Currency) {
+		f.Add("sms.currency", "currency", "must be three capitals, such as EUR (ISO 4217)")
+	}
+	if _, err := s.Zone(); err != nil {
+		f.Add("sms.time_zone", "time_zone", "must be a time zone such as Asia/Shanghai")
+	}
+	within(f, "sms.gateway_from", s.GatewayFrom, -1, 1_000_000_000)
+}
+
+var currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+
+// Zone is where the days of the accounts' volumes begin.
+func (s SMS) Zone() (*time.Location, error) {
+	if s.TimeZone == "Local" {
+		return nil, errors.New("it must be the same on every node")
+	}
+	return time.LoadLocation(s.TimeZone)
 }
 
 // checkLanguages holds them against the tables that there are (3GPP TS 23.038,

@@ -26,6 +26,11 @@ type SMS struct {
 	SGIP     []SGIPAccount    `yaml:"sgip" help:"Gateways of China Unicom, by SGIP 1.2."`
 	Gateways []GatewayAccount `yaml:"gateways" help:"Providers spoken to by HTTP, as a description says; see docs/sms-gateways.md."`
 	Modems   []ModemAccount   `yaml:"modems" help:"GSM modems at serial lines of this machine, each with its SIM. They belong to one node: name them in its configuration alone."`
+
+	PricePerPart float64 `yaml:"price_per_part" help:"What a part costs, told to those who write texts. 0: not told."`
+	Currency     string  `yaml:"currency" help:"Of that price, such as EUR or CNY."`
+	TimeZone     string  `yaml:"time_zone" help:"Where the days and months begin by which the console shows what accounts sent, such as Asia/Shanghai. Empty: UTC."`
+	GatewayFrom  int     `yaml:"gateway_from" help:"Parts a month from which the console advises an operator's gateway, and below which SIMs of one's own. 0: 100000; -1: it advises nothing."`
 }
 
 // SMPPAccount is one contract with an operator.
@@ -58,7 +63,6 @@ type SMPPAccount struct {
 	ReceiptIDs     string        `yaml:"receipt_ids" help:"How receipts write the ids of messages: same, hex_decimal, decimal_hex or auto. Empty: auto, which finds out."`
 	UnknownNumber  []string      `yaml:"unknown_number" help:"Codes by which this operator says that there is no such number, such as \"001\" or \"0x0000000B\"."`
 	QuerySM        bool          `yaml:"query_sm" help:"Ask the centre about messages in doubt: it answers query_sm."`
-	PricePerPart   float64       `yaml:"price_per_part" help:"What a part costs, for previews."`
 	Use            `yaml:",inline,squash"`
 }
 

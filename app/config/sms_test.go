@@ -96,6 +96,10 @@ func TestLoadSaysWhereAnAccountForSMSIsWrong(t *testing.T) {
 		"a name of e-mail's":       {"email:\n  accounts:\n    - {name: a, host: h, from: a@b.c}\n  \nsms:\n  sgip:\n    - {name: a}\n", ":7: sms.sgip[0].name another account has this name"},
 		"two sessions of a modem":  {"sms:\n  modems:\n    - {name: a, max_sessions: 2}\n", ":3: sms.modems[0].max_sessions must be 1"},
 		"settings in a row":        {"sms:\n  gateways:\n    - name: a\n      settings: url\n", ":4:17: "},
+		"a zone of nowhere":        {"sms:\n  time_zone: Mars/North\n", ":2: sms.time_zone must be a time zone"},
+		"a price below nothing":    {"sms:\n  price_per_part: -1\n", ":2: sms.price_per_part is -1"},
+		"a currency in words":      {"sms:\n  currency: euro\n", ":2: sms.currency must be three capitals"},
+		"less than no parts":       {"sms:\n  gateway_from: -2\n", ":2: sms.gateway_from is -2"},
 		"no sessions":              {lead + "max_sessions: 0\n", ":5: sms.smpp[0].max_sessions is 0 and must be from 1"},
 	}
 	for name, tt := range tests {
