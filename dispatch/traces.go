@@ -24,8 +24,8 @@ type Trace struct {
 }
 
 const (
-	// TraceFor is how long a line is watched.
-	TraceFor = 10 * time.Minute
+	// traceFor is how long a line is watched.
+	traceFor = 10 * time.Minute
 	// traceLines is how many lines are kept, the last, and keepTrace how long
 	// after the end.
 	traceLines = 200
@@ -46,7 +46,7 @@ INSERT INTO account_traces (account, asked_by, asked_at, until)
 SELECT $1, $2, $3, $4
 WHERE EXISTS (
     SELECT FROM account_states s JOIN nodes n ON n.name = s.node AND n.beat_at > now() - $5::interval
-    WHERE s.account = $1 AND s.device IS NOT NULL)`, account, actor, now, now.Add(TraceFor), silentAfter)
+    WHERE s.account = $1 AND s.device IS NOT NULL)`, account, actor, now, now.Add(traceFor), silentAfter)
 		if err != nil {
 			return fmt.Errorf("ask for a trace: %w", err)
 		}

@@ -183,7 +183,7 @@ func TestAnOperatorWatchesTheLine(t *testing.T) {
 	if list, err := b.store.Traces(ctx, "modem"); err != nil || len(list) != 2 || list[0].AskedBy != "operator:bob" || list[1].Lines != nil {
 		t.Errorf("%+v, %v", list, err)
 	}
-	b.clock.advance(TraceFor)
+	b.clock.advance(traceFor)
 	turn(false)
 	if err := keeper.tidy(ctx); err != nil || scalar[int](b, `SELECT count(*) FROM account_traces WHERE lines IS NOT NULL`) != 1 {
 		t.Errorf("lines are erased too soon: %v", err)
