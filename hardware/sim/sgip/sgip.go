@@ -14,6 +14,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,7 +188,7 @@ func (g *Gateway) Say(from, to, text string) error {
 	}
 	now := g.cfg.Now()
 	for _, w := range written {
-		g.outbox.Add(telling{sequence: g.next(), from: "86" + from, to: to, written: w}, time.Now())
+		g.outbox.Add(telling{sequence: g.next(), from: "86" + strings.TrimPrefix(strings.TrimPrefix(from, "+"), "86"), to: to, written: w}, time.Now())
 	}
 	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Reply: true})
 	return nil
