@@ -136,3 +136,11 @@ func TestEachChannelSpeaksForAll(t *testing.T) {
 		t.Errorf("got %v, want %v", all, want)
 	}
 }
+
+func TestReadersAreThoseOfTheNearestLanguage(t *testing.T) {
+	p := Plan{Messages: []Wording{{Channel: "sms", Locale: "de"}, {Channel: "email", Locale: "en"}, {Channel: "sms", Locale: "zh-CN"}, {Channel: "voice", Locale: "fr"}}}
+	reached := []Reached{{"sms", "zh-Hans-CN", 1}, {"sms", "zh-TW", 2}, {"sms", "fr", 4}, {"sms", "de-AT", 8}, {"email", "zh-CN", 16}, {"fax", "en", 32}}
+	if got, want := p.Readers(reached), []int64{12, 16, 3, 0}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

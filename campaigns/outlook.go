@@ -46,6 +46,29 @@ type Reached struct {
 	Count   int64                 `json:"count"`
 }
 
+// Readers are how many of those who would be told get each message of a plan,
+// by its index.
+func (p Plan) Readers(reached []Reached) []int64 {
+	readers := make([]int64, len(p.Messages))
+	for _, r := range reached {
+		if i := p.messageFor(r.Channel, r.Locale); i >= 0 {
+			readers[i] += r.Count
+		}
+	}
+	return readers
+}
+
+// messageFor is the index of the message that members with a locale get on a
+// channel, as templates looks for it; -1: there is none on the channel.
+func (p Plan) messageFor(ch subscriptions.Channel, locale string) int {
+	for _, candidate := range templates.Fallbacks(locale) {
+		if i := slices.IndexFunc(p.Messages, func(m Wording) bool { return m.Channel == ch && m.Locale == candidate }); i >= 0 {
+			return i
+		}
+	}
+	return slices.IndexFunc(p.Messages, func(m Wording) bool { return m.Channel == ch })
+}
+
 // Refused is how many would not be told for a reason, and some of them.
 type Refused struct {
 	Refusal subscriptions.Refusal `json:"refusal"`

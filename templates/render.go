@@ -44,7 +44,7 @@ func Preview(ctx context.Context, t Template, data map[string]any) (Content, err
 	return c.fill(ctx, data)
 }
 
-// fallbacks remembers what fallbacks says of the locales that are asked for.
+// fallbacks remembers what Fallbacks says of the locales that are asked for.
 func (s *Store) fallbacks(locale string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,14 +53,15 @@ func (s *Store) fallbacks(locale string) []string {
 		if len(s.near) >= maxKept {
 			clear(s.near)
 		}
-		near = fallbacks(locale)
+		near = Fallbacks(locale)
 		s.near[locale] = near
 	}
 	return near
 }
 
-// fallbacks are the locales to try, nearest first: zh-Hans-CN, zh-CN, zh-Hans, zh, en.
-func fallbacks(locale string) []string {
+// Fallbacks are the locales that Render tries for a member's, nearest first:
+// zh-Hans-CN, zh-CN, zh-Hans, zh, en.
+func Fallbacks(locale string) []string {
 	var found []string
 	add := func(candidate string) {
 		for _, f := range found {
