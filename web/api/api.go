@@ -19,6 +19,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"golang.org/x/time/rate"
 
+	"herald/dispatch/sms"
 	"herald/web/api/eventform"
 )
 
@@ -38,6 +39,12 @@ type Config struct {
 	Webhooks      Webhooks  // nil: their operations are not offered
 	Campaigns     Campaigns // nil: their operations are not offered
 	Replies       Replies   // nil: their operations are not offered
+
+	// SMS is how texts are written by the accounts that send them, as far as
+	// they agree; the zero value is what every phone can read.
+	SMS          sms.Options
+	PricePerPart float64 // what a part of an SMS costs; 0: not known, and not told
+	Currency     string  // of PricePerPart, ISO 4217; empty: not told
 
 	// Away reports whether an error only says that the database could not be
 	// reached: the request is then answered 503, to be sent again. Nil: never.

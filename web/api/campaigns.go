@@ -7,6 +7,8 @@ import (
 	"herald/access"
 	"herald/campaigns"
 	"herald/dispatch"
+	"herald/subscriptions"
+	"herald/templates"
 )
 
 // Campaigns is what *campaigns.Store does.
@@ -41,6 +43,25 @@ type CampaignRun struct {
 	Ledger dispatch.Ledger `json:"ledger"`
 }
 
+// CampaignText is a message of a campaign as a sample member would read it.
+type CampaignText struct {
+	Channel subscriptions.Channel `json:"channel"`
+	Locale  string                `json:"locale"`
+	Filled
+}
+
+// Outlook is a dry run, with what its SMS take.
+type Outlook struct {
+	campaigns.Outlook
+	Samples []Sample `json:"samples" nullable:"false"`
+}
+
+// Sample is a message as a member would read it.
+type Sample struct {
+	campaigns.Sample
+	SMS *SMS `json:"sms,omitempty" doc:"What the text takes, where the channel is sms."`
+}
+
 func (a *API) addCampaigns() {
 	const path, tag = "/campaigns/{id}", tagCampaigns
 	read, write := access.CampaignsRead, access.CampaignsWrite
@@ -73,6 +94,10 @@ func (a *API) addCampaigns() {
 		id: "list-campaign-changes", method: http.MethodGet, path: path + "/history", tag: tag, scope: read,
 		summary: "List who did what with a campaign", description: "The latest 50, newest first.",
 	}, a.campaignHistory)
+	add(a, operation{
+		id: "preview-campaign", method: http.MethodGet, path: path + "/preview", tag: tag, scope: read,
+		summary: "Read a campaign's messages as a member would", description: "Filled from the sample data that every save is tried on; those by SMS with the parts that they take.",
+	}, a.previewCampaign)
 	a.addCampaignVerbs(path)
 }
 
@@ -99,7 +124,7 @@ func (a *API) addCampaignVerbs(path string) {
 	}, a.beginDryRun)
 	add(a, operation{
 		id: "get-dry-run", method: http.MethodGet, path: path + "/dry-run", tag: tagCampaigns, scope: access.CampaignsRead,
-		summary: "Read the latest dry run", description: "How many by channel and language, who is left out and why, and three messages as they would be read.",
+		summary: "Read the latest dry run", description: "How many by channel and language, who is left out and why, and three messages as they would be read, those by SMS with the parts that they take.",
 	}, a.dryRun)
 	add(a, operation{
 		id: "cancel-dry-run", method: http.MethodDelete, path: path + "/dry-run", tag: tagCampaigns, scope: access.CampaignsRead,
@@ -180,12 +205,40 @@ func (a *API) campaignHistory(ctx context.Context, in *NumberPath) (*out[Page[ca
 	return whole(a.cfg.Campaigns.History(ctx, in.ID))
 }
 
+func (a *API) previewCampaign(ctx context.Context, in *NumberPath) (*out[Page[CampaignText]], error) {
+	c, err := a.cfg.Campaigns.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	data := templates.Sample()
+	data["campaign"] = map[string]any{"id": c.ID, "name": c.Name}
+	list := make([]CampaignText, len(c.Messages))
+	for i, m := range c.Messages {
+		content, err := templates.Preview(ctx, templates.Template{
+			Name: c.Template, Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body,
+		}, data)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = CampaignText{m.Channel, m.Locale, a.filled(string(m.Channel), content)}
+	}
+	return whole(list, nil)
+}
+
 func (a *API) beginDryRun(ctx context.Context, in *NumberPath) (*none, error) {
 	return nothing(a.cfg.Campaigns.DryRun(ctx, in.ID, callerOf(ctx).actor()))
 }
 
-func (a *API) dryRun(ctx context.Context, in *NumberPath) (*out[campaigns.Outlook], error) {
-	return body(a.cfg.Campaigns.Outlook(ctx, in.ID))
+func (a *API) dryRun(ctx context.Context, in *NumberPath) (*out[Outlook], error) {
+	o, err := a.cfg.Campaigns.Outlook(ctx, in.ID)
+	samples := make([]Sample, len(o.Samples))
+	for i, s := range o.Samples {
+		samples[i] = Sample{Sample: s}
+		if s.Problem == "" {
+			samples[i].SMS = a.sms(string(s.Channel), s.Text)
+		}
+	}
+	return body(Outlook{o, samples}, err)
 }
 
 func (a *API) cancelDryRun(ctx context.Context, in *NumberPath) (*none, error) {

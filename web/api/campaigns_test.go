@@ -119,6 +119,18 @@ func TestADryRunIsAskedForAndRead(t *testing.T) {
 	}
 }
 
+func TestACampaignIsReadAsAMemberWouldWithWhatItsSMSTake(t *testing.T) {
+	t.Parallel()
+	s := newPlanned(t)
+	plan := strings.NewReplacer(`["email"]`, `["sms","email"]`, `"messages":[`, `"messages":[{"channel":"sms","locale":"en","body":"{{ campaign.name }} for {{ member.name }}"},`).Replace(newCampaign)
+	at := s.post("/api/v1/campaigns", plan).is(http.StatusCreated).header.Get("Location")
+	got := as[api.Page[api.CampaignText]](s.get(at + "/preview").is(http.StatusOK)).Items
+	if len(got) != 2 || got[0].Text != "A week of tea for Wei" || got[0].SMS == nil || got[0].SMS.UnitsLeft != 160-len(got[0].Text) || got[1].Subject != "Tea" || got[1].SMS != nil {
+		t.Errorf("read as %+v", got)
+	}
+	s.get("/api/v1/campaigns/99/preview").is(http.StatusNotFound)
+}
+
 func TestReadersOfCampaignsMayNotStartThem(t *testing.T) {
 	t.Parallel()
 	s := newPlanned(t)

@@ -35,6 +35,7 @@ type Filled struct {
 	Subject string `json:"subject,omitempty"`
 	HTML    string `json:"html,omitempty"`
 	Text    string `json:"text"`
+	SMS     *SMS   `json:"sms,omitempty" doc:"What the text takes, where the channel is sms."`
 }
 
 func (a *API) addTemplates() {
@@ -57,7 +58,7 @@ func (a *API) addTemplates() {
 	}, a.templateVersions)
 	add(a, operation{
 		id: "try-template", method: http.MethodPost, path: "/templates/preview", tag: tagTemplates, scope: access.TemplatesRead,
-		summary: "Try a text", description: "Fills it in and saves nothing.",
+		summary: "Try a text", description: "Fills it in and saves nothing. For an SMS it tells how many parts that takes.",
 	}, a.tryTemplate)
 }
 
@@ -93,5 +94,10 @@ func (a *API) tryTemplate(ctx context.Context, in *struct{ Body TemplateTrial })
 	content, err := templates.Preview(ctx, templates.Template{
 		Name: "preview", Channel: b.Channel, Locale: b.Locale, Subject: b.Subject, HTML: b.HTML, Body: b.Body,
 	}, data)
-	return body(Filled{Subject: content.Subject, HTML: content.HTML, Text: content.Text}, err)
+	return body(a.filled(b.Channel, content), err)
+}
+
+// filled is a message that has been filled in, and what it takes.
+func (a *API) filled(channel string, c templates.Content) Filled {
+	return Filled{Subject: c.Subject, HTML: c.HTML, Text: c.Text, SMS: a.sms(channel, c.Text)}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"herald/access"
 	"herald/templates"
 	"herald/web/api"
@@ -39,6 +41,49 @@ func TestATemplateIsTriedSavedReadAndKeepsItsVersions(t *testing.T) {
 	}
 	if list := as[api.Page[templates.Template]](s.get("/api/v1/templates").is(http.StatusOK)); len(list.Items) < 30 {
 		t.Errorf("%d templates, want the starter set and one more", len(list.Items))
+	}
+}
+
+func TestTryingAnSMSTellsWhatItTakes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(c *api.Config) { c.PricePerPart, c.Currency = 0.045, "EUR" })
+	try := func(channel, text string) *api.SMS {
+		t.Helper()
+		body, err := json.Marshal(map[string]string{"channel": channel, "subject": "x", "body": text})
+		must(t, err)
+		return as[api.Filled](s.post("/api/v1/templates/preview", string(body)).is(http.StatusOK)).SMS
+	}
+	for _, c := range []struct {
+		name, text string
+		want       api.SMS
+	}{
+		{"one part", "Hello {{ member.name }} [5 €]", api.SMS{Encoding: "GSM-7", Parts: 1, UnitsLeft: 160 - 18, ForcedBy: []api.ForcedBy{}, Cost: 0.045, Currency: "EUR"}},
+		{"two parts", strings.Repeat("a", 170), api.SMS{Encoding: "GSM-7", Parts: 2, UnitsLeft: 136, ForcedBy: []api.ForcedBy{}, Cost: 0.09, Currency: "EUR"}},
+		{"UCS-2", "“{{ member.name }}“ 👍", api.SMS{
+			Encoding: "UCS-2", Parts: 1, UnitsLeft: 62, Cost: 0.045, Currency: "EUR",
+			ForcedBy: []api.ForcedBy{{Text: "“", Times: 2, Instead: `"`}, {Text: "👍", Times: 1}},
+		}},
+	} {
+		if diff := cmp.Diff(&c.want, try("sms", c.text)); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+	if got := try("sms", strings.Repeat("a", 40_000)); !got.TooLong || got.Cost != 0 || got.Currency != "" {
+		t.Errorf("too long: %+v", got)
+	}
+	var all strings.Builder
+	for r := '一'; r < '一'+100; r++ {
+		all.WriteRune(r)
+	}
+	if got := try("sms", all.String()); len(got.ForcedBy) != 50 {
+		t.Errorf("%d characters are named", len(got.ForcedBy))
+	}
+	if got := try("email", "“a”"); got != nil {
+		t.Errorf("a mail takes %+v", got)
+	}
+	s = newServer(t)
+	if r := s.post("/api/v1/templates/preview", `{"channel":"sms","body":"a"}`).is(http.StatusOK); strings.Contains(r.body, "cost") || strings.Contains(r.body, "currency") {
+		t.Errorf("a cost that is not known: %s", r.body)
 	}
 }
 

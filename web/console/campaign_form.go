@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -33,6 +34,7 @@ type messageFields struct {
 	Path    string // "messages[0]"
 	Number  int    // from 1
 	Preview *templates.Content
+	SMS     *smsSize // of an SMS
 }
 
 // wallLayout is how an input of type datetime-local writes a moment.
@@ -132,10 +134,8 @@ func firstOf(channels []subscriptions.Channel) subscriptions.Channel {
 // previewCampaign shows the messages as a reader would see them.
 func (c console) previewCampaign(v *page.Visit, id int64, form *page.Form, plan campaigns.Plan) error {
 	previews := make([]*templates.Content, len(plan.Messages))
-	data := templates.Sample()
-	data["campaign"] = map[string]any{"id": id, "name": plan.Name}
 	for i, m := range plan.Messages {
-		content, err := templates.Preview(v.Context(), templates.Template{Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body}, data)
+		content, err := previewWording(v.Context(), m, id, plan.Name)
 		if err != nil {
 			if err := form.Blame(prefixed(err, fmt.Sprintf("messages[%d].", i))); err != nil {
 				return err
@@ -145,6 +145,13 @@ func (c console) previewCampaign(v *page.Visit, id int64, form *page.Form, plan 
 		previews[i] = &content
 	}
 	return c.showCampaignForm(v, id, form, previews)
+}
+
+// previewWording fills a campaign's message from the sample data.
+func previewWording(ctx context.Context, m campaigns.Wording, id int64, name string) (templates.Content, error) {
+	data := templates.Sample()
+	data["campaign"] = map[string]any{"id": id, "name": name}
+	return templates.Preview(ctx, templates.Template{Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body}, data)
 }
 
 // prefixed puts a path before those of a problem's fields.
@@ -198,6 +205,10 @@ func (c console) campaignFormData(v *page.Visit, id int64, form *page.Form, prev
 		data.Channels = append(data.Channels, page.Choice{Value: string(ch), Label: v.Word("channel", ch)})
 	}
 	data.Spoken = data.Channels[1:]
+	sizes, err := c.formSizer(v, id, form)
+	if err != nil {
+		return campaignFormData{}, err
+	}
 	for i := range maxMessages {
 		path := fmt.Sprintf("messages[%d]", i)
 		if _, there := form.Values[path+".channel"]; !there {
@@ -206,6 +217,9 @@ func (c console) campaignFormData(v *page.Visit, id int64, form *page.Form, prev
 		fields := messageFields{Path: path, Number: i + 1}
 		if i < len(previews) {
 			fields.Preview = previews[i]
+		}
+		if fields.SMS, err = sizes.of(i); err != nil {
+			return campaignFormData{}, err
 		}
 		data.Messages = append(data.Messages, fields)
 	}
@@ -249,17 +263,22 @@ func readPlan(form *page.Form, zone *time.Location) (campaigns.Plan, error) {
 		}
 	}
 	for i := range maxMessages {
-		path := fmt.Sprintf("messages[%d].", i)
-		m := campaigns.Wording{
-			Channel: subscriptions.Channel(form.Get(path + "channel")), Locale: form.Get(path + "locale"), Subject: form.Get(path + "subject"),
-			HTML: form.Values.Get(path + "html"), Body: form.Values.Get(path + "body"),
-		}
-		if strings.TrimSpace(m.Subject+m.HTML+m.Body) != "" {
+		if m, written := readWording(form, i); written {
 			p.Messages = append(p.Messages, m)
 		}
 	}
 	readWhen(form, zone, &p.When, &f)
 	return p, f.Err("the campaign cannot be saved")
+}
+
+// readWording is message i of a form, and whether it has any words.
+func readWording(form *page.Form, i int) (_ campaigns.Wording, written bool) {
+	path := fmt.Sprintf("messages[%d].", i)
+	m := campaigns.Wording{
+		Channel: subscriptions.Channel(form.Get(path + "channel")), Locale: form.Get(path + "locale"), Subject: form.Get(path + "subject"),
+		HTML: form.Values.Get(path + "html"), Body: form.Values.Get(path + "body"),
+	}
+	return m, strings.TrimSpace(m.Subject+m.HTML+m.Body) != ""
 }
 
 func readWhen(form *page.Form, zone *time.Location, w *campaigns.When, f *problem.Fields) {

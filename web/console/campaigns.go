@@ -27,6 +27,7 @@ func (c console) campaignRoutes(operator, marketer func(string, func(*page.Visit
 		{Pattern: "GET /console/campaigns/{id}/live", Handle: c.campaignLive, Live: true},
 		marketer("GET /console/campaigns/{id}/edit", c.editCampaign),
 		marketer("POST /console/campaigns/{id}/edit", c.changeCampaign),
+		{Pattern: "POST /console/campaigns/{id}/sms/{message}", Handle: c.sizeSMS},
 		marketer("POST /console/campaigns/{id}/dry-run", c.tryCampaign),
 		marketer("POST /console/campaigns/{id}/copy", c.copyCampaign),
 		marketer("POST /console/campaigns/{id}/delete", c.deleteCampaign),
@@ -99,6 +100,7 @@ type campaignData struct {
 	Runs    []campaignRun
 	History []campaigns.Change
 	CanEdit bool
+	SMS     campaignSizes
 }
 
 // campaignRun is a run and what became of its messages.
@@ -174,6 +176,9 @@ func (c console) readCampaign(v *page.Visit, o access.Operator) (campaignData, e
 			data.Ledger = ledger
 		}
 		data.Runs = append(data.Runs, campaignRun{run, ledger})
+	}
+	if data.SMS, err = c.campaignSizes(v, data.Campaign, data.Outlook); err != nil {
+		return campaignData{}, err
 	}
 	data.History, err = c.Campaigns.History(v.Context(), id)
 	return data, err

@@ -20,6 +20,7 @@ import (
 	"herald/campaigns"
 	"herald/dispatch"
 	"herald/dispatch/replies"
+	"herald/dispatch/sms"
 	"herald/problem"
 	"herald/subscriptions"
 	"herald/templates"
@@ -53,6 +54,12 @@ type Config struct {
 	Webhooks      *webhooks.Store  // nil: there are no pages of webhooks
 	Campaigns     *campaigns.Store // nil: there are no pages of campaigns
 	Replies       *replies.Store   // nil: there are no pages of replies
+
+	// SMS is how texts are written by the accounts that send them, as far as
+	// they agree; the zero value is what every phone can read.
+	SMS          sms.Options
+	PricePerPart float64 // what a part of an SMS costs; 0: not known, and not shown
+	Currency     string  // of PricePerPart, ISO 4217; empty: the bare figure is shown
 }
 
 // Base is where the console lives.

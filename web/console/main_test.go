@@ -45,7 +45,7 @@ type stand struct {
 	events   int
 }
 
-func newStand(t testing.TB) *stand {
+func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	t.Helper()
 	s := &stand{t: t, pool: pgtest.New(t), stopping: make(chan struct{})}
 	log, now := slog.New(slog.DiscardHandler), time.Now
@@ -60,7 +60,7 @@ func newStand(t testing.TB) *stand {
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
 	must(t, err)
 	plans, err := campaigns.NewStore(s.pool, campaigns.Config{
-		Templates: messages, Triggers: triggers, Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email}, Now: now, Logger: log,
+		Templates: messages, Triggers: triggers, Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: now, Logger: log,
 		Ledgers: campaigns.LedgerFunc(func(ctx context.Context, run int64) (dispatch.Ledger, error) {
 			return store.Ledger(ctx, dispatch.Filter{Campaign: run})
 		}),
@@ -85,6 +85,9 @@ func newStand(t testing.TB) *stand {
 		Contacts: s.Contacts, Suppressions: consents, Deliveries: store, Logger: log, Now: now,
 	})
 	must(t, err)
+	for _, c := range change {
+		c(&s.Config)
+	}
 	handler, err = console.New(s.Config)
 	must(t, err)
 	for name, role := range map[string]access.Role{"ann": access.AdminRole, "bob": access.OperatorRole} {

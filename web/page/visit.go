@@ -101,6 +101,20 @@ func (v *Visit) ShowStatus(status int, name string, data any) error {
 	return v.write(status, b.Bytes())
 }
 
+// ShowPart answers with one template of a page alone, for htmx to put where it
+// belongs.
+func (v *Visit) ShowPart(name, part string, data any) error {
+	t := v.site.templates.byLocale[v.Tag][name]
+	if t == nil {
+		return fmt.Errorf("there is no page %q", name)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, part, View{Reader: v.Reader, Data: data, Page: name, Path: v.R.URL.Path, Home: v.site.Home}); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	return v.write(http.StatusOK, b.Bytes())
+}
+
 // showProblem answers with the error page.
 func (v *Visit) showProblem(t *template.Template, view View, status int) error {
 	var b bytes.Buffer
