@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,6 +89,18 @@ func TestMonthsAreTheCompanys(t *testing.T) {
 	}
 	if n := scalar[int](b, `SELECT count(*) FROM account_days WHERE day < '2026-01-01'`); n != 0 {
 		t.Error("more than a year is kept")
+	}
+}
+
+// Pages read the volumes every two seconds, beside campaigns.
+func TestVolumesAreReadByIndex(t *testing.T) {
+	b := newIdleBench(t)
+	b.exec(`INSERT INTO minutes (minute, channel, account, outcome, n) SELECT now(), 'email', 'main', 'accepted', 1 FROM generate_series(1, 20000)`)
+	b.exec(`INSERT INTO minutes (minute, channel, account, outcome, n) SELECT now(), 'sms', 'modem', 'parts', 1 FROM generate_series(1, 20)`)
+	b.exec(`ANALYZE`)
+	plan := explain(t.Context(), t, b, volumesSQL, "UTC", time.Now(), time.Now(), time.Now())
+	if strings.Contains(plan, "Seq Scan on minutes") {
+		t.Error(plan)
 	}
 }
 

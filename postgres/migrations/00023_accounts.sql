@@ -13,6 +13,7 @@ CREATE TABLE account_days (
     parts   bigint NOT NULL,
     PRIMARY KEY (day, account)
 );
+CREATE INDEX minutes_parts ON minutes (account) WHERE NOT merged AND outcome = 'parts';
 
 -- Who looked at an account's line and when, which stays, and what was seen, which does not.
 CREATE TABLE account_traces (
