@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/alexedwards/scs/pgxstore"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"herald/app/config"
+	"herald/dispatch/sms"
 	"herald/matcher"
 	"herald/postgres"
 	"herald/subscriptions"
@@ -82,6 +85,7 @@ func (a *App) faces() (http.Handler, error) {
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
+			SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		},
 		API:      a.apiConfig(),
 		Receipts: reported,
@@ -105,9 +109,32 @@ func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
 		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
+		SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		Away: postgres.Away, Logger: a.log, Now: time.Now, Version: Version(),
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
 	}
+}
+
+// writing is how SMS are written as far as all accounts agree, for those who
+// want to know what a text takes.
+func writing(s config.SMS) sms.Options {
+	var transliterate []bool
+	for _, a := range s.SMPP {
+		transliterate = append(transliterate, a.Transliterate)
+	}
+	for _, a := range s.CMPP {
+		transliterate = append(transliterate, a.Writing.Transliterate)
+	}
+	for _, a := range s.SGIP {
+		transliterate = append(transliterate, a.Writing.Transliterate)
+	}
+	for _, a := range s.Gateways {
+		transliterate = append(transliterate, a.Transliterate)
+	}
+	for _, a := range s.Modems {
+		transliterate = append(transliterate, a.Transliterate)
+	}
+	return sms.Options{Transliterate: len(transliterate) > 0 && !slices.Contains(transliterate, false)}
 }
 
 // ready says why this node should get no requests now.
