@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"herald/app"
 	"herald/app/config"
 )
 
@@ -167,7 +168,7 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 	}
 	known := regexp.MustCompile(`HERALD_[A-Z_]+`).FindAllString(example.String(), -1)
 	known = append(known, config.FileVariable)
-	setting := regexp.MustCompile(`(?m)^((?:log|database|http|api|matcher|subscriptions|dispatch|email|bounces|webhooks)\.[a-z_]+)$`)
+	setting := regexp.MustCompile(`(?m)^((?:log|database|http|api|matcher|subscriptions|dispatch|email|sms|bounces|replies|webhooks)\.[a-z_]+)$`)
 	for _, d := range documents(t) {
 		var named []string
 		for line := range strings.Lines(d.code) {
@@ -185,6 +186,24 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 				t.Errorf("%s names %s, which is no setting", d.path, name)
 			}
 		}
+	}
+}
+
+// Whoever copies an account from the guide has one that Herald takes.
+func TestDocumentedAccountsAreTaken(t *testing.T) {
+	seen := 0
+	for _, found := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(read(t, "docs/sms.md"), -1) {
+		seen++
+		path := filepath.Join(t.TempDir(), "herald.yaml")
+		if err := os.WriteFile(path, []byte(found[1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(path, nil, app.Check); err != nil {
+			t.Errorf("%v\n%s", err, found[1])
+		}
+	}
+	if seen < 6 {
+		t.Errorf("only %d were found: this test no longer reads the guide", seen)
 	}
 }
 
