@@ -94,6 +94,30 @@ func TestAskEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// TestLeave waits for a gateway that does not say goodbye, but not long.
+func TestLeave(t *testing.T) {
+	for answers, waits := range map[bool]time.Duration{true: 0, false: goodbye} {
+		synctest.Test(t, func(t *testing.T) {
+			c, f := connect(timing, func(_ *farEnd, u wire.PDU) []wire.PDU {
+				if answers {
+					return answer(u, "")
+				}
+				return nil
+			})
+			defer f.close(c)
+			began := time.Now()
+			c.Leave(t.Context())
+			if all := f.all(); time.Since(began) != waits || len(all) != 1 || all[0].Command != protocol.Leave || !c.Broken() {
+				t.Errorf("after %v, heard was %+v", time.Since(began), all)
+			}
+			c.Leave(t.Context())
+			if len(f.all()) != 1 {
+				t.Error("it is left twice")
+			}
+		})
+	}
+}
+
 // TestGatewayThatReadsNothing breaks the connection, and holds nobody up.
 func TestGatewayThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -152,15 +176,15 @@ func TestGreet(t *testing.T) {
 
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue[int](3)
+		q := newQueue[int](3)
 		var taken []int
-		put := func(key string, n int) bool { return q.Put(key, n, func() { taken = append(taken, n) }) }
+		put := func(key string, n int) bool { return q.put(key, n, func() { taken = append(taken, n) }) }
 		if !put("a", 1) || !put("b", 2) || !put("a", 3) || !put("c", 4) || put("d", 5) {
 			t.Error("it does not keep three")
 		}
 		failing := errors.New("away")
 		var given []int
-		if err := q.Run(t.Context(), func(_ context.Context, all []int) error { given = all; return failing }); !errors.Is(err, failing) {
+		if err := q.run(t.Context(), func(_ context.Context, all []int) error { given = all; return failing }); !errors.Is(err, failing) {
 			t.Errorf("it gives %v", err)
 		}
 		if len(taken) != 0 || !slices.Equal(given, []int{1, 2, 4}) {
@@ -176,7 +200,7 @@ func TestQueue(t *testing.T) {
 			cancel()
 		}()
 		var all []int
-		if err := q.Run(ctx, func(_ context.Context, some []int) error { all = append(all, some...); return nil }); !errors.Is(err, context.Canceled) {
+		if err := q.run(ctx, func(_ context.Context, some []int) error { all = append(all, some...); return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("it gives %v", err)
 		}
 		// "a" was told again, so its second telling is acknowledged.

@@ -9,30 +9,30 @@ import (
 	"herald/dispatch/sms/wire"
 )
 
-// Inbox keeps what people write until somebody took it, or until it is durable
+// inbox keeps what people write until somebody took it, or until it is durable
 // where its other parts are awaited: the gateway is answered only then.
-type Inbox struct {
+type inbox struct {
 	account string
 	parts   Parts
-	queue   *Queue[sms.Piece]
+	queue   *queue[sms.Piece]
 }
 
-// NewInbox makes an inbox of an account that keeps most short messages.
-func NewInbox(account string, parts Parts, most int) *Inbox {
-	return &Inbox{account: account, parts: parts, queue: NewQueue[sms.Piece](most)}
+// newInbox makes an inbox of an account that keeps most short messages.
+func newInbox(account string, parts Parts, most int) *inbox {
+	return &inbox{account: account, parts: parts, queue: newQueue[sms.Piece](most)}
 }
 
-// Put keeps p, by its Key, until it was taken, when taken is called. It is
+// put keeps p, by its Key, until it was taken, when taken is called. It is
 // false when there is no room.
-func (b *Inbox) Put(p sms.Piece, taken func()) bool { return b.queue.Put(p.Key, p, taken) }
+func (b *inbox) put(p sms.Piece, taken func()) bool { return b.queue.put(p.Key, p, taken) }
 
 // overdueEvery is the time between two looks for messages whose parts did not
 // all come.
 const overdueEvery = time.Minute
 
-// Run gives the messages that are whole to take until ctx ends or take fails;
+// run gives the messages that are whole to take until ctx ends or take fails;
 // what it failed with is given again.
-func (b *Inbox) Run(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
+func (b *inbox) run(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	looked := make(chan struct{})
 	go func() {
@@ -41,7 +41,7 @@ func (b *Inbox) Run(ctx context.Context, take func(context.Context, []dispatch.I
 			cancel(err)
 		}
 	}()
-	err := b.queue.Run(ctx, func(ctx context.Context, pieces []sms.Piece) error {
+	err := b.queue.run(ctx, func(ctx context.Context, pieces []sms.Piece) error {
 		return b.parts.Collect(ctx, b.account, pieces, take)
 	})
 	if ctx.Err() != nil {
@@ -53,7 +53,7 @@ func (b *Inbox) Run(ctx context.Context, take func(context.Context, []dispatch.I
 }
 
 // look gives what came of messages whose parts did not all come.
-func (b *Inbox) look(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
+func (b *inbox) look(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
 	again := time.NewTicker(overdueEvery)
 	defer again.Stop()
 	for {
@@ -68,7 +68,7 @@ func (b *Inbox) look(ctx context.Context, take func(context.Context, []dispatch.
 	}
 }
 
-// Piece makes the content of a short message one that an Inbox takes; it is
+// Piece makes the content of a short message one that an Intake takes; it is
 // false when it is for no reader, but for a program or a card. Of content with
 // a user data header hasUDH is true.
 func Piece(format wire.Format, hasUDH bool, content []byte) (p sms.Piece, readable bool) {

@@ -36,23 +36,23 @@ func (c *collector) Overdue(context.Context, string, func(context.Context, []dis
 func TestInbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &collector{}
-		b := NewInbox("a", store, 2)
+		b := newInbox("a", store, 2)
 		taken := 0
 		for i, key := range []string{"1", "2", "1", "3"} {
-			if put := b.Put(sms.Piece{Key: key}, func() { taken++ }); put != (i < 3) {
+			if put := b.put(sms.Piece{Key: key}, func() { taken++ }); put != (i < 3) {
 				t.Errorf("piece %d: %v", i, put)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+time.Second)
 		defer cancel()
-		if err := b.Run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("it ends with %v", err)
 		}
 		if !slices.Equal(store.kept, []string{"a 1", "a 2"}) || taken != 2 || store.looked != 10 {
 			t.Errorf("kept were %v, acknowledged %d, looked for %d times", store.kept, taken, store.looked)
 		}
 		store.failing = errors.New("the database is away")
-		if err := b.Run(t.Context(), nil); !errors.Is(err, store.failing) {
+		if err := b.run(t.Context(), nil); !errors.Is(err, store.failing) {
 			t.Errorf("it ends with %v", err)
 		}
 	})

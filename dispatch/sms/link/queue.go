@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// Queue keeps what gateways told us until somebody took it.
-type Queue[T any] struct {
+// queue keeps what gateways told us until somebody took it.
+type queue[T any] struct {
 	most int
 
-	running chan struct{} // has one element while Run runs
+	running chan struct{} // has one element while run runs
 
 	mu    sync.Mutex
 	items []*item[T]          // guarded by mu, the oldest first
@@ -23,15 +23,15 @@ type item[T any] struct {
 	taken func()
 }
 
-// NewQueue makes a queue that keeps most items.
-func NewQueue[T any](most int) *Queue[T] {
-	return &Queue[T]{most: most, keys: map[string]*item[T]{}, news: make(chan struct{}, 1), running: make(chan struct{}, 1)}
+// newQueue makes a queue that keeps most items.
+func newQueue[T any](most int) *queue[T] {
+	return &queue[T]{most: most, keys: map[string]*item[T]{}, news: make(chan struct{}, 1), running: make(chan struct{}, 1)}
 }
 
-// Put keeps v until it was taken, when taken is called. It is false when there
+// put keeps v until it was taken, when taken is called. It is false when there
 // is no room. What has the key of something that still waits is that, told
 // again: the gateway is answered where it told it last.
-func (q *Queue[T]) Put(key string, v T, taken func()) bool {
+func (q *queue[T]) put(key string, v T, taken func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if known := q.keys[key]; known != nil {
@@ -54,9 +54,9 @@ func (q *Queue[T]) Put(key string, v T, taken func()) bool {
 // atOnce is how many items take is given in one call.
 const atOnce = 200
 
-// Run gives what is in the queue to take, in order, until ctx ends or take
+// run gives what is in the queue to take, in order, until ctx ends or take
 // fails; what it failed with stays. One call runs at a time; another waits.
-func (q *Queue[T]) Run(ctx context.Context, take func(context.Context, []T) error) error {
+func (q *queue[T]) run(ctx context.Context, take func(context.Context, []T) error) error {
 	select {
 	case q.running <- struct{}{}:
 	case <-ctx.Done():
@@ -79,7 +79,7 @@ func (q *Queue[T]) Run(ctx context.Context, take func(context.Context, []T) erro
 	}
 }
 
-func (q *Queue[T]) first() []T {
+func (q *queue[T]) first() []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	values := make([]T, min(len(q.items), atOnce))
@@ -89,7 +89,7 @@ func (q *Queue[T]) first() []T {
 	return values
 }
 
-func (q *Queue[T]) remove(n int) {
+func (q *queue[T]) remove(n int) {
 	q.mu.Lock()
 	done := q.items[:n:n]
 	q.items = q.items[n:]
