@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/app/config"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 	"herald/postgres/pgtest"
 )
 
@@ -184,7 +184,7 @@ func TestNotReadyWhenTheDatabaseIsAway(t *testing.T) {
 }
 
 func TestExamine(t *testing.T) {
-	mail := sim.NewSMTP(sim.SMTPConfig{})
+	mail := smtp.New(smtp.Config{})
 	if err := mail.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -212,7 +212,7 @@ func TestTextMessagesGoByCentreAndByModem(t *testing.T) {
 	c.become("lina", "delivered")
 	c.become("bob", "delivered")
 
-	if err := center.Say(t.Context(), "+8613800138000", "10690001", "TD"); err != nil {
+	if err := center.Say("+8613800138000", "10690001", "TD"); err != nil {
 		t.Fatal(err)
 	}
 	if err := phone.Deliver("+12025550123", "stop"); err != nil {

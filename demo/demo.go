@@ -21,7 +21,7 @@ import (
 
 	"herald/access"
 	"herald/app"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // Options say where the demonstration runs.
@@ -109,7 +109,7 @@ Stop with Ctrl-C.
 
 // RunSMTP runs the SMTP simulator and its page until ctx ends.
 func RunSMTP(ctx context.Context, listen, page string, out io.Writer) (err error) {
-	mail := sim.NewSMTP(sim.SMTPConfig{Addr: listen})
+	mail := smtp.New(smtp.Config{Addr: listen})
 	if err := mail.Start(ctx); err != nil {
 		return err
 	}

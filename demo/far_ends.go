@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/modem"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/texts"
@@ -12,7 +12,7 @@ import (
 
 // farEnds are the simulators that Herald sends to. They keep what they get.
 type farEnds struct {
-	mail   *sim.SMTP
+	mail   *smtp.Server
 	centre *smsc.SMSC   // the operator's
 	modem  *modem.Modem // with a SIM of its own
 }
@@ -26,7 +26,7 @@ const receiptAfter = 200 * time.Millisecond
 // startFarEnds starts them all; the modem takes partTime for each part. Each is
 // given to undo, which ends it, once it is running.
 func startFarEnds(ctx context.Context, partTime time.Duration, undo func(func() error)) (f farEnds, err error) {
-	f.mail = sim.NewSMTP(sim.SMTPConfig{Keep: kept})
+	f.mail = smtp.New(smtp.Config{Keep: kept})
 	if err := f.mail.Start(ctx); err != nil {
 		return f, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/dispatch"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // Report is what Once says: how much there was to do, what became of it, and
@@ -121,8 +121,8 @@ const batch = 50
 // to rest and takes stock.
 func (s *stage) play(ctx context.Context) (Report, error) {
 	if err := s.mail.SetFaults(
-		sim.Fault{Recipient: "*@full.example", Kind: sim.Temporary, Code: 452, Text: "4.2.2 mailbox full", Times: 20},
-		sim.Fault{Recipient: "*@gone.example", Kind: sim.Refuse, Code: 550, Text: "5.1.1 no such user"},
+		smtp.Fault{Recipient: "*@full.example", Kind: smtp.Temporary, Code: 452, Text: "4.2.2 mailbox full", Times: 20},
+		smtp.Fault{Recipient: "*@gone.example", Kind: smtp.Refuse, Code: 550, Text: "5.1.1 no such user"},
 	); err != nil {
 		return Report{}, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/alexedwards/scs/v2/memstore"
 
 	"herald/app"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/texts"
 	"herald/problem"
 	"herald/web/page"
@@ -110,7 +110,7 @@ func (h *shop) data(v *page.Visit) shopData {
 }
 
 // latest are the newest of all, the newest first.
-func latest(mails []sim.Mail, boxes ...[]texts.Text) []arrival {
+func latest(mails []smtp.Mail, boxes ...[]texts.Text) []arrival {
 	var list []arrival
 	for _, m := range mails[max(0, len(mails)-newest):] {
 		list = append(list, arrival{Icon: "mail", To: m.To[0], Text: m.Subject, At: m.ReceivedAt})

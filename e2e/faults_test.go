@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"herald/demo"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // onlooker registers a member who waits for the price of a kettle.
@@ -127,7 +127,7 @@ func TestMailServerThatComesBack(t *testing.T) {
 		return len(accounts.Items) == 1 && accounts.Items[0].Circuit != "closed" && h.ledger().Pending == 1
 	})
 
-	h.mail = sim.NewSMTP(sim.SMTPConfig{Addr: address})
+	h.mail = smtp.New(smtp.Config{Addr: address})
 	if err := h.mail.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestMailServerThatComesBack(t *testing.T) {
 func TestDoubtIsResentOnceMarked(t *testing.T) {
 	h := start(t)
 	h.onlooker("wei")
-	if err := h.mail.SetFaults(sim.Fault{Kind: sim.Doubt, Times: 1}); err != nil {
+	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Doubt, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	h.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("doubtful", 40), nil)
@@ -161,7 +161,7 @@ func TestDoubtIsResentOnceMarked(t *testing.T) {
 func TestDeadAddressIsMarkedAndNotTriedAgain(t *testing.T) {
 	h := start(t)
 	id := h.onlooker("wei")
-	if err := h.mail.SetFaults(sim.Fault{Kind: sim.Refuse, Code: 550, Text: "5.1.1 no such user"}); err != nil {
+	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Refuse, Code: 550, Text: "5.1.1 no such user"}); err != nil {
 		t.Fatal(err)
 	}
 	h.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("first", 40), nil)
@@ -182,7 +182,7 @@ func TestDeadAddressIsMarkedAndNotTriedAgain(t *testing.T) {
 func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	h := start(t)
 	h.onlooker("wei")
-	if err := h.mail.SetFaults(sim.Fault{Kind: sim.Delay, Delay: sim.Duration(time.Second)}); err != nil {
+	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Second)}); err != nil {
 		t.Fatal(err)
 	}
 	h.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("slow", 40), nil)
@@ -201,7 +201,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 func TestSecondSignalForces(t *testing.T) {
 	h := start(t)
 	h.onlooker("wei")
-	if err := h.mail.SetFaults(sim.Fault{Kind: sim.Delay, Delay: sim.Duration(time.Minute)}); err != nil {
+	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	h.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("very slow", 40), nil)

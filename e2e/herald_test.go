@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 	"herald/postgres/pgtest"
 )
 
@@ -42,7 +42,7 @@ type herald struct {
 	url  string
 	key  string // an API key with every scope
 	env  []string
-	mail *sim.SMTP
+	mail *smtp.Server
 	proc *process
 
 	database string // its connection string
@@ -51,7 +51,7 @@ type herald struct {
 // start runs a node on a database and an SMTP server of its own.
 func start(t *testing.T, settings ...string) *herald {
 	t.Helper()
-	mail := sim.NewSMTP(sim.SMTPConfig{Keep: 100_000})
+	mail := smtp.New(smtp.Config{Keep: 100_000})
 	if err := mail.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

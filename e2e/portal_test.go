@@ -10,7 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // portalAtMost is what a customer's page may weigh with all that it loads.
@@ -124,7 +124,7 @@ func (c *customer) createsAlert() {
 }
 
 // isTold lets the price fall and follows the mail to its reasons.
-func (c *customer) isTold() sim.Mail {
+func (c *customer) isTold() smtp.Mail {
 	c.t.Helper()
 	c.priceIs(45)
 	mail := c.nextMail("is now €45.00")
@@ -164,7 +164,7 @@ func (c *customer) looksAround() {
 
 // unsubscribes uses the mail's link, first by looking at it, which ends
 // nothing, then as a mail program does (RFC 8058).
-func (c *customer) unsubscribes(mail sim.Mail) {
+func (c *customer) unsubscribes(mail smtp.Mail) {
 	c.t.Helper()
 	if got := mail.Get("List-Unsubscribe-Post"); got != "List-Unsubscribe=One-Click" {
 		c.t.Errorf("List-Unsubscribe-Post: %q", got)
@@ -219,7 +219,7 @@ func (c *customer) priceIs(amount float64) {
 
 // nextMail is the mail that comes next; its subject says this, in the story's
 // words.
-func (c *customer) nextMail(says string) sim.Mail {
+func (c *customer) nextMail(says string) smtp.Mail {
 	c.t.Helper()
 	c.mails++
 	c.herald.waitForMails(int64(c.mails))

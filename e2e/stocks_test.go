@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"herald/demo"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // watcher is a member who waits for a share to cost no more than a target.
@@ -85,7 +85,7 @@ func expectedMails(list []watcher, prices []demo.Price) map[string]int {
 func mailKey(address, subject string) string { return address + " ← " + subject }
 
 // receivedMails counts the same in the SMTP server.
-func receivedMails(mails []sim.Mail) map[string]int {
+func receivedMails(mails []smtp.Mail) map[string]int {
 	got := map[string]int{}
 	for _, m := range mails {
 		got[mailKey(m.To[0], m.Subject)]++

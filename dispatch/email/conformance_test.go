@@ -8,7 +8,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // answerWithin is how long a test's driver waits for an answer that never comes.
@@ -39,12 +39,12 @@ func TestSessionsKeepTheContract(t *testing.T) {
 // simPeer lets the suite of dispatch try the driver against the simulator.
 type simPeer struct {
 	t      *testing.T
-	server *sim.SMTP
+	server *smtp.Server
 	mailer *Mailer
 }
 
 func newSimPeer(t *testing.T) *simPeer {
-	p := &simPeer{t: t, server: startSim(t, sim.SMTPConfig{Username: "herald", Password: "secret"})}
+	p := &simPeer{t: t, server: startSim(t, smtp.Config{Username: "herald", Password: "secret"})}
 	p.mailer = p.mailerWith(t, "secret")
 	return p
 }
@@ -67,16 +67,16 @@ func (p *simPeer) Message(i int) dispatch.Message {
 }
 
 func (p *simPeer) Inject(t *testing.T, f conformance.Fault, m dispatch.Message) bool {
-	fault, known := map[conformance.Fault]sim.Fault{
-		conformance.Refusal:        {Kind: sim.RefuseData, Text: "5.7.1 spam"},
-		conformance.AddressUnknown: {Kind: sim.Refuse},
-		conformance.Busy:           {Kind: sim.Temporary},
-		conformance.Throttle:       {Kind: sim.Temporary, Code: 451, Text: "4.7.28 slow down"},
-		conformance.LostBefore:     {Kind: sim.DropBeforeData},
-		conformance.LostDuring:     {Kind: sim.DropInData},
-		conformance.LostAfter:      {Kind: sim.Doubt},
-		conformance.Silence:        {Kind: sim.Delay, Delay: sim.Duration(time.Hour)},
-		conformance.Away:           {Kind: sim.Close},
+	fault, known := map[conformance.Fault]smtp.Fault{
+		conformance.Refusal:        {Kind: smtp.RefuseData, Text: "5.7.1 spam"},
+		conformance.AddressUnknown: {Kind: smtp.Refuse},
+		conformance.Busy:           {Kind: smtp.Temporary},
+		conformance.Throttle:       {Kind: smtp.Temporary, Code: 451, Text: "4.7.28 slow down"},
+		conformance.LostBefore:     {Kind: smtp.DropBeforeData},
+		conformance.LostDuring:     {Kind: smtp.DropInData},
+		conformance.LostAfter:      {Kind: smtp.Doubt},
+		conformance.Silence:        {Kind: smtp.Delay, Delay: smtp.Duration(time.Hour)},
+		conformance.Away:           {Kind: smtp.Close},
 	}[f]
 	switch {
 	case known:
@@ -89,7 +89,7 @@ func (p *simPeer) Inject(t *testing.T, f conformance.Fault, m dispatch.Message) 
 		if err := p.server.Close(); err != nil {
 			t.Fatal(err)
 		}
-		p.server = startSim(p.t, sim.SMTPConfig{Addr: addr, Username: "herald", Password: "secret"})
+		p.server = startSim(p.t, smtp.Config{Addr: addr, Username: "herald", Password: "secret"})
 	default:
 		return false
 	}
@@ -111,5 +111,5 @@ func (p *simPeer) Taken(m dispatch.Message) (n int) {
 }
 
 func (p *simPeer) AwaitTaken(ctx context.Context, m dispatch.Message) error {
-	return p.server.WaitFor(ctx, func([]sim.Mail) bool { return p.Taken(m) > 0 })
+	return p.server.WaitFor(ctx, func([]smtp.Mail) bool { return p.Taken(m) > 0 })
 }

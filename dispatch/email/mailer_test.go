@@ -11,14 +11,14 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/dispatch"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func startSim(t *testing.T, cfg sim.SMTPConfig) *sim.SMTP {
+func startSim(t *testing.T, cfg smtp.Config) *smtp.Server {
 	t.Helper()
-	server := sim.NewSMTP(cfg)
+	server := smtp.New(cfg)
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func startSim(t *testing.T, cfg sim.SMTPConfig) *sim.SMTP {
 	return server
 }
 
-func setFaults(t *testing.T, server *sim.SMTP, faults ...sim.Fault) {
+func setFaults(t *testing.T, server *smtp.Server, faults ...smtp.Fault) {
 	t.Helper()
 	if err := server.SetFaults(faults...); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func to(address string) dispatch.Message {
 }
 
 func TestAMessageArrives(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{})
+	server := startSim(t, smtp.Config{})
 	account := accountAt(t, "main", server.Addr())
 	m := message()
 	m.Name = `Wei "降" <x@y.example>`
@@ -125,7 +125,7 @@ func TestAMessageArrives(t *testing.T) {
 }
 
 func TestInternationalAddresses(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{})
+	server := startSim(t, smtp.Config{})
 	account := accountAt(t, "main", server.Addr())
 	mustSend(t, account, to("用户@例子.example"))
 	if to := server.Messages()[0].To[0]; to != "用户@例子.example" {
@@ -136,25 +136,25 @@ func TestInternationalAddresses(t *testing.T) {
 // TestFaults: what the server does, what the message becomes, and that the
 // next one goes through.
 func TestFaults(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{})
+	server := startSim(t, smtp.Config{})
 	for name, c := range map[string]struct {
-		fault sim.Fault
+		fault smtp.Fault
 		class dispatch.Class
 		code  string
 		dead  bool
 		kept  int64
 	}{
-		"nobody there":            {sim.Fault{Kind: sim.Refuse}, dispatch.Permanent, "550 5.1.1", true, 0},
-		"mailbox full":            {sim.Fault{Kind: sim.Refuse, Code: 552, Text: "5.2.2 full"}, dispatch.Permanent, "552 5.2.2", false, 0},
-		"busy":                    {sim.Fault{Kind: sim.Temporary}, dispatch.Transient, "450 4.2.0", false, 0},
-		"too fast":                {sim.Fault{Kind: sim.Temporary, Code: 451, Text: "4.7.28 slow down"}, dispatch.Throttled, "451 4.7.28", false, 0},
-		"refused for its content": {sim.Fault{Kind: sim.RefuseData, Text: "5.7.1 spam"}, dispatch.Permanent, "554 5.7.1", false, 0},
-		"refused late for now":    {sim.Fault{Kind: sim.RefuseData, Code: 451, Text: "4.3.0 later"}, dispatch.Transient, "451 4.3.0", false, 0},
-		"shutting down":           {sim.Fault{Kind: sim.Temporary, Code: 421, Text: "4.3.2 shutting down"}, dispatch.SessionFatal, "421 4.3.2", false, 0},
-		"dropped at RCPT":         {sim.Fault{Kind: sim.DropBeforeData}, dispatch.Transient, "", false, 0},
-		"dropped after the mail":  {sim.Fault{Kind: sim.DropAfterData}, dispatch.Doubt, "", false, 0},
-		"dropped after keeping":   {sim.Fault{Kind: sim.Doubt}, dispatch.Doubt, "", false, 1},
-		"closed at once":          {sim.Fault{Kind: sim.Close}, dispatch.Transient, "", false, 0},
+		"nobody there":            {smtp.Fault{Kind: smtp.Refuse}, dispatch.Permanent, "550 5.1.1", true, 0},
+		"mailbox full":            {smtp.Fault{Kind: smtp.Refuse, Code: 552, Text: "5.2.2 full"}, dispatch.Permanent, "552 5.2.2", false, 0},
+		"busy":                    {smtp.Fault{Kind: smtp.Temporary}, dispatch.Transient, "450 4.2.0", false, 0},
+		"too fast":                {smtp.Fault{Kind: smtp.Temporary, Code: 451, Text: "4.7.28 slow down"}, dispatch.Throttled, "451 4.7.28", false, 0},
+		"refused for its content": {smtp.Fault{Kind: smtp.RefuseData, Text: "5.7.1 spam"}, dispatch.Permanent, "554 5.7.1", false, 0},
+		"refused late for now":    {smtp.Fault{Kind: smtp.RefuseData, Code: 451, Text: "4.3.0 later"}, dispatch.Transient, "451 4.3.0", false, 0},
+		"shutting down":           {smtp.Fault{Kind: smtp.Temporary, Code: 421, Text: "4.3.2 shutting down"}, dispatch.SessionFatal, "421 4.3.2", false, 0},
+		"dropped at RCPT":         {smtp.Fault{Kind: smtp.DropBeforeData}, dispatch.Transient, "", false, 0},
+		"dropped after the mail":  {smtp.Fault{Kind: smtp.DropAfterData}, dispatch.Doubt, "", false, 0},
+		"dropped after keeping":   {smtp.Fault{Kind: smtp.Doubt}, dispatch.Doubt, "", false, 1},
+		"closed at once":          {smtp.Fault{Kind: smtp.Close}, dispatch.Transient, "", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server.Clear()
@@ -180,9 +180,9 @@ func TestFaults(t *testing.T) {
 // TestALostMessageIsTransientBeforeItsEnd drops the connection while a message
 // too large for the buffers is being written.
 func TestALostMessageIsTransientBeforeItsEnd(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{MaxMessageBytes: 100 << 20})
+	server := startSim(t, smtp.Config{MaxMessageBytes: 100 << 20})
 	account := accountAt(t, "main", server.Addr())
-	setFaults(t, server, sim.Fault{Kind: sim.DropInData})
+	setFaults(t, server, smtp.Fault{Kind: smtp.DropInData})
 	m := message()
 	m.Content.Text = strings.Repeat("A line of a long message.\n", 1<<20)
 	_, err := send(t, account, m)
@@ -192,10 +192,10 @@ func TestALostMessageIsTransientBeforeItsEnd(t *testing.T) {
 }
 
 func TestTimeOuts(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{})
+	server := startSim(t, smtp.Config{})
 	account := accountAt(t, "main", server.Addr())
 	account.Timeout = 100 * time.Millisecond
-	setFaults(t, server, sim.Fault{Kind: sim.Delay, Delay: sim.Duration(time.Hour)})
+	setFaults(t, server, smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Hour)})
 	_, err := send(t, account, message())
 	if failure := failureOf(t, err); failure.Class != dispatch.Doubt || !strings.Contains(failure.Error(), "time-out") {
 		t.Errorf("no answer to the message gives %v", &failure)
@@ -216,7 +216,7 @@ func TestTimeOuts(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	server := startSim(t, sim.SMTPConfig{})
+	server := startSim(t, smtp.Config{})
 	account := accountAt(t, "main", server.Addr())
 	if err := server.Close(); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"herald/dispatch"
-	"herald/hardware/sim"
+	"herald/hardware/sim/smtp"
 )
 
 // certificate makes one for 127.0.0.1, signed by itself, and its PEM file.
@@ -43,8 +43,8 @@ func certificate(t *testing.T) (*tls.Config, string) {
 
 func TestEncryptionAndSigningIn(t *testing.T) {
 	serverTLS, authority := certificate(t)
-	encrypted := startSim(t, sim.SMTPConfig{TLS: serverTLS, Username: "herald", Password: "secret"})
-	open := startSim(t, sim.SMTPConfig{})
+	encrypted := startSim(t, smtp.Config{TLS: serverTLS, Username: "herald", Password: "secret"})
+	open := startSim(t, smtp.Config{})
 	good := accountAt(t, "main", encrypted.Addr())
 	good.TLS, good.RootCAs, good.Username, good.Password = "starttls", authority, "herald", "secret"
 	for name, c := range map[string]struct {
@@ -80,7 +80,7 @@ func TestEncryptionAndSigningIn(t *testing.T) {
 }
 
 // at is a on another server.
-func at(t *testing.T, a Account, server *sim.SMTP) Account {
+func at(t *testing.T, a Account, server *smtp.Server) Account {
 	t.Helper()
 	other := accountAt(t, a.Name, server.Addr())
 	a.Host, a.Port = other.Host, other.Port
@@ -89,7 +89,7 @@ func at(t *testing.T, a Account, server *sim.SMTP) Account {
 
 func TestEncryptedFromTheFirstByte(t *testing.T) {
 	serverTLS, authority := certificate(t)
-	behind := startSim(t, sim.SMTPConfig{})
+	behind := startSim(t, smtp.Config{})
 	front, err := tls.Listen("tcp", "127.0.0.1:0", serverTLS)
 	if err != nil {
 		t.Fatal(err)

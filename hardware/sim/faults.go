@@ -6,72 +6,38 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"herald/problem"
 )
 
-// FaultKind is what goes wrong.
-type FaultKind string
+// Faults are those in force, each an F; the first that fits is taken. They are
+// safe for many goroutines.
+type Faults[F any] struct {
+	complete func(f *F, mistakes *problem.Fields, at string)
+	times    func(f *F) *int
 
-// The faults, in the order of a conversation.
-const (
-	Close          FaultKind = "close"            // the connection is closed before a word
-	Refuse         FaultKind = "refuse"           // RCPT is refused for good: Code 5xx
-	Temporary      FaultKind = "temporary"        // RCPT is refused for now: Code 4xx
-	DropBeforeData FaultKind = "drop_before_data" // the connection breaks at RCPT
-	DropInData     FaultKind = "drop_in_data"     // it breaks after DATA, before the mail is through; the mail is not kept
-	DropAfterData  FaultKind = "drop_after_data"  // it breaks after the mail, before the answer; the mail is not kept
-	Doubt          FaultKind = "doubt"            // the mail is kept, and the connection breaks before the answer
-	RefuseData     FaultKind = "refuse_data"      // the mail is read and refused: Code 4xx or 5xx
-	Delay          FaultKind = "delay"            // the mail is kept, and the answer comes after Delay
-)
-
-// Fault makes the server fail for some recipients.
-type Fault struct {
-	// Recipient is whom it concerns: an address with * and ? as wildcards, in
-	// lower case, such as "*@slow.example". Empty: everybody. Close concerns
-	// connections and has none.
-	Recipient string    `json:"recipient,omitempty"`
-	Kind      FaultKind `json:"kind"`
-	// Code is the SMTP reply, for the kinds that refuse. 0: 550, 450 or 554.
-	Code int `json:"code,omitempty"`
-	// Text is what the reply says, beginning with the enhanced code where
-	// there should be one ("5.1.1 no such user"). Empty: one that fits.
-	Text string `json:"text,omitempty"`
-	// Times is how often it happens. 0: always.
-	Times int `json:"times,omitempty"`
-	// Delay is how long the answer takes, for the kind delay.
-	Delay Duration `json:"delay,omitempty"`
-}
-
-// Duration is a time.Duration that reads and writes as text, such as "1.5s".
-type Duration time.Duration
-
-// MarshalText writes d as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads "1.5s", "200ms", "1m".
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("delay: %w", err)
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// faults are those in force; the first that fits is taken.
-type faults struct {
 	mu   sync.Mutex
-	list []Fault // guarded by mu
+	list []F // guarded by mu
 }
 
-func (f *faults) set(list []Fault) error {
+// NewFaults has no faults yet. complete fills in what was left out of one and
+// notes what is wrong, by its place, such as "faults[0]"; times is where a
+// fault has how often it happens, 0 for always.
+func NewFaults[F any](complete func(f *F, mistakes *problem.Fields, at string), times func(f *F) *int) *Faults[F] {
+	return &Faults[F]{complete: complete, times: times}
+}
+
+// Set replaces the faults; it fails with problem.Invalid and changes nothing
+// when one of them is not complete.
+func (f *Faults[F]) Set(list ...F) error {
 	list = slices.Clone(list)
 	var mistakes problem.Fields
 	for i := range list {
-		list[i].complete(&mistakes, fmt.Sprintf("faults[%d]", i))
+		at := fmt.Sprintf("faults[%d]", i)
+		f.complete(&list[i], &mistakes, at)
+		if *f.times(&list[i]) < 0 {
+			mistakes.Add(at+".times", "min", "use 0 for always, or how often")
+		}
 	}
 	if err := mistakes.Err("the faults are not complete"); err != nil {
 		return err
@@ -82,87 +48,51 @@ func (f *faults) set(list []Fault) error {
 	return nil
 }
 
-// complete fills in what was left out and notes what is wrong.
-func (f *Fault) complete(mistakes *problem.Fields, at string) {
-	defaults, known := map[FaultKind]struct {
-		code int
-		text string
-	}{
-		Close: {}, DropBeforeData: {}, DropInData: {}, DropAfterData: {}, Doubt: {}, Delay: {},
-		Refuse:     {550, "5.1.1 no such user here"},
-		Temporary:  {450, "4.2.0 mailbox busy, try again later"},
-		RefuseData: {554, "5.6.0 not accepted"},
-	}[f.Kind]
-	if !known {
-		mistakes.Add(at+".kind", "one_of", "use close, refuse, temporary, drop_before_data, drop_in_data, drop_after_data, doubt, refuse_data or delay")
-		return
-	}
-	if f.Code == 0 {
-		f.Code = defaults.code
-	}
-	if f.Text == "" {
-		f.Text = defaults.text
-	}
-	least, most := 0, 0
-	switch f.Kind {
-	case Refuse:
-		least, most = 500, 599
-	case Temporary:
-		least, most = 400, 499
-	case RefuseData:
-		least, most = 400, 599
-	}
-	if f.Code < least || f.Code > most {
-		mistakes.Add(at+".code", "range", "use a reply from %d to %d", least, most)
-	}
-	if strings.ContainsAny(f.Text, "\r\n") {
-		mistakes.Add(at+".text", "format", "use one line")
-	}
-	if f.Times < 0 {
-		mistakes.Add(at+".times", "min", "use 0 for always, or how often")
-	}
-	if (f.Kind == Delay) != (f.Delay > 0) {
-		mistakes.Add(at+".delay", "required", "a delay, and no other kind, has a time such as 500ms")
-	}
-	if _, err := path.Match(f.Recipient, ""); err != nil || f.Kind == Close && f.Recipient != "" {
-		mistakes.Add(at+".recipient", "format", "use an address with * and ?; none for the kind close")
-	}
-}
-
-func (f *faults) all() []Fault {
+// All are those in force, with what is left of their times.
+func (f *Faults[F]) All() []F {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.list)
+	return append([]F{}, f.list...)
 }
 
-// take uses up one time of the first fault of these kinds that fits the recipient.
-func (f *faults) take(recipient string, kinds ...FaultKind) (Fault, bool) {
+// Take uses up one time of the first fault that fits. What fits changes of a
+// fault stays changed.
+func (f *Faults[F]) Take(fits func(f *F) bool) (F, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.list {
-		fault := f.list[i]
-		if !slices.Contains(kinds, fault.Kind) || !fault.fits(recipient) {
+		fault := &f.list[i]
+		if !fits(fault) {
 			continue
 		}
-		switch fault.Times {
+		taken := *fault
+		switch times := f.times(fault); *times {
 		case 0: // always
 		case 1:
-			f.list = slices.Delete(slices.Clone(f.list), i, i+1)
+			f.list = slices.Delete(f.list, i, i+1)
 		default:
-			f.list[i].Times--
+			*times--
 		}
-		return fault, true
+		return taken, true
 	}
-	return Fault{}, false
+	var none F
+	return none, false
 }
 
-// fits compares without regard to case; "/" has no meaning in an address, so
-// it is hidden from path.Match, whose * stops at it.
-func (f Fault) fits(recipient string) bool {
-	if f.Recipient == "" {
+// Fits reports whether a name is one that a fault concerns: pattern has * and
+// ? as wildcards, and no pattern is all names. Case does not matter; nor does
+// "/", which is hidden from path.Match, whose * stops at it.
+func Fits(pattern, name string) bool {
+	if pattern == "" {
 		return true
 	}
 	hide := strings.NewReplacer("/", "\x00")
-	matched, err := path.Match(hide.Replace(strings.ToLower(f.Recipient)), hide.Replace(strings.ToLower(recipient)))
+	matched, err := path.Match(hide.Replace(strings.ToLower(pattern)), hide.Replace(strings.ToLower(name)))
 	return err == nil && matched
+}
+
+// IsPattern reports whether Fits can read it.
+func IsPattern(pattern string) bool {
+	_, err := path.Match(pattern, "")
+	return err == nil
 }

@@ -75,7 +75,7 @@ func TestAReceiverSendsNothing(t *testing.T) {
 	if _, err := session.Send(t.Context(), to("+8613800000001", "hello")); failure(t, err).Class != dispatch.Configuration {
 		t.Errorf("it gives %v", err)
 	}
-	if err := s.Say(t.Context(), "8613900000000", "SHOP", "hello"); err != nil {
+	if err := s.Say("8613900000000", "SHOP", "hello"); err != nil {
 		t.Fatal(err)
 	}
 	heard.until("a message", func() bool { return len(heard.inbound) == 1 })

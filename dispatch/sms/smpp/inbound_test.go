@@ -20,7 +20,7 @@ import (
 
 func say(t *testing.T, s *smsc.SMSC, text string) {
 	t.Helper()
-	if err := s.Say(t.Context(), "8613900000000", "SHOP", text); err != nil {
+	if err := s.Say("8613900000000", "SHOP", text); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -281,7 +281,7 @@ func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
 		defer close(told)
 		heard.until("a message", func() bool { return len(heard.inbound) == 1 })
 	}()
-	if err := s.Say(t.Context(), "8613900000000", "SHOP", "are you there?"); err != nil {
+	if err := s.Say("8613900000000", "SHOP", "are you there?"); err != nil {
 		t.Fatal(err)
 	}
 	_, errs := send(t, session, ms)

@@ -13,6 +13,7 @@
 package cmpp
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/texts"
 	"herald/problem"
@@ -72,19 +74,18 @@ type Config struct {
 
 // Gateway is the simulated gateway. It is safe for many goroutines.
 type Gateway struct {
+	ismg.Front
 	cfg    Config
 	faults ismg.Faults
-	pace   ismg.Pace
+	pace   sim.Pace
 	phones *ismg.Phones
-	door   ismg.Door
+	door   sim.Door
 	last   atomic.Uint32 // sequence of the latest Msg_Id, and reference of what phones write
 
-	mu        sync.Mutex
-	accounts  map[string]*account   // guarded by mu
-	latest    *account              // guarded by mu: who connected last
-	sessions  map[*session]struct{} // guarded by mu: those that are let in
-	submitted []ismg.Message        // guarded by mu
-	count     int64                 // guarded by mu
+	mu       sync.Mutex
+	accounts map[string]*account   // guarded by mu
+	latest   *account              // guarded by mu: who connected last
+	sessions map[*session]struct{} // guarded by mu: those that are let in
 }
 
 // account is a client, across its connections.
@@ -96,43 +97,31 @@ type account struct {
 
 // New makes a gateway that does not listen yet.
 func New(cfg Config) *Gateway {
-	orDefault(&cfg.Addr, "127.0.0.1:0")
-	orDefault(&cfg.Highest, "3.0")
-	orDefault(&cfg.Keep, 10_000)
-	orDefault(&cfg.Code, 106577)
-	orDefault(&cfg.Window, 16)
-	orDefault(&cfg.RetryAfter, time.Second)
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
+	cfg.Highest = cmp.Or(cfg.Highest, "3.0")
+	cfg.Keep = cmp.Or(cfg.Keep, 10_000)
+	cfg.Code = cmp.Or(cfg.Code, 106577)
+	cfg.Window = cmp.Or(cfg.Window, 16)
+	cfg.RetryAfter = cmp.Or(cfg.RetryAfter, time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	g := &Gateway{
+		cfg: cfg, faults: ismg.NewFaults(), phones: ismg.NewPhones(cfg.Keep), pace: sim.Pace{PerSecond: cfg.PerSecond},
+		accounts: map[string]*account{}, sessions: map[*session]struct{}{},
 	}
-	g := &Gateway{cfg: cfg, phones: ismg.NewPhones(cfg.Keep), accounts: map[string]*account{}, sessions: map[*session]struct{}{}}
-	g.pace.PerSecond = cfg.PerSecond
-	g.door.Name, g.door.Faults, g.door.Logger, g.door.Serve = "simulated CMPP gateway", &g.faults, cfg.Logger, g.serve
+	g.door.Name, g.door.Logger, g.door.Serve = "simulated CMPP gateway", cfg.Logger, sim.Each(g.serve)
+	g.Front = ismg.NewFront(g.faults, g.phones, &g.door)
 	return g
-}
-
-func orDefault[T comparable](v *T, usual T) {
-	var zero T
-	if *v == zero {
-		*v = usual
-	}
 }
 
 // Start listens and serves until Close. It may be called once.
 func (g *Gateway) Start(ctx context.Context) error { return g.door.Open(ctx, g.cfg.Addr) }
 
-// Addr is where it listens, as host:port; empty before Start.
-func (g *Gateway) Addr() string { return g.door.Addr() }
-
 // Close stops listening, drops every connection and returns when all are gone.
 // What was kept can still be read. Closing again does nothing.
 func (g *Gateway) Close() error { return g.door.Close() }
-
-// DropAll breaks every connection, now; new ones are let in.
-func (g *Gateway) DropAll() { g.door.DropAll() }
 
 // TerminateAll signs every client out, politely.
 func (g *Gateway) TerminateAll() {
@@ -142,32 +131,6 @@ func (g *Gateway) TerminateAll() {
 	for _, s := range all {
 		_ = s.say(wire.PDU{Command: terminate, Sequence: wire.Sequence{2: s.next()}}) // its reader notices
 	}
-}
-
-// Connections is how many there are.
-func (g *Gateway) Connections() int { return g.door.Inside() }
-
-// SetFaults replaces the faults; it fails with problem.Invalid and changes
-// nothing when one of them is not complete.
-func (g *Gateway) SetFaults(list ...ismg.Fault) error { return g.faults.Set(list...) }
-
-// Texts are the texts that clients submitted and those that phones wrote.
-func (g *Gateway) Texts() *texts.Box { return g.phones.Box }
-
-// Submitted are the short messages that were taken, the oldest first, as far
-// as they are kept. They are shared: read them only.
-func (g *Gateway) Submitted() []ismg.Message {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.submitted[max(0, len(g.submitted)-g.cfg.Keep):len(g.submitted):len(g.submitted)]
-}
-
-// Count is how many short messages were taken since the start, forgotten ones
-// included.
-func (g *Gateway) Count() int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.count
 }
 
 // Untold is how many reports and texts no client has acknowledged yet.
@@ -181,9 +144,7 @@ func (g *Gateway) Untold() (n int) {
 }
 
 // Handler shows the texts, takes faults and lets phones write; see texts.Handler.
-func (g *Gateway) Handler() http.Handler {
-	return texts.Handler(g.phones.Box, ismg.Page{Simulated: &g.faults, Write: g.Say})
-}
+func (g *Gateway) Handler() http.Handler { return texts.Handler(g.Texts(), g) }
 
 // Say lets the phone with the number from write to our number to: the account
 // that connected last is told. It fails with problem.Unavailable when there is
@@ -195,16 +156,11 @@ func (g *Gateway) Say(from, to, text string) error {
 	if a == nil {
 		return problem.New(problem.Unavailable, "nobody has connected")
 	}
-	written, err := ismg.Write(text, uint16(g.last.Add(1))) //nolint:gosec // it goes round
-	if err != nil {
-		return problem.New(problem.Invalid, "the text is too long")
-	}
 	now := g.cfg.Now()
-	for _, w := range written {
+	said := texts.Text{At: now, From: from, To: to, Text: text, Account: a.name}
+	return g.phones.Say(said, uint16(g.last.Add(1)), func(w ismg.Written) { //nolint:gosec // it goes round
 		a.outbox.Add(telling{id: g.id(now), from: from, to: to, format: w.Format, hasUDH: w.HasUDH, content: w.Content}, time.Now())
-	}
-	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Account: a.name, Reply: true})
-	return nil
+	})
 }
 
 // id makes a Msg_Id (section 8.4.3.2).
@@ -218,21 +174,13 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 
 // keep notes a message that was taken, and has it reported.
 func (g *Gateway) keep(a *account, m ismg.Message, id uint64, registered bool, fault ismg.Fault) {
-	g.mu.Lock()
-	g.count++
-	g.submitted = append(g.submitted, m)
-	if len(g.submitted) >= 2*g.cfg.Keep { // copied seldom, so that adding stays cheap
-		g.submitted = append([]ismg.Message{}, g.submitted[len(g.submitted)-g.cfg.Keep:]...)
-	}
-	g.mu.Unlock()
 	g.phones.Get(m)
 	if !registered || fault.Kind == ismg.NoReport {
 		return
 	}
 	stat := "DELIVRD"
 	if fault.Kind == ismg.Undelivered {
-		stat = fault.State
-		orDefault(&stat, "UNDELIV")
+		stat = cmp.Or(fault.State, "UNDELIV")
 	}
 	a.outbox.Add(telling{id: id, from: m.To, to: m.From, stat: stat, at: m.At}, time.Now().Add(g.cfg.ReportAfter))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
+	"herald/hardware/sim/simtest"
 	"herald/problem"
 )
 
@@ -55,16 +55,7 @@ func submitting(t testing.TB, content string) []byte {
 
 func start(t *testing.T, cfg Config) *Gateway {
 	t.Helper()
-	g := New(cfg)
-	if err := g.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return g
+	return simtest.Start(t, New(cfg))
 }
 
 // client is a client that says octets.
@@ -211,10 +202,9 @@ func TestSayAndPage(t *testing.T) {
 	if err := g.Say("1", "2", strings.Repeat("价", 70*256)); problem.CodeOf(err) != problem.Invalid {
 		t.Errorf("a text too long gives %v", err)
 	}
-	page := httptest.NewRecorder()
-	g.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodPost, "/messages", strings.NewReader(`{"from":"13412340000","to":"900001","text":"This is a test MO."}`)))
-	if page.Code != http.StatusNoContent {
-		t.Fatalf("the page gives %d %s", page.Code, page.Body)
+	ask := simtest.Asker(t, g.Handler())
+	if code, answer := ask("POST", "/messages", `{"from":"13412340000","to":"900001","text":"This is a test MO."}`); code != http.StatusNoContent {
+		t.Fatalf("the page gives %d %s", code, answer)
 	}
 	u, ok := c.hear()
 	// But for its id, this is the DELIVER of version 2.0 of gocmpp's tests.
@@ -225,10 +215,8 @@ func TestSayAndPage(t *testing.T) {
 	if g.Untold() != 1 || g.Connections() != 1 {
 		t.Errorf("%d are untold at %d connections", g.Untold(), g.Connections())
 	}
-	page = httptest.NewRecorder()
-	g.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodPut, "/faults", strings.NewReader(`{"faults":[{"kind":"drop_before"}]}`)))
-	if page.Code != http.StatusOK {
-		t.Errorf("the faults give %d %s", page.Code, page.Body)
+	if code, answer := ask("PUT", "/faults", `{"faults":[{"kind":"drop_before"}]}`); code != http.StatusOK {
+		t.Errorf("the faults give %d %s", code, answer)
 	}
 	if _, ok := c.say(submitting(t, content20)); ok || g.Count() != 0 {
 		t.Error("the connection does not break")

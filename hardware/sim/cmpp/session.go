@@ -2,6 +2,7 @@ package cmpp
 
 import (
 	"bufio"
+	"cmp"
 	"net"
 	"strconv"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/ismg"
 )
 
@@ -87,14 +89,13 @@ func (s *session) letIn(in *bufio.Reader) bool {
 	}
 	s.version = min(l.version, highest)
 	secret, known := g.cfg.Accounts[l.name]
-	fault, faulty := g.faults.Take("", ismg.RefuseLogin)
+	fault, faulty := g.faults.Meet("", ismg.RefuseLogin)
 	status := uint32(resultOK)
 	switch {
 	case err != nil:
 		status = resultStructure
 	case faulty:
-		status = fault.Result
-		orDefault(&status, statusOther)
+		status = cmp.Or(fault.Result, statusOther)
 	case len(g.cfg.Accounts) > 0 && !known:
 		status = statusNobody
 	case len(g.cfg.Accounts) > 0 && !l.knows(secret):
@@ -161,8 +162,7 @@ func (s *session) take(u wire.PDU) bool {
 	case s.seen.known[number]:
 		return s.answer(u, 0, resultDuplicate)
 	case fault.Kind == ismg.Refuse:
-		orDefault(&fault.Result, resultOther)
-		return s.answer(u, 0, fault.Result)
+		return s.answer(u, 0, cmp.Or(fault.Result, resultOther))
 	case !g.pace.Allows(g.cfg.Now()):
 		return s.answer(u, 0, resultTooFast)
 	}
@@ -182,7 +182,7 @@ func (s *session) take(u wire.PDU) bool {
 		return true
 	case ismg.Delay:
 		s.running.Go(func() {
-			if s.pause(time.Duration(fault.Delay)) {
+			if sim.Pause(time.Duration(fault.Delay), s.over) {
 				s.answer(u, id, resultOK)
 			}
 		})
@@ -199,18 +199,6 @@ func (s *session) answer(u wire.PDU, id uint64, result uint32) bool {
 
 func (s *session) deliver(number uint32, t telling) error {
 	return s.say(wire.PDU{Command: deliver, Sequence: wire.Sequence{2: number}, Body: t.body(s.version, s.gateway.cfg.Now(), s.gateway.cfg.NarrowReports)})
-}
-
-// pause waits; it is false when the connection ends meanwhile.
-func (s *session) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.over:
-		return false
-	}
 }
 
 // keepActive asks whether the client is there (section 7.1).

@@ -1,12 +1,9 @@
 package ismg
 
 import (
-	"fmt"
-	"path"
 	"slices"
-	"sync"
-	"time"
 
+	"herald/hardware/sim"
 	"herald/problem"
 )
 
@@ -47,44 +44,15 @@ type Fault struct {
 	Delay Duration `json:"delay,omitempty"`
 }
 
-// Duration is a time.Duration that reads and writes as text, such as "1.5s".
-type Duration time.Duration
+// Duration is how long something takes; as text it is such as "1.5s".
+type Duration = sim.Duration
 
-// MarshalText writes d as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+// Faults are those in force; the first that fits is taken.
+type Faults struct{ *sim.Faults[Fault] }
 
-// UnmarshalText reads "1.5s", "200ms", "1m".
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("delay: %w", err)
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// Faults are those in force; the first that fits is taken. The zero value has
-// none.
-type Faults struct {
-	mu   sync.Mutex
-	list []Fault // guarded by mu
-}
-
-// Set replaces the faults; it fails with problem.Invalid and changes nothing
-// when one of them is not complete.
-func (f *Faults) Set(list ...Fault) error {
-	list = slices.Clone(list)
-	var mistakes problem.Fields
-	for i := range list {
-		list[i].check(&mistakes, fmt.Sprintf("faults[%d]", i))
-	}
-	if err := mistakes.Err("the faults are not complete"); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list = list
-	return nil
+// NewFaults has none yet.
+func NewFaults() Faults {
+	return Faults{sim.NewFaults((*Fault).check, func(f *Fault) *int { return &f.Times })}
 }
 
 func (f *Fault) check(mistakes *problem.Fields, at string) {
@@ -92,53 +60,24 @@ func (f *Fault) check(mistakes *problem.Fields, at string) {
 	if !ofConnection && !slices.Contains(befalling, f.Kind) {
 		mistakes.Add(at+".kind", "one_of", "use close, refuse_login, refuse, drop_before, drop_after, lose, delay, undelivered or no_report")
 	}
-	if f.Times < 0 {
-		mistakes.Add(at+".times", "min", "use 0 for always, or how often")
-	}
 	if (f.Kind == Delay) != (f.Delay > 0) {
 		mistakes.Add(at+".delay", "required", "a delay, and no other kind, has a time such as 500ms")
 	}
-	if _, err := path.Match(f.Number, ""); err != nil || ofConnection && f.Number != "" {
+	if !sim.IsPattern(f.Number) || ofConnection && f.Number != "" {
 		mistakes.Add(at+".number", "format", "use a number with * and ?; none for the kinds close and refuse_login")
 	}
 }
 
-// All are those in force, with what is left of their Times.
-func (f *Faults) All() []Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]Fault{}, f.list...)
-}
-
 // Befall uses up one time of the first fault of a message to number; without
 // one it is the zero Fault.
-func (f *Faults) Befall(number string) Fault {
-	fault, _ := f.Take(number, befalling...)
+func (f Faults) Befall(number string) Fault {
+	fault, _ := f.Meet(number, befalling...)
 	return fault
 }
 
-// Take uses up one time of the first fault of these kinds that fits the number.
-func (f *Faults) Take(number string, kinds ...FaultKind) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.list {
-		fault := f.list[i]
-		if !slices.Contains(kinds, fault.Kind) || !fault.fits(number) {
-			continue
-		}
-		switch fault.Times {
-		case 0: // always
-		case 1:
-			f.list = slices.Delete(slices.Clone(f.list), i, i+1)
-		default:
-			f.list[i].Times--
-		}
-		return fault, true
-	}
-	return Fault{}, false
-}
-
-func (f *Fault) fits(number string) bool {
-	matched, err := path.Match(f.Number, number)
-	return f.Number == "" || err == nil && matched
+// Meet uses up one time of the first fault of these kinds that fits the number.
+func (f Faults) Meet(number string, kinds ...FaultKind) (Fault, bool) {
+	return f.Take(func(fault *Fault) bool {
+		return slices.Contains(kinds, fault.Kind) && sim.Fits(fault.Number, number)
+	})
 }

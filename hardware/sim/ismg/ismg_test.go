@@ -1,12 +1,9 @@
 package ismg
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,13 +14,16 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
+	"herald/hardware/sim/simtest"
+	"herald/hardware/sim/texts"
 	"herald/problem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFaultsAreTakenInTurn(t *testing.T) {
-	var f Faults
+	f := NewFaults()
 	if err := f.Set(Fault{Kind: Refuse, Number: "138*", Result: 13, Times: 2}, Fault{Kind: Lose}, Fault{Kind: Close, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -34,54 +34,42 @@ func TestFaultsAreTakenInTurn(t *testing.T) {
 	if want := []string{"refuse", "lose", "refuse", "lose"}; !slices.Equal(got, want) {
 		t.Errorf("befallen were %v, want %v", got, want)
 	}
-	_, first := f.Take("", Close)
-	_, second := f.Take("", Close)
+	_, first := f.Meet("", Close)
+	_, second := f.Meet("", Close)
 	if !first || second || len(f.All()) != 1 {
 		t.Errorf("left are %+v", f.All())
 	}
 }
 
+// far is a gateway whose phones write nothing.
+type far struct{ Front }
+
+func (far) Say(string, string, string) error { return nil }
+
 func TestIncompleteFaults(t *testing.T) {
-	var f Faults
+	f := NewFaults()
 	err := f.Set(Fault{Kind: "explode"}, Fault{Kind: Lose, Times: -1}, Fault{Kind: Delay}, Fault{Kind: Refuse, Delay: 1}, Fault{Kind: Close, Number: "1"}, Fault{Kind: Lose, Number: "["})
 	var p *problem.Error
 	if !errors.As(err, &p) || len(p.Fields) != 6 || len(f.All()) != 0 {
 		t.Fatalf("it gives %v", err)
 	}
-	page := Page{Simulated: &f}
+	ask := simtest.Asker(t, texts.Handler(texts.NewBox(1), far{NewFront(f, NewPhones(1), &sim.Door{})}))
 	for _, list := range []string{`7`, `[{"what":1}]`, `[{"kind":"delay","delay":"soon"}]`} {
-		if err := page.SetFaults(json.RawMessage(list)); problem.CodeOf(err) != problem.Invalid {
-			t.Errorf("%s gives %v", list, err)
+		if code, answer := ask("PUT", "/faults", `{"faults":`+list+`}`); code != http.StatusUnprocessableEntity {
+			t.Errorf("%s gives %d %s", list, code, answer)
 		}
 	}
-	if err := page.SetFaults(json.RawMessage(`[{"kind":"delay","number":"138*","delay":"1.5s"}]`)); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(page.Faults())
-	if err != nil || string(text) != `[{"number":"138*","kind":"delay","delay":"1.5s"}]` {
-		t.Errorf("the faults are %s, %v", text, err)
-	}
-}
-
-func TestPace(t *testing.T) {
-	p := Pace{PerSecond: 2}
-	at := time.Unix(100, 0)
-	var got []bool
-	for _, after := range []time.Duration{0, 1, 2, time.Second, time.Second + 1, time.Second + 2} {
-		got = append(got, p.Allows(at.Add(after)))
-	}
-	if want := []bool{true, true, false, true, true, false}; !slices.Equal(got, want) {
-		t.Errorf("allowed were %v", got)
-	}
-	if !new(Pace).Allows(at) {
-		t.Error("without a pace it does not allow")
+	const want = `{"faults":[{"number":"138*","kind":"delay","delay":"1.5s"}]}`
+	if code, answer := ask("PUT", "/faults", `{"faults":[{"kind":"delay","number":"138*","delay":"1.5s"}]}`); code != http.StatusOK || strings.TrimSpace(answer) != want {
+		t.Errorf("the faults are %d %s", code, answer)
 	}
 }
 
 func TestPhonesJoinParts(t *testing.T) {
 	p := NewPhones(10)
 	long := strings.Repeat("降价提醒", 40)
-	written, err := Write(long, 9)
+	var written []Written
+	err := NewPhones(1).Say(texts.Text{Text: long}, 9, func(w Written) { written = append(written, w) })
 	if err != nil || len(written) != 3 {
 		t.Fatalf("it is %d parts, %v", len(written), err)
 	}
@@ -93,17 +81,17 @@ func TestPhonesJoinParts(t *testing.T) {
 	get(0, "138")
 	get(0, "138") // again
 	get(1, "139") // another phone
-	if p.Box.Count() != 0 {
+	if p.texts.Count() != 0 {
 		t.Error("a text without its last part is shown")
 	}
 	get(1, "138")
-	if texts := p.Box.All(); len(texts) != 1 || texts[0].Text != long || texts[0].Parts != 3 || strings.Join(texts[0].IDs, "") != "012" || texts[0].Encoding != "UCS-2" {
-		t.Errorf("the phone has %+v", texts)
+	if all := p.texts.All(); len(all) != 1 || all[0].Text != long || all[0].Parts != 3 || strings.Join(all[0].IDs, "") != "012" || all[0].Encoding != "UCS-2" {
+		t.Errorf("the phone has %+v", all)
 	}
 	p.Get(Message{Format: wire.ASCII, HasUDH: true, Content: []byte{200, 1}})
 	p.Get(Message{Format: wire.Binary, Content: []byte{1}})
-	if texts := p.Box.All(); texts[1].Problem == "" || texts[2].Problem == "" || texts[2].Encoding != "binary" {
-		t.Errorf("the phone has %+v", texts[1:])
+	if all := p.texts.All(); all[1].Problem == "" || all[2].Problem == "" || all[2].Encoding != "binary" {
+		t.Errorf("the phone has %+v", all[1:])
 	}
 	for i := range mostWaiting + 10 {
 		get(0, fmt.Sprint(i))
@@ -111,7 +99,7 @@ func TestPhonesJoinParts(t *testing.T) {
 	if len(p.waiting) > mostWaiting {
 		t.Errorf("%d wait for parts", len(p.waiting))
 	}
-	if _, err := Write(strings.Repeat("价", 70*256), 1); err == nil {
+	if err := p.Say(texts.Text{Text: strings.Repeat("价", 70*256)}, 1, nil); problem.CodeOf(err) != problem.Invalid {
 		t.Error("a text of 256 parts is written")
 	}
 }
@@ -185,58 +173,4 @@ func TestTellerThatBreaks(t *testing.T) {
 			t.Errorf("%d are left", o.Len())
 		}
 	})
-}
-
-func TestDoor(t *testing.T) {
-	var faults Faults
-	served := make(chan struct{}, 10)
-	d := Door{Name: "door", Faults: &faults, Logger: slog.New(slog.DiscardHandler), Serve: func(c net.Conn) {
-		served <- struct{}{}
-		_, _ = c.Read(make([]byte, 1)) // until it is closed
-	}}
-	if d.Addr() != "" {
-		t.Error("it has an address before it opens")
-	}
-	if err := d.Open(t.Context(), "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Open(t.Context(), "127.0.0.1:0"); err == nil {
-		t.Error("it opens twice")
-	}
-	if err := (&Door{}).Open(t.Context(), d.Addr()); err == nil {
-		t.Error("two doors are at one place")
-	}
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", d.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
-	if err := faults.Set(Fault{Kind: Close, Times: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := dial().Read(make([]byte, 1)); err == nil {
-		t.Error("the closed door lets somebody in")
-	}
-	conn := dial()
-	<-served
-	d.DropAll()
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection that was dropped says something")
-	}
-	dial()
-	<-served
-	if err := d.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := d.Close(); err != nil || d.Inside() != 0 {
-		t.Errorf("closing again gives %v, %d are inside", err, d.Inside())
-	}
-	said := ""
-	page := Page{Write: func(from, to, text string) error { said = from + to + text; return nil }}
-	if err := page.Say(context.Background(), "1", "2", "3"); err != nil || said != "123" {
-		t.Errorf("said was %s, %v", said, err)
-	}
 }

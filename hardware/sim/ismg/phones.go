@@ -8,7 +8,9 @@ import (
 
 	"herald/dispatch/sms"
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/texts"
+	"herald/problem"
 )
 
 // Message is one short message that a client submitted.
@@ -22,9 +24,11 @@ type Message struct {
 	At       time.Time
 }
 
-// Phones have the texts that clients submitted, their parts joined.
+// Phones have the messages that clients submitted, and the texts that those
+// make, their parts joined.
 type Phones struct {
-	Box *texts.Box
+	messages *sim.Box[Message]
+	texts    *texts.Box
 
 	mu      sync.Mutex
 	waiting map[sameText]*pieces // guarded by mu
@@ -48,16 +52,17 @@ type part struct {
 	octets []byte
 }
 
-// NewPhones keep so many texts.
+// NewPhones keep so many messages and texts.
 func NewPhones(keep int) *Phones {
-	return &Phones{Box: texts.NewBox(keep), waiting: map[sameText]*pieces{}}
+	return &Phones{messages: sim.NewBox[Message](keep, nil), texts: texts.NewBox(keep), waiting: map[sameText]*pieces{}}
 }
 
 // mostWaiting is how many texts may wait for parts.
 const mostWaiting = 1000
 
-// Get keeps a message's text, once all parts of it came.
+// Get keeps a message, and its text once all parts of it came.
 func (p *Phones) Get(m Message) {
+	p.messages.Add(m)
 	text := texts.Text{At: m.At, From: m.From, To: m.To, Account: m.Account, Encoding: formatName(m.Format), Parts: 1, IDs: []string{m.ID}}
 	var h sms.Header
 	octets := m.Content
@@ -71,7 +76,7 @@ func (p *Phones) Get(m Message) {
 	}
 	if h.Of < 2 {
 		read(&text, m.Format, octets)
-		p.Box.Add(text)
+		p.texts.Add(text)
 		return
 	}
 	whole := p.join(sameText{m.Account, m.From, m.To, h.Ref, h.Of}, part{h.Part, m.ID, m.Format, octets}, m.At)
@@ -85,7 +90,7 @@ func (p *Phones) Get(m Message) {
 		all = append(all, one.octets...)
 	}
 	read(&text, m.Format, all)
-	p.Box.Add(text)
+	p.texts.Add(text)
 }
 
 func read(t *texts.Text, format wire.Format, octets []byte) {
@@ -152,16 +157,18 @@ type Written struct {
 	Content []byte
 }
 
-// Write makes short messages of what a phone writes. reference holds those of
-// one text together.
-func Write(text string, reference uint16) ([]Written, error) {
-	letter, err := wire.Writing{}.Compose(strings.ToValidUTF8(text, "?"))
+// Say has a phone write t: tell is given its short messages, which reference
+// holds together, and the text is kept. It fails with problem.Invalid when the
+// text is too long.
+func (p *Phones) Say(t texts.Text, reference uint16, tell func(Written)) error {
+	letter, err := wire.Writing{}.Compose(strings.ToValidUTF8(t.Text, "?"))
 	if err != nil {
-		return nil, err
+		return problem.New(problem.Invalid, "the text is too long")
 	}
-	all := make([]Written, letter.Parts())
-	for i := range all {
-		all[i] = Written{letter.Format(), letter.Parts() > 1, letter.Part(reference, i)}
+	t.Parts, t.Reply = letter.Parts(), true
+	for i := range t.Parts {
+		tell(Written{letter.Format(), t.Parts > 1, letter.Part(reference, i)})
 	}
-	return all, nil
+	p.texts.Add(t)
+	return nil
 }

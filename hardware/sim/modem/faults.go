@@ -1,14 +1,11 @@
 package modem
 
 import (
-	"encoding/json"
-	"fmt"
-	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"herald/hardware/sim"
 	"herald/problem"
 )
 
@@ -59,45 +56,11 @@ type Fault struct {
 	Delay Duration `json:"delay,omitempty"`
 }
 
-// Duration is a time.Duration that reads and writes as text, such as "1.5s".
-type Duration time.Duration
-
-// MarshalText writes d as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads "1.5s", "200ms", "1m".
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("delay: %w", err)
-	}
-	*d = Duration(parsed)
-	return nil
-}
+// Duration is how long something takes; as text it is such as "1.5s".
+type Duration = sim.Duration
 
 // ofCommands are the kinds that happen to a command.
 var ofCommands = []FaultKind{Late, Lost, Ignored, Error, Within, Garbage, Hang, Unplug, Reboot}
-
-// faults are those in force; the first that fits is taken.
-type faults struct {
-	mu   sync.Mutex
-	list []Fault // guarded by mu
-}
-
-func (f *faults) set(list []Fault) error {
-	list = slices.Clone(list)
-	var mistakes problem.Fields
-	for i := range list {
-		list[i].complete(&mistakes, fmt.Sprintf("faults[%d]", i))
-	}
-	if err := mistakes.Err("the faults are not complete"); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list = list
-	return nil
-}
 
 // complete fills in what was left out and notes what is wrong.
 func (f *Fault) complete(mistakes *problem.Fields, at string) {
@@ -119,63 +82,29 @@ func (f *Fault) complete(mistakes *problem.Fields, at string) {
 	if f.Code < 0 || f.Code > most && (f.Kind != Signal || f.Code != 99) {
 		mistakes.Add(at+".code", "range", "use 0 to %d; 99 also for a signal; none for kinds without a code", most)
 	}
-	if f.Times < 0 || f.Times > 0 && lasting {
-		mistakes.Add(at+".times", "min", "use 0 for always, or how often; no_network and signal last")
+	if f.Times > 0 && lasting {
+		mistakes.Add(at+".times", "min", "no_network and signal last")
 	}
 	if f.Delay < 0 || f.Kind == Late && f.Delay == 0 || f.Delay > 0 && f.Kind != Late && f.Kind != Unplug && f.Kind != Reboot {
 		mistakes.Add(at+".delay", "required", "late has a time such as 500ms; unplug and reboot may have one")
 	}
 	for field, pattern := range map[string]string{"command": f.Command, "recipient": f.Recipient} {
-		if _, err := path.Match(pattern, ""); err != nil || pattern != "" && (lasting || reporting && field == "command") {
+		if !sim.IsPattern(pattern) || pattern != "" && (lasting || reporting && field == "command") {
 			mistakes.Add(at+"."+field, "format", "use a name with * and ?, where the kind has one")
 		}
 	}
 }
 
-func (f *faults) all() []Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.list)
-}
-
 // inForce is the first fault of a kind that lasts.
-func (f *faults) inForce(kind FaultKind) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.list, func(fault Fault) bool { return fault.Kind == kind })
-	if i < 0 {
-		return Fault{}, false
-	}
-	return f.list[i], true
+func (m *Modem) inForce(kind FaultKind) (Fault, bool) {
+	return m.faults.Take(func(f *Fault) bool { return f.Kind == kind })
 }
 
-// take uses up one time of the first fault of these kinds that fits.
-func (f *faults) take(command, recipient string, kinds ...FaultKind) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.list {
-		fault := f.list[i]
-		if !slices.Contains(kinds, fault.Kind) || !fits(fault.Command, command) || !fits(fault.Recipient, recipient) {
-			continue
-		}
-		switch fault.Times {
-		case 0: // always
-		case 1:
-			f.list = slices.Delete(slices.Clone(f.list), i, i+1)
-		default:
-			f.list[i].Times--
-		}
-		return fault, true
-	}
-	return Fault{}, false
-}
-
-func fits(pattern, name string) bool {
-	if pattern == "" {
-		return true
-	}
-	matched, err := path.Match(strings.ToUpper(pattern), strings.ToUpper(name))
-	return err == nil && matched
+// fault uses up one time of the first fault of these kinds that fits.
+func (m *Modem) fault(command, recipient string, kinds ...FaultKind) (Fault, bool) {
+	return m.faults.Take(func(f *Fault) bool {
+		return slices.Contains(kinds, f.Kind) && sim.Fits(f.Command, command) && sim.Fits(f.Recipient, recipient)
+	})
 }
 
 // SetFaults replaces the faults; it fails with problem.Invalid and changes
@@ -184,7 +113,7 @@ func (m *Modem) SetFaults(list ...Fault) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before := m.registered()
-	if err := m.faults.set(list); err != nil {
+	if err := m.faults.Set(list...); err != nil {
 		return err
 	}
 	if m.registered() != before {
@@ -195,11 +124,11 @@ func (m *Modem) SetFaults(list ...Fault) error {
 }
 
 // Faults are those in force, with what is left of their Times.
-func (m *Modem) Faults() []Fault { return m.faults.all() }
+func (m *Modem) Faults() []Fault { return m.faults.All() }
 
 // meddled carries out a command, unless and as far as a fault lets it.
 func (m *Modem) meddled(command, recipient string, do func() answer) answer {
-	fault, found := m.faults.take(command, recipient, ofCommands...)
+	fault, found := m.fault(command, recipient, ofCommands...)
 	if !found {
 		return do()
 	}
@@ -250,15 +179,4 @@ func (m *Modem) hang() {
 	if m.port != nil {
 		m.port.notice.any()
 	}
-}
-
-// faultsOf reads faults as the page sends them.
-func faultsOf(list json.RawMessage) ([]Fault, error) {
-	var faults []Fault
-	body := json.NewDecoder(strings.NewReader(string(list)))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&faults); err != nil {
-		return nil, problem.New(problem.Invalid, "the faults cannot be read: %v", err)
-	}
-	return faults, nil
 }

@@ -192,7 +192,7 @@ func (m *Modem) functions(c command) answer {
 
 // registered is the state of AT+CREG: 1 home, 2 searching, 0 not.
 func (m *Modem) registered() int {
-	_, away := m.faults.inForce(NoNetwork)
+	_, away := m.inForce(NoNetwork)
 	switch {
 	case m.state.radio != 1:
 		return 0
@@ -241,7 +241,7 @@ func (m *Modem) signal(c command) answer {
 		return ok("+CSQ: (0-31,99),(0-7,99)")
 	}
 	level := 24 // -65 dBm
-	if fault, found := m.faults.inForce(Signal); found {
+	if fault, found := m.inForce(Signal); found {
 		level = fault.Code
 	}
 	if m.state.radio != 1 {

@@ -1,41 +1,17 @@
 package modem
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
-	"slices"
-	"sync"
 
+	"herald/hardware/sim"
 	"herald/hardware/sim/texts"
 	"herald/problem"
 )
 
-// partList keeps the newest parts.
-type partList struct {
-	keep int
-
-	mu    sync.Mutex
-	parts []Part // guarded by mu
-}
-
-func (l *partList) add(p Part) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.parts = append(l.parts, p)
-	if len(l.parts) >= 2*l.keep { // copied seldom, so that adding stays cheap
-		l.parts = slices.Clone(l.parts[len(l.parts)-l.keep:])
-	}
-}
-
 // Parts are the parts kept that programs sent, the oldest first, those of
 // messages that are not whole and those refused as duplicates included. They
 // are shared: read them only.
-func (m *Modem) Parts() []Part {
-	m.parts.mu.Lock()
-	defer m.parts.mu.Unlock()
-	return slices.Clip(m.parts.parts[max(0, len(m.parts.parts)-m.parts.keep):])
-}
+func (m *Modem) Parts() []Part { return m.parts.All() }
 
 // Texts are the whole messages: those that programs sent, and as replies those
 // put in by Deliver.
@@ -50,16 +26,10 @@ func (m *Modem) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", texts.Handler(m.texts, onPage{m}))
 	mux.HandleFunc("GET /parts", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string][]Part{"parts": append([]Part{}, m.Parts()...)})
+		sim.WriteJSON(w, map[string][]Part{"parts": append([]Part{}, m.Parts()...)})
 	})
-	mux.HandleFunc("GET /modem", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, m.Status()) })
+	mux.HandleFunc("GET /modem", func(w http.ResponseWriter, _ *http.Request) { sim.WriteJSON(w, m.Status()) })
 	return mux
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // the reader left
 }
 
 // Status is how the modem is.
@@ -92,17 +62,7 @@ func (m *Modem) Status() Status {
 // onPage is the modem as the page of its texts acts on it.
 type onPage struct{ *Modem }
 
-func (p onPage) Faults() any { return append([]Fault{}, p.Modem.Faults()...) }
-
-func (p onPage) SetFaults(list json.RawMessage) error {
-	faults, err := faultsOf(list)
-	if err != nil {
-		return err
-	}
-	return p.Modem.SetFaults(faults...)
-}
-
-func (p onPage) Say(_ context.Context, from, to, text string) error {
+func (p onPage) Say(from, to, text string) error {
 	if number := p.Status().Number; to != "" && to != number {
 		return &problem.Error{Code: problem.Invalid, Message: "the message cannot be sent", Fields: []problem.Field{
 			{Path: "to", Rule: "one_of", Message: "the modem's number is " + number},

@@ -10,6 +10,7 @@
 package modem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"herald/hardware/sim"
 	"herald/hardware/sim/texts"
 )
 
@@ -90,44 +92,35 @@ type SIM struct {
 }
 
 func (c *Config) complete() {
-	set(&c.Manufacturer, "Herald")
-	set(&c.Model, "Simulated Modem")
-	set(&c.Revision, "1.0")
-	set(&c.IMEI, "490154203237518") // the example of 3GPP TS 23.003, appendix B
-	set(&c.Operator, "Simulated Mobile")
-	set(&c.Network, "00101")
+	c.Manufacturer = cmp.Or(c.Manufacturer, "Herald")
+	c.Model = cmp.Or(c.Model, "Simulated Modem")
+	c.Revision = cmp.Or(c.Revision, "1.0")
+	c.IMEI = cmp.Or(c.IMEI, "490154203237518") // the example of 3GPP TS 23.003, appendix B
+	c.Operator = cmp.Or(c.Operator, "Simulated Mobile")
+	c.Network = cmp.Or(c.Network, "00101")
 	c.SIM.complete(c.Network)
-	set(&c.Memory, 50)
-	set(&c.Reports, 10)
-	set(&c.Keep, 10_000)
-	set(&c.KeptPartTime, c.PartTime)
-	set(&c.ReportAfter, 100*time.Millisecond)
-	set(&c.AckTime, 10*time.Second)
+	c.Memory = cmp.Or(c.Memory, 50)
+	c.Reports = cmp.Or(c.Reports, 10)
+	c.Keep = cmp.Or(c.Keep, 10_000)
+	c.KeptPartTime = cmp.Or(c.KeptPartTime, c.PartTime)
+	c.ReportAfter = cmp.Or(c.ReportAfter, 100*time.Millisecond)
+	c.AckTime = cmp.Or(c.AckTime, 10*time.Second)
 	if c.USSD == nil {
 		c.USSD = map[string]string{"*100#": "Your balance is 12.50 USD."}
 	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
 	}
 }
 
 func (s *SIM) complete(network string) {
-	set(&s.IMSI, network+"0123456789")
-	set(&s.ICCID, "8988211000000000000")
-	set(&s.Number, "+15550100")
-	set(&s.PUK, "12345678")
-	set(&s.ServiceCentre, "+15550999")
-	set(&s.Capacity, 20)
-}
-
-// set gives what was left out its usual value.
-func set[T comparable](to *T, usual T) {
-	if *to == *new(T) {
-		*to = usual
-	}
+	s.IMSI = cmp.Or(s.IMSI, network+"0123456789")
+	s.ICCID = cmp.Or(s.ICCID, "8988211000000000000")
+	s.Number = cmp.Or(s.Number, "+15550100")
+	s.PUK = cmp.Or(s.PUK, "12345678")
+	s.ServiceCentre = cmp.Or(s.ServiceCentre, "+15550999")
+	s.Capacity = cmp.Or(s.Capacity, 20)
 }
 
 // Modem is the simulated modem. It is safe for many goroutines.
@@ -137,9 +130,9 @@ func set[T comparable](to *T, usual T) {
 // mu, too, so that indications never get into an answer.
 type Modem struct {
 	cfg      Config
-	faults   *faults
+	faults   *sim.Faults[Fault]
 	texts    *texts.Box
-	parts    *partList
+	parts    *sim.Box[Part]
 	commands map[string]entry
 	closing  chan struct{} // closed by Close: ends every wait
 	working  sync.WaitGroup
@@ -166,8 +159,9 @@ type Modem struct {
 func New(cfg Config) *Modem {
 	cfg.complete()
 	m := &Modem{
-		cfg: cfg, faults: &faults{}, texts: texts.NewBox(cfg.Keep), parts: &partList{keep: cfg.Keep}, closing: make(chan struct{}),
-		stores: newStores(cfg), centre: newCentre(),
+		cfg: cfg, texts: texts.NewBox(cfg.Keep), parts: sim.NewBox[Part](cfg.Keep, nil),
+		faults:  sim.NewFaults((*Fault).complete, func(f *Fault) *int { return &f.Times }),
+		closing: make(chan struct{}), stores: newStores(cfg), centre: newCentre(),
 	}
 	m.card.insert(cfg.SIM)
 	m.state = m.fresh()
@@ -273,19 +267,7 @@ func (m *Modem) wait(d time.Duration) bool {
 	}
 	m.mu.Unlock()
 	defer m.mu.Lock()
-	return m.pause(d)
-}
-
-// pause lets time pass; it is false when the modem closes meanwhile.
-func (m *Modem) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-m.closing:
-		return false
-	}
+	return sim.Pause(d, m.closing)
 }
 
 // later does something with mu held, after a time, unless the modem closes
@@ -295,7 +277,7 @@ func (m *Modem) later(d time.Duration, do func()) {
 		return
 	}
 	m.working.Go(func() {
-		if m.pause(d) {
+		if sim.Pause(d, m.closing) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			do()

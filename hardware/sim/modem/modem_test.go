@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/e2e/peers"
+	"herald/hardware/sim/simtest"
 	"herald/hardware/sim/texts"
 )
 
@@ -23,16 +24,7 @@ func TestMain(m *testing.M) {
 
 func start(t *testing.T, cfg Config) *Modem {
 	t.Helper()
-	m := New(cfg)
-	if err := m.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m
+	return simtest.Start(t, New(cfg))
 }
 
 func setFaults(t *testing.T, m *Modem, faults ...Fault) {

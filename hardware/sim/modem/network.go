@@ -117,7 +117,7 @@ func (m *Modem) accept(unit tpdu.Submit, to string) (reference byte, fine bool) 
 		Report: unit.Report, RejectDuplicates: unit.RejectDuplicates,
 	}
 	part.Refused = unit.RejectDuplicates && m.centre.held[reference] == to && to != ""
-	m.parts.add(part)
+	m.parts.Add(part)
 	if part.Refused {
 		return 0, false
 	}
@@ -192,11 +192,11 @@ func (m *Modem) join(piece sms.Piece, part Part) {
 // report has a status report come later.
 func (m *Modem) report(reference byte, to tpdu.Address, at time.Time) {
 	number := to.Number() + to.Name
-	if _, found := m.faults.take("", number, NoReport); found {
+	if _, found := m.fault("", number, NoReport); found {
 		return
 	}
 	status := tpdu.Status(0) // received by the recipient
-	if fault, found := m.faults.take("", number, Report); found {
+	if fault, found := m.fault("", number, Report); found {
 		status = tpdu.Status(fault.Code) //nolint:gosec // checked by complete
 	}
 	m.later(m.cfg.ReportAfter, func() {

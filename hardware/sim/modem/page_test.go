@@ -2,50 +2,29 @@ package modem
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-func ask(t *testing.T, method, url, body string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	return answer.StatusCode, string(text)
-}
+	"herald/hardware/sim/simtest"
+)
 
 func TestThePage(t *testing.T) {
 	t.Parallel()
 	m := start(t, Config{})
-	web := httptest.NewServer(http.StripPrefix("/modem", m.Handler()))
-	t.Cleanup(web.Close)
-	url := web.URL + "/modem"
+	ask := simtest.Asker(t, m.Handler())
 	l := dial(t, m)
 	l.sends(submit("+8613800138000", "您好"))
 
-	if status, page := ask(t, "GET", url+"/", ""); status != http.StatusOK || !strings.Contains(page, "<html") {
+	if status, page := ask("GET", "/", ""); status != http.StatusOK || !strings.Contains(page, "<html") {
 		t.Errorf("the page is %d %s", status, page)
 	}
-	if status, body := ask(t, "GET", url+"/messages", ""); status != http.StatusOK || !strings.Contains(body, `"text":"您好"`) {
+	if status, body := ask("GET", "/messages", ""); status != http.StatusOK || !strings.Contains(body, `"text":"您好"`) {
 		t.Errorf("the messages are %d %s", status, body)
 	}
-	if status, body := ask(t, "GET", url+"/parts", ""); status != http.StatusOK || !strings.Contains(body, `"reference":0,"to":"+8613800138000"`) {
+	if status, body := ask("GET", "/parts", ""); status != http.StatusOK || !strings.Contains(body, `"reference":0,"to":"+8613800138000"`) {
 		t.Errorf("the parts are %d %s", status, body)
 	}
 	for body, want := range map[string]int{
@@ -54,21 +33,21 @@ func TestThePage(t *testing.T) {
 		`{"from":"+447700900123","to":"+1999","text":"no"}`:        http.StatusUnprocessableEntity,
 		`{"from":"","text":"no"}`:                                  http.StatusUnprocessableEntity,
 	} {
-		if status, answer := ask(t, "POST", url+"/messages", body); status != want {
+		if status, answer := ask("POST", "/messages", body); status != want {
 			t.Errorf("%s gives %d %s", body, status, answer)
 		}
 	}
 	const faults = `{"faults":[{"kind":"late","command":"+CSQ","delay":"1.5s"},{"kind":"error","code":28,"times":2}]}`
-	if status, answer := ask(t, "PUT", url+"/faults", faults); status != http.StatusOK || strings.TrimSpace(answer) != faults {
+	if status, answer := ask("PUT", "/faults", faults); status != http.StatusOK || strings.TrimSpace(answer) != faults {
 		t.Errorf("setting faults gives %d %s", status, answer)
 	}
 	for _, bad := range []string{`{"faults":[{"kind":"x"}]}`, `{"faults":[{"wrong":1}]}`, `{"faults":[{"kind":"late","delay":"soon"}]}`} {
-		if status, answer := ask(t, "PUT", url+"/faults", bad); status != http.StatusUnprocessableEntity {
+		if status, answer := ask("PUT", "/faults", bad); status != http.StatusUnprocessableEntity {
 			t.Errorf("%s gives %d %s", bad, status, answer)
 		}
 	}
 	var s Status
-	if status, body := ask(t, "GET", url+"/modem", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &s) != nil {
+	if status, body := ask("GET", "/modem", ""); status != http.StatusOK || json.Unmarshal([]byte(body), &s) != nil {
 		t.Errorf("the modem is %d %s", status, body)
 	}
 	if s.Path != m.Path() || s.PIN != "READY" || s.Network != 1 || s.Memories["SM"] != 2 || s.Number != "+15550100" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/ismg"
 )
 
@@ -19,12 +20,7 @@ func (g *Gateway) call() {
 	for g.outbox.Await(g.closing) {
 		if err := g.callOnce(); err != nil {
 			g.cfg.Logger.Debug("the client cannot be told", "error", err)
-			timer := time.NewTimer(g.cfg.RetryAfter)
-			select {
-			case <-timer.C:
-			case <-g.closing:
-			}
-			timer.Stop()
+			sim.Pause(g.cfg.RetryAfter, g.closing)
 		}
 	}
 }

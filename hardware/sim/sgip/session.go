@@ -2,12 +2,14 @@ package sgip
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net"
 	"sync"
 	"time"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/ismg"
 )
 
@@ -84,13 +86,12 @@ func (s *session) letIn(u wire.PDU) bool {
 	l, err := parseLogin(u.Body)
 	password, known := g.cfg.Logins[l.name]
 	result := byte(resultOK)
-	fault, faulty := g.faults.Take("", ismg.RefuseLogin)
+	fault, faulty := g.faults.Meet("", ismg.RefuseLogin)
 	switch {
 	case err != nil:
 		result = resultFormat
 	case faulty:
-		orDefault(&fault.Result, resultBusy)
-		result = byte(fault.Result) //nolint:gosec // the fault's to say
+		result = byte(cmp.Or(fault.Result, resultBusy)) //nolint:gosec // the fault's to say
 	case l.kind != 1:
 		result = resultKind
 	case len(g.cfg.Logins) > 0 && (!known || l.password != password), s.signedIn:
@@ -122,8 +123,7 @@ func (s *session) take(u wire.PDU) bool {
 	case repeated:
 		return s.answer(u, before)
 	case fault.Kind == ismg.Refuse:
-		orDefault(&fault.Result, resultFormat)
-		return s.answer(u, byte(fault.Result)) //nolint:gosec // the fault's to say
+		return s.answer(u, byte(cmp.Or(fault.Result, resultFormat))) //nolint:gosec // the fault's to say
 	case !m.reachable():
 		return s.answer(u, resultNumber)
 	case !g.pace.Allows(g.cfg.Now()):
@@ -142,12 +142,8 @@ func (s *session) take(u wire.PDU) bool {
 		return true
 	case ismg.Delay:
 		s.running.Go(func() {
-			timer := time.NewTimer(time.Duration(fault.Delay))
-			defer timer.Stop()
-			select {
-			case <-timer.C:
+			if sim.Pause(time.Duration(fault.Delay), s.over) {
 				s.answer(u, resultOK)
-			case <-s.over:
 			}
 		})
 		return true

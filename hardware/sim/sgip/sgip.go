@@ -11,6 +11,7 @@
 package sgip
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/wire"
+	"herald/hardware/sim"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/texts"
 	"herald/problem"
@@ -68,50 +70,43 @@ type Config struct {
 
 // Gateway is the simulated gateway. It is safe for many goroutines.
 type Gateway struct {
+	ismg.Front
 	cfg     Config
 	faults  ismg.Faults
-	pace    ismg.Pace
+	pace    sim.Pace
 	phones  *ismg.Phones
-	door    ismg.Door
+	door    sim.Door
 	outbox  ismg.Outbox[telling]
 	counter atomic.Uint32
 	closing chan struct{}
 	calling sync.WaitGroup
 
-	mu        sync.Mutex
-	closed    bool                   // guarded by mu
-	inside    int                    // guarded by mu: who signed in
-	answered  map[wire.Sequence]byte // guarded by mu: the latest SUBMITs, and what they were answered
-	order     []wire.Sequence        // guarded by mu: of answered
-	submitted []ismg.Message         // guarded by mu
-	count     int64                  // guarded by mu
+	mu       sync.Mutex
+	closed   bool                   // guarded by mu
+	inside   int                    // guarded by mu: who signed in
+	answered map[wire.Sequence]byte // guarded by mu: the latest SUBMITs, and what they were answered
+	order    []wire.Sequence        // guarded by mu: of answered
 }
 
 // New makes a gateway that does not listen yet.
 func New(cfg Config) *Gateway {
-	orDefault(&cfg.Addr, "127.0.0.1:0")
-	orDefault(&cfg.NodeID, 100101)
-	orDefault(&cfg.Keep, 10_000)
-	orDefault(&cfg.Window, 16)
-	orDefault(&cfg.RetryAfter, time.Second)
-	orDefault(&cfg.IdleAfter, time.Minute)
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
+	cfg.NodeID = cmp.Or(cfg.NodeID, 100101)
+	cfg.Keep = cmp.Or(cfg.Keep, 10_000)
+	cfg.Window = cmp.Or(cfg.Window, 16)
+	cfg.RetryAfter = cmp.Or(cfg.RetryAfter, time.Second)
+	cfg.IdleAfter = cmp.Or(cfg.IdleAfter, time.Minute)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	g := &Gateway{
+		cfg: cfg, faults: ismg.NewFaults(), phones: ismg.NewPhones(cfg.Keep), pace: sim.Pace{PerSecond: cfg.PerSecond},
+		outbox: ismg.Outbox[telling]{Most: cfg.Keep}, closing: make(chan struct{}), answered: map[wire.Sequence]byte{},
 	}
-	g := &Gateway{cfg: cfg, phones: ismg.NewPhones(cfg.Keep), closing: make(chan struct{}), answered: map[wire.Sequence]byte{}}
-	g.pace.PerSecond, g.outbox.Most = cfg.PerSecond, cfg.Keep
-	g.door.Name, g.door.Faults, g.door.Logger, g.door.Serve = "simulated SGIP gateway", &g.faults, cfg.Logger, g.serve
+	g.door.Name, g.door.Logger, g.door.Serve = "simulated SGIP gateway", cfg.Logger, sim.Each(g.serve)
+	g.Front = ismg.NewFront(g.faults, g.phones, &g.door)
 	return g
-}
-
-func orDefault[T comparable](v *T, usual T) {
-	var zero T
-	if *v == zero {
-		*v = usual
-	}
 }
 
 // Start listens and serves until Close. It may be called once.
@@ -124,9 +119,6 @@ func (g *Gateway) Start(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Addr is where it listens, as host:port; empty before Start.
-func (g *Gateway) Addr() string { return g.door.Addr() }
 
 // Close stops listening, drops every connection and returns when all are gone.
 // What was kept can still be read. Closing again does nothing.
@@ -141,39 +133,11 @@ func (g *Gateway) Close() error {
 	return g.door.Close()
 }
 
-// DropAll breaks every connection, now; new ones are let in.
-func (g *Gateway) DropAll() { g.door.DropAll() }
-
-// SetFaults replaces the faults; it fails with problem.Invalid and changes
-// nothing when one of them is not complete.
-func (g *Gateway) SetFaults(list ...ismg.Fault) error { return g.faults.Set(list...) }
-
-// Texts are the texts that clients submitted and those that phones wrote.
-func (g *Gateway) Texts() *texts.Box { return g.phones.Box }
-
-// Submitted are the short messages that were taken, the oldest first, as far
-// as they are kept. They are shared: read them only.
-func (g *Gateway) Submitted() []ismg.Message {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.submitted[max(0, len(g.submitted)-g.cfg.Keep):len(g.submitted):len(g.submitted)]
-}
-
-// Count is how many short messages were taken since the start, forgotten ones
-// included.
-func (g *Gateway) Count() int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.count
-}
-
 // Untold is how many reports and texts the client has not acknowledged yet.
 func (g *Gateway) Untold() int { return g.outbox.Len() }
 
 // Handler shows the texts, takes faults and lets phones write; see texts.Handler.
-func (g *Gateway) Handler() http.Handler {
-	return texts.Handler(g.phones.Box, ismg.Page{Simulated: &g.faults, Write: g.Say})
-}
+func (g *Gateway) Handler() http.Handler { return texts.Handler(g.Texts(), g) }
 
 // Say lets the phone with the number from write to our number to. It fails
 // with problem.Unavailable when no client is to be told, and with
@@ -182,16 +146,11 @@ func (g *Gateway) Say(from, to, text string) error {
 	if g.cfg.Client == "" {
 		return problem.New(problem.Unavailable, "there is no client to be told")
 	}
-	written, err := ismg.Write(text, uint16(g.counter.Add(1))) //nolint:gosec // it goes round
-	if err != nil {
-		return problem.New(problem.Invalid, "the text is too long")
-	}
-	now := g.cfg.Now()
-	for _, w := range written {
-		g.outbox.Add(telling{sequence: g.next(), from: "86" + strings.TrimPrefix(strings.TrimPrefix(from, "+"), "86"), to: to, written: w}, time.Now())
-	}
-	g.phones.Box.Add(texts.Text{At: now, From: from, To: to, Text: text, Parts: len(written), Reply: true})
-	return nil
+	said := texts.Text{At: g.cfg.Now(), From: from, To: to, Text: text}
+	from = "86" + strings.TrimPrefix(strings.TrimPrefix(from, "+"), "86")
+	return g.phones.Say(said, uint16(g.counter.Add(1)), func(w ismg.Written) { //nolint:gosec // it goes round
+		g.outbox.Add(telling{sequence: g.next(), from: from, to: to, written: w}, time.Now())
+	})
 }
 
 // enter lets somebody in; false: there are too many.
@@ -228,11 +187,6 @@ func (g *Gateway) keep(s wire.Sequence, m ismg.Message, registered bool, fault i
 	}
 	g.answered[s] = resultOK
 	g.order = append(g.order, s)
-	g.count++
-	g.submitted = append(g.submitted, m)
-	if len(g.submitted) >= 2*g.cfg.Keep { // copied seldom, so that adding stays cheap
-		g.submitted = append([]ismg.Message{}, g.submitted[len(g.submitted)-g.cfg.Keep:]...)
-	}
 	g.mu.Unlock()
 	g.phones.Get(m)
 	if registered && fault.Kind != ismg.NoReport && g.cfg.Client != "" {

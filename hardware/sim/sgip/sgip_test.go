@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"herald/dispatch/sms/wire"
 	"herald/hardware/sim/ismg"
+	"herald/hardware/sim/simtest"
 	"herald/problem"
 )
 
@@ -23,16 +23,7 @@ const patience = 20 * time.Second
 
 func start(t *testing.T, cfg Config) *Gateway {
 	t.Helper()
-	g := New(cfg)
-	if err := g.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return g
+	return simtest.Start(t, New(cfg))
 }
 
 // unit is a PDU of that many octets with fields written to where the programs
@@ -209,10 +200,8 @@ func TestGatewayCallsBack(t *testing.T) {
 	if u := hear(resultOK); u.Command != bind || len(u.Body) != 41 || u.Body[0] != 2 || string(u.Body[1:4]) != "smg" || string(u.Body[17:23]) != "unicom" {
 		t.Errorf("it signs in with %+v", u)
 	}
-	page := httptest.NewRecorder()
-	g.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodPost, "/messages", strings.NewReader(`{"from":"13800138000","to":"10655012345","text":"TD"}`)))
-	if page.Code != http.StatusNoContent {
-		t.Fatalf("the page gives %d %s", page.Code, page.Body)
+	if code, answer := simtest.Asker(t, g.Handler())("POST", "/messages", `{"from":"13800138000","to":"10655012345","text":"TD"}`); code != http.StatusNoContent {
+		t.Fatalf("the page gives %d %s", code, answer)
 	}
 	first := hear(resultBusy)
 	told := map[uint32]wire.PDU{}

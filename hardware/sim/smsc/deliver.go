@@ -1,7 +1,6 @@
 package smsc
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -234,7 +233,7 @@ func (c *session) receiptOf(u Unit, number uint64, fault Fault) *parcel {
 
 // Say hands over what a phone writes to the account that bound last to
 // receive. It fails with problem.Unavailable when there is none.
-func (s *SMSC) Say(_ context.Context, from, to, text string) error {
+func (s *SMSC) Say(from, to, text string) error {
 	var mistakes problem.Fields
 	if from = strings.TrimPrefix(from, "+"); from == "" {
 		mistakes.Add("from", "required", "say whose phone writes")

@@ -1,16 +1,11 @@
 package smsc
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"path"
+	"cmp"
 	"slices"
-	"sync"
-	"time"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/hardware/sim"
 	"herald/problem"
 )
 
@@ -52,62 +47,28 @@ type Fault struct {
 	Delay Duration `json:"delay,omitempty"`
 }
 
-// Duration is a time.Duration that reads and writes as text, such as "1.5s".
-type Duration time.Duration
-
-// MarshalText writes d as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// UnmarshalText reads "1.5s", "200ms", "1m".
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("delay: %w", err)
-	}
-	*d = Duration(parsed)
-	return nil
-}
+// Duration is how long something takes; as text it is such as "1.5s".
+type Duration = sim.Duration
 
 // SetFaults replaces the faults; it fails with problem.Invalid and changes
 // nothing when one of them is not complete.
-func (s *SMSC) SetFaults(list ...Fault) error { return s.faults.set(list) }
+func (s *SMSC) SetFaults(list ...Fault) error { return s.faults.Set(list...) }
 
 // Faults are those in force, with what is left of their Times.
-func (s *SMSC) Faults() []Fault { return s.faults.all() }
-
-// faults are those in force; the first that fits is taken.
-type faults struct {
-	mu   sync.Mutex
-	list []Fault // guarded by mu
-}
-
-func (f *faults) set(list []Fault) error {
-	list = slices.Clone(list)
-	var mistakes problem.Fields
-	for i := range list {
-		list[i].complete(&mistakes, fmt.Sprintf("faults[%d]", i))
-	}
-	if err := mistakes.Err("the faults are not complete"); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list = list
-	return nil
-}
+func (s *SMSC) Faults() []Fault { return s.faults.All() }
 
 // complete fills in what was left out and notes what is wrong.
 func (f *Fault) complete(mistakes *problem.Fields, at string) {
 	switch f.Kind {
 	case RefuseBind:
-		set(&f.Status, pdu.RBINDFAIL)
+		f.Status = cmp.Or(f.Status, pdu.RBINDFAIL)
 	case Refuse:
-		set(&f.Status, pdu.RINVDSTADR)
+		f.Status = cmp.Or(f.Status, pdu.RINVDSTADR)
 	case EndSession:
-		set(&f.Status, pdu.RINVBNDSTS)
+		f.Status = cmp.Or(f.Status, pdu.RINVBNDSTS)
 	case Undelivered:
-		set(&f.State, pdu.Undeliverable.String())
-		set(&f.Error, "001")
+		f.State = cmp.Or(f.State, pdu.Undeliverable.String())
+		f.Error = cmp.Or(f.Error, "001")
 		if _, known := pdu.ParseState(f.State); !known {
 			mistakes.Add(at+".state", "one_of", "use a state of receipts, such as UNDELIV")
 		}
@@ -118,95 +79,28 @@ func (f *Fault) complete(mistakes *problem.Fields, at string) {
 	default:
 		mistakes.Add(at+".kind", "one_of", "use close, refuse_bind, refuse, drop_before, drop_after, lose, delay, end_session, undelivered or no_receipt")
 	}
-	if f.Times < 0 || f.After < 0 {
+	if f.After < 0 {
 		mistakes.Add(at+".times", "min", "use 0 for always, or how often")
 	}
 	if (f.Kind == Delay) != (f.Delay > 0) {
 		mistakes.Add(at+".delay", "required", "a delay, and no other kind, has a time such as 500ms")
 	}
 	ofConnection := f.Kind == Close || f.Kind == RefuseBind
-	if _, err := path.Match(f.Number, ""); err != nil || ofConnection && f.Number != "" {
+	if !sim.IsPattern(f.Number) || ofConnection && f.Number != "" {
 		mistakes.Add(at+".number", "format", "use a number with * and ?; none for the kinds close and refuse_bind")
 	}
 }
 
-func (f *faults) all() []Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.list)
-}
-
-// take uses up one time of the first fault of these kinds that fits the number.
-func (f *faults) take(number string, kinds ...FaultKind) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.list {
-		fault := &f.list[i]
-		if !slices.Contains(kinds, fault.Kind) || !fault.fits(number) {
-			continue
+// fault uses up one time of the first fault of these kinds that fits the number.
+func (s *SMSC) fault(number string, kinds ...FaultKind) (Fault, bool) {
+	return s.faults.Take(func(f *Fault) bool {
+		if !slices.Contains(kinds, f.Kind) || !sim.Fits(f.Number, number) {
+			return false
 		}
-		if fault.After > 0 {
-			fault.After--
-			continue
+		if f.After > 0 {
+			f.After--
+			return false
 		}
-		taken := *fault
-		switch fault.Times {
-		case 0: // always
-		case 1:
-			f.list = slices.Delete(slices.Clone(f.list), i, i+1)
-		default:
-			fault.Times--
-		}
-		return taken, true
-	}
-	return Fault{}, false
-}
-
-func (f *Fault) fits(number string) bool {
-	if f.Number == "" {
 		return true
-	}
-	matched, err := path.Match(f.Number, number)
-	return err == nil && matched
-}
-
-// desk is the centre as its page acts on it.
-type desk struct{ smsc *SMSC }
-
-func (d desk) Faults() any { return append([]Fault{}, d.smsc.Faults()...) }
-
-func (d desk) SetFaults(list json.RawMessage) error {
-	var faults []Fault
-	body := json.NewDecoder(bytes.NewReader(list))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&faults); err != nil {
-		return problem.New(problem.Invalid, "the faults cannot be read: %v", err)
-	}
-	return d.smsc.SetFaults(faults...)
-}
-
-func (d desk) Say(ctx context.Context, from, to, text string) error {
-	return d.smsc.Say(ctx, from, to, text)
-}
-
-// pace counts what may be taken in a second.
-type pace struct {
-	perSecond int
-
-	mu    sync.Mutex
-	since time.Time // guarded by mu
-	taken int       // guarded by mu, since then
-}
-
-func (p *pace) allows(now time.Time) bool {
-	if p.perSecond == 0 {
-		return true
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.since) >= time.Second {
-		p.since, p.taken = now, 0
-	}
-	p.taken++
-	return p.taken <= p.perSecond
+	})
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/e2e/peers"
+	"herald/hardware/sim/simtest"
 	"herald/hardware/sim/texts"
 )
 
@@ -26,16 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, cfg Config) *SMSC {
 	t.Helper()
-	s := New(cfg)
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return simtest.Start(t, New(cfg))
 }
 
 func setFaults(t *testing.T, s *SMSC, faults ...Fault) {
@@ -224,12 +216,12 @@ func TestKannelSendsAndReceives(t *testing.T) {
 			k.told("/receipt", map[string]string{"name": "long", "state": "1"})    // delivered
 			k.told("/receipt", map[string]string{"name": "chinese", "state": "2"}) // not delivered
 
-			if err := s.Say(t.Context(), "8613800000001", "SHOP", "TD"); err != nil {
+			if err := s.Say("8613800000001", "SHOP", "TD"); err != nil {
 				t.Fatal(err)
 			}
 			k.told("/mo", map[string]string{"text": "TD"})
 			long := strings.Repeat("please call me back. ", 15)
-			if err := s.Say(t.Context(), "8613800000001", "SHOP", long); err != nil {
+			if err := s.Say("8613800000001", "SHOP", long); err != nil {
 				t.Fatal(err)
 			}
 			if c.cfg.LongTexts != "sar" { // which Kannel does not put together

@@ -181,7 +181,7 @@ func (c *session) bind(h pdu.Header, body []byte) error {
 
 // admit is OK when the client may come in.
 func (s *SMSC) admit(b pdu.Bind) pdu.Status {
-	if fault, found := s.faults.take("", RefuseBind); found {
+	if fault, found := s.fault("", RefuseBind); found {
 		return fault.Status
 	}
 	if b.SystemID == "" {

@@ -11,10 +11,9 @@
 package smsc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"herald/hardware/sim"
 	"herald/hardware/sim/texts"
 )
 
@@ -77,21 +77,21 @@ const (
 
 // SMSC is the simulated centre. It is safe for many goroutines.
 type SMSC struct {
-	cfg    Config
-	box    *texts.Box
-	faults faults
-	pace   pace
+	cfg     Config
+	box     *texts.Box
+	units   *sim.Box[Unit]
+	faults  *sim.Faults[Fault]
+	pace    sim.Pace
+	door    sim.Door
+	closing chan struct{} // closed by Close
+	once    sync.Once     // of Close
+	ids     atomic.Uint64
+	joining joining
 
 	mu       sync.Mutex
-	listener net.Listener          // guarded by mu; nil before Start
 	sessions map[*session]struct{} // guarded by mu
 	accounts map[string]*outbox    // guarded by mu, by system_id
 	latest   *outbox               // guarded by mu: of whom bound last to receive
-	closing  chan struct{}         // closed by Close
-	serving  sync.WaitGroup
-	ids      atomic.Uint64
-	units    units
-	joining  joining
 }
 
 // firstID has letters in hexadecimal from the start.
@@ -99,141 +99,62 @@ const firstID = 0x1A2B3C00
 
 // New makes a centre that does not listen yet.
 func New(cfg Config) *SMSC {
-	set(&cfg.Addr, "127.0.0.1:0")
-	set(&cfg.SystemID, "smsc")
-	set(&cfg.Keep, 10_000)
-	set(&cfg.Alphabet, GSM7)
-	set(&cfg.Receipts.Form, TextAndTLV)
-	set(&cfg.Receipts.IDs, SameIDs)
-	set(&cfg.LongTexts, "udh")
-	set(&cfg.Window, 10)
-	set(&cfg.RetryAfter, time.Second)
-	set(&cfg.EnquireEvery, 30*time.Second)
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
+	cfg.SystemID = cmp.Or(cfg.SystemID, "smsc")
+	cfg.Keep = cmp.Or(cfg.Keep, 10_000)
+	cfg.Alphabet = cmp.Or(cfg.Alphabet, GSM7)
+	cfg.Receipts.Form = cmp.Or(cfg.Receipts.Form, TextAndTLV)
+	cfg.Receipts.IDs = cmp.Or(cfg.Receipts.IDs, SameIDs)
+	cfg.LongTexts = cmp.Or(cfg.LongTexts, "udh")
+	cfg.Window = cmp.Or(cfg.Window, 10)
+	cfg.RetryAfter = cmp.Or(cfg.RetryAfter, time.Second)
+	cfg.EnquireEvery = cmp.Or(cfg.EnquireEvery, 30*time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
 	s := &SMSC{
-		cfg: cfg, box: texts.NewBox(cfg.Keep), pace: pace{perSecond: cfg.PerSecond},
-		sessions: map[*session]struct{}{}, accounts: map[string]*outbox{}, closing: make(chan struct{}),
-		units: units{keep: cfg.Keep}, joining: joining{waiting: map[message]*pieces{}},
+		cfg: cfg, box: texts.NewBox(cfg.Keep), units: sim.NewBox[Unit](cfg.Keep, nil), pace: sim.Pace{PerSecond: cfg.PerSecond},
+		faults:  sim.NewFaults((*Fault).complete, func(f *Fault) *int { return &f.Times }),
+		closing: make(chan struct{}), joining: joining{waiting: map[message]*pieces{}},
+		sessions: map[*session]struct{}{}, accounts: map[string]*outbox{},
+	}
+	s.door.Name, s.door.TLS, s.door.Logger, s.door.Serve = "simulated SMSC", cfg.TLS, cfg.Logger, sim.Each(s.serve)
+	s.door.Shut = func() bool {
+		_, found := s.fault("", Close)
+		return found
 	}
 	s.ids.Store(firstID)
 	return s
 }
 
-func set[T comparable](to *T, usual T) {
-	var zero T
-	if *to == zero {
-		*to = usual
-	}
-}
-
 // Start listens and serves until Close. It may be called once.
-func (s *SMSC) Start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener != nil {
-		return errors.New("simulated SMSC: started before")
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("simulated SMSC: %w", err)
-	}
-	if s.cfg.TLS != nil {
-		listener = tls.NewListener(listener, s.cfg.TLS)
-	}
-	s.listener = listener
-	s.serving.Go(func() { s.accept(listener) })
-	return nil
-}
+func (s *SMSC) Start(ctx context.Context) error { return s.door.Open(ctx, s.cfg.Addr) }
 
-func (s *SMSC) accept(listener net.Listener) {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				s.cfg.Logger.Error("simulated SMSC stopped", "error", err)
-			}
-			return
-		}
-		if _, found := s.faults.take("", Close); found {
-			_ = conn.Close() // the far end sees a broken connection, as it should
-			continue
-		}
-		c := newSession(s, conn)
-		if !s.enter(c) {
-			_ = conn.Close()
-			return
-		}
-		s.serving.Go(func() {
-			defer s.leave(c)
-			c.serve()
-		})
-	}
-}
-
-// enter is false when the centre is closing.
-func (s *SMSC) enter(c *session) bool {
+// serve speaks on a connection until it ends.
+func (s *SMSC) serve(conn net.Conn) {
+	c := newSession(s, conn)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.closing:
-		return false
-	default:
-		s.sessions[c] = struct{}{}
-		return true
-	}
-}
-
-func (s *SMSC) leave(c *session) {
+	s.sessions[c] = struct{}{}
+	s.mu.Unlock()
+	c.serve()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.sessions, c)
+	s.mu.Unlock()
 }
 
 // Addr is where it listens, as host:port; empty before Start.
-func (s *SMSC) Addr() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener == nil {
-		return ""
-	}
-	return s.listener.Addr().String()
-}
+func (s *SMSC) Addr() string { return s.door.Addr() }
 
 // Close stops listening, drops every connection and returns when all are
 // gone. What was kept can still be read. Closing again does nothing.
 func (s *SMSC) Close() error {
-	s.mu.Lock()
-	listener := s.listener
-	select {
-	case <-s.closing:
-		s.mu.Unlock()
-		return nil
-	default:
-		close(s.closing)
-	}
-	s.mu.Unlock()
-	if listener == nil {
-		return nil
-	}
-	err := listener.Close()
-	s.DropAll()
-	s.serving.Wait()
-	return err
+	s.once.Do(func() { close(s.closing) })
+	return s.door.Close()
 }
 
 // DropAll breaks every connection, now; new ones are let in.
-func (s *SMSC) DropAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.sessions {
-		_ = c.conn.Close() // one that is closed already is as good
-	}
-}
+func (s *SMSC) DropAll() { s.door.DropAll() }
 
 // UnbindAll asks every client to end its session.
 func (s *SMSC) UnbindAll() {
@@ -259,4 +180,4 @@ func (s *SMSC) Sessions() int {
 func (s *SMSC) Texts() *texts.Box { return s.box }
 
 // Handler shows the texts, takes faults and lets phones write; see texts.Handler.
-func (s *SMSC) Handler() http.Handler { return texts.Handler(s.box, desk{s}) }
+func (s *SMSC) Handler() http.Handler { return texts.Handler(s.box, s) }

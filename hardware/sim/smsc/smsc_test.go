@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/hardware/sim/simtest"
 	"herald/hardware/sim/texts"
 	"herald/problem"
 )
@@ -200,14 +200,14 @@ func TestThePaceIsLimited(t *testing.T) {
 // TestWhatIsNotAcknowledgedComesAgain, on this session or on another.
 func TestWhatIsNotAcknowledgedComesAgain(t *testing.T) {
 	s := start(t, Config{RetryAfter: 10 * time.Millisecond})
-	if err := s.Say(t.Context(), "86138", "SHOP", "hello"); problem.CodeOf(err) != problem.Unavailable {
+	if err := s.Say("86138", "SHOP", "hello"); problem.CodeOf(err) != problem.Unavailable {
 		t.Errorf("with nobody there: %v", err)
 	}
 	c := bound(t, s, pdu.BindReceiver)
 	if h, _ := c.submit("86138", "hello"); h.Status != pdu.RINVBNDSTS {
 		t.Errorf("a receiver submits: %v", h.Status)
 	}
-	if err := s.Say(t.Context(), "+86138", "SHOP", "hello"); err != nil {
+	if err := s.Say("+86138", "SHOP", "hello"); err != nil {
 		t.Fatal(err)
 	}
 	c.delivered(pdu.RXTAPPN)
@@ -218,7 +218,7 @@ func TestWhatIsNotAcknowledgedComesAgain(t *testing.T) {
 	if m := bound(t, s, pdu.BindReceiver).delivered(pdu.RXPAPPN); string(m.ShortMessage) != "hello" || m.Source.Number != "86138" {
 		t.Errorf("it brings %+v", m)
 	}
-	if err := s.Say(t.Context(), "", "1234567890123456789012", strings.Repeat("long ", 9000)); problem.CodeOf(err) != problem.Invalid {
+	if err := s.Say("", "1234567890123456789012", strings.Repeat("long ", 9000)); problem.CodeOf(err) != problem.Invalid {
 		t.Errorf("nonsense gives %v", err)
 	}
 }
@@ -321,13 +321,8 @@ func TestPartsAreJoined(t *testing.T) {
 func TestThePageAnswersAndTakesFaults(t *testing.T) {
 	s := start(t, Config{})
 	c := bound(t, s, pdu.BindReceiver)
-	post := func(method, path, body string) int {
-		r := httptest.NewRequest(method, path, strings.NewReader(body))
-		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, r)
-		return w.Code
-	}
-	if code := post("POST", "/messages", `{"from":"86138","to":"SHOP","text":"TD"}`); code != 204 {
+	ask := simtest.Asker(t, s.Handler())
+	if code, _ := ask("POST", "/messages", `{"from":"86138","to":"SHOP","text":"TD"}`); code != 204 {
 		t.Errorf("a phone's answer gives %d", code)
 	}
 	if m := c.delivered(pdu.OK); string(m.ShortMessage) != "TD" {
@@ -337,11 +332,11 @@ func TestThePageAnswersAndTakesFaults(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if code := post("PUT", "/faults", `{"faults":[{"kind":"delay","delay":"1.5s","number":"86*"}]}`); code != 200 || s.Faults()[0].Delay != Duration(1500*time.Millisecond) {
+	if code, _ := ask("PUT", "/faults", `{"faults":[{"kind":"delay","delay":"1.5s","number":"86*"}]}`); code != 200 || s.Faults()[0].Delay != Duration(1500*time.Millisecond) {
 		t.Errorf("faults give %d: %+v", code, s.Faults())
 	}
 	for _, list := range []string{`[{"kind":"burn"}]`, `[{"what":1}]`, `[{"kind":"delay","delay":"soon"}]`} {
-		if code := post("PUT", "/faults", `{"faults":`+list+`}`); code != 422 {
+		if code, _ := ask("PUT", "/faults", `{"faults":`+list+`}`); code != 422 {
 			t.Errorf("%s gives %d", list, code)
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/hardware/sim"
 )
 
 // Unit is one submit_sm or data_sm as it was taken.
@@ -21,65 +21,18 @@ type Unit struct {
 	due   time.Time // when
 }
 
-// units keeps the newest.
-type units struct {
-	keep int
-
-	mu      sync.Mutex
-	list    []Unit        // guarded by mu
-	total   int64         // guarded by mu
-	arrived chan struct{} // guarded by mu: closed at the next arrival; nil: nobody waits
-}
-
-func (u *units) add(one Unit) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.total++
-	u.list = append(u.list, one)
-	if len(u.list) >= 2*u.keep { // copied seldom, so that adding stays cheap
-		u.list = slices.Clone(u.list[len(u.list)-u.keep:])
-	}
-	if u.arrived != nil {
-		close(u.arrived)
-		u.arrived = nil
-	}
-}
-
 // WaitFor returns nil as soon as enough says so of the units kept, or ctx's
 // error when ctx ends first. enough is asked at once and after every arrival.
 func (s *SMSC) WaitFor(ctx context.Context, enough func([]Unit) bool) error {
-	for {
-		s.units.mu.Lock()
-		if s.units.arrived == nil {
-			s.units.arrived = make(chan struct{})
-		}
-		arrived := s.units.arrived
-		s.units.mu.Unlock()
-		if enough(s.Units()) {
-			return nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return s.units.WaitFor(ctx, func(kept []Unit, _ int64) bool { return enough(kept) })
 }
 
 // Units are the submitted units kept, the oldest first. They are shared: read
 // them only.
-func (s *SMSC) Units() []Unit {
-	s.units.mu.Lock()
-	defer s.units.mu.Unlock()
-	return slices.Clip(s.units.list[max(0, len(s.units.list)-s.units.keep):])
-}
+func (s *SMSC) Units() []Unit { return s.units.All() }
 
 // Count is how many units were taken since the start, forgotten ones included.
-func (s *SMSC) Count() int64 {
-	s.units.mu.Lock()
-	defer s.units.mu.Unlock()
-	return s.units.total
-}
+func (s *SMSC) Count() int64 { return s.units.Count() }
 
 // befalling are the faults of a unit, and fates what becomes of it when it was
 // taken; it may have one of each.
@@ -101,7 +54,7 @@ func (c *session) take(h pdu.Header, body []byte) error {
 		return nil
 	}
 	now := s.cfg.Now()
-	fault, _ := s.faults.take(m.Destination.Number, befalling...)
+	fault, _ := s.fault(m.Destination.Number, befalling...)
 	switch {
 	case fault.Kind == Refuse:
 		c.refuse(h, fault.Status)
@@ -115,7 +68,7 @@ func (c *session) take(h pdu.Header, body []byte) error {
 	case m.Destination.Number == "":
 		c.refuse(h, pdu.RINVDSTADR)
 		return nil
-	case !s.pace.allows(now):
+	case !s.pace.Allows(now):
 		c.refuse(h, pdu.RTHROTTLED)
 		return nil
 	}
@@ -123,11 +76,11 @@ func (c *session) take(h pdu.Header, body []byte) error {
 	m.ShortMessage, m.Options = slices.Clone(m.ShortMessage), slices.Clone(m.Options)
 	number := s.ids.Add(1)
 	unit := Unit{At: now, Account: c.name(), ID: s.cfg.Receipts.IDs.inAnswer(number), Message: m, final: pdu.Delivered, due: now.Add(s.cfg.Receipts.Delay)}
-	fate, _ := s.faults.take(m.Destination.Number, fates...)
+	fate, _ := s.fault(m.Destination.Number, fates...)
 	if fate.Kind == Undelivered {
 		unit.final, _ = pdu.ParseState(fate.State)
 	}
-	s.units.add(unit)
+	s.units.Add(unit)
 	s.join(unit)
 	receipt := c.receiptOf(unit, number, fate)
 	if receipt != nil && s.cfg.Receipts.First {
@@ -167,7 +120,7 @@ func (c *session) grant(h pdu.Header, u Unit, fault Fault) (err error) {
 			return err
 		}
 		c.others.Go(func() {
-			if c.wait(time.Duration(fault.Delay)) {
+			if sim.Pause(time.Duration(fault.Delay), c.over) {
 				_ = c.write(answer) // serve sees it
 			}
 		})
@@ -175,18 +128,6 @@ func (c *session) grant(h pdu.Header, u Unit, fault Fault) (err error) {
 	}
 	c.said, err = pdu.AppendMessageResp(c.said, h.Command, h.Sequence, u.ID)
 	return err
-}
-
-// wait is false when the session ends before.
-func (c *session) wait(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-c.over:
-		return false
-	}
 }
 
 // query answers what became of a unit.

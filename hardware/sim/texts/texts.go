@@ -7,10 +7,11 @@
 package texts
 
 import (
-	"context"
-	"slices"
-	"sync"
+	_ "embed"
+	"net/http"
 	"time"
+
+	"herald/hardware/sim"
 )
 
 // Text is one message, whole, as its reader sees it.
@@ -34,82 +35,42 @@ type Text struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Box keeps the newest texts. A text never changes once it is in, so lists of
-// them are shared: read them only. It is safe for many goroutines.
-type Box struct {
-	keep int
+// Box keeps the newest texts.
+type Box = sim.Box[Text]
 
-	mu      sync.Mutex
-	texts   []Text        // guarded by mu
-	total   int64         // guarded by mu
-	last    int64         // guarded by mu: the newest ID; not reset by Clear
-	arrived chan struct{} // guarded by mu: closed at the next arrival; nil: nobody waits
+// NewBox keeps so many texts.
+func NewBox(keep int) *Box {
+	return sim.NewBox(keep, func(t *Text, id int64) { t.ID = id })
 }
 
-// NewBox keeps so many texts; older ones are forgotten, but still counted.
-func NewBox(keep int) *Box { return &Box{keep: max(1, keep)} }
+//go:embed texts.html
+var page string
 
-// Add keeps a text and gives it its ID, which it returns.
-func (b *Box) Add(t Text) int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.total++
-	b.last++
-	t.ID = b.last
-	b.texts = append(b.texts, t)
-	if len(b.texts) >= 2*b.keep { // copied seldom, so that adding stays cheap
-		b.texts = slices.Clone(b.texts[len(b.texts)-b.keep:])
-	}
-	if b.arrived != nil {
-		close(b.arrived)
-		b.arrived = nil
-	}
-	return t.ID
+// Simulator is what the page and the JSON of a Box act on.
+type Simulator[F any] interface {
+	sim.Faulty[F]
+	// Say hands over what a phone writes; it fails with problem.Invalid or
+	// problem.Unavailable.
+	Say(from, to, text string) error
 }
 
-// All are the texts kept, the oldest first.
-func (b *Box) All() []Text {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.kept()
-}
-
-// kept wants mu held.
-func (b *Box) kept() []Text { return slices.Clip(b.texts[max(0, len(b.texts)-b.keep):]) }
-
-// Count is how many texts came in since the start or the last Clear, forgotten
-// ones included.
-func (b *Box) Count() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.total
-}
-
-// Clear forgets all and counts from zero again.
-func (b *Box) Clear() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.texts, b.total = nil, 0
-}
-
-// WaitFor returns nil as soon as enough says so of the texts kept and of the
-// count, or ctx's error when ctx ends first. enough is asked at once and after
-// every arrival.
-func (b *Box) WaitFor(ctx context.Context, enough func(kept []Text, total int64) bool) error {
-	for {
-		b.mu.Lock()
-		if b.arrived == nil {
-			b.arrived = make(chan struct{})
-		}
-		kept, total, arrived := b.kept(), b.total, b.arrived
-		b.mu.Unlock()
-		if enough(kept, total) {
-			return nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+// Handler shows the box, as a sim.Site does, and lets phones answer:
+//
+//	POST   /messages  {"from","to","text"}: a phone writes
+func Handler[F any](b *Box, s Simulator[F]) http.Handler {
+	return sim.Site[Text, F]{
+		Page: page, Policy: "img-src data:", Box: b, Far: s,
+		More: map[string]http.HandlerFunc{"POST /messages": func(w http.ResponseWriter, r *http.Request) {
+			var words struct{ From, To, Text string }
+			err := sim.ReadJSON(w, r, &words, "the message")
+			if err == nil {
+				err = s.Say(words.From, words.To, words.Text)
+			}
+			if err != nil {
+				sim.WriteProblem(w, err)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}},
+	}.Handler()
 }

@@ -1,4 +1,4 @@
-package sim
+package smtp
 
 import (
 	"errors"
@@ -9,18 +9,20 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"herald/hardware/sim"
 )
 
 // session is one SMTP connection; it belongs to the goroutine that serves it.
 type session struct {
-	server        *SMTP
+	server        *Server
 	conn          *smtp.Conn
 	authenticated bool
 	from          string
 	to            []string
 }
 
-func (s *SMTP) newSession(conn *smtp.Conn) (smtp.Session, error) {
+func (s *Server) newSession(conn *smtp.Conn) (smtp.Session, error) {
 	return &session{server: s, conn: conn}, nil
 }
 
@@ -47,7 +49,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	fault, found := s.server.faults.take(to, Refuse, Temporary, DropBeforeData)
+	fault, found := s.server.fault(to, Refuse, Temporary, DropBeforeData)
 	switch {
 	case !found:
 		s.to = append(s.to, to)
@@ -74,8 +76,8 @@ func (s *session) Data(r io.Reader) error {
 	case DropAfterData:
 		return s.drop()
 	}
-	s.server.inbox.add(parse(s.from, s.to, raw, s.server.cfg.Now()))
-	if fault.Kind == Doubt || fault.Kind == Delay && !s.server.pause(time.Duration(fault.Delay)) {
+	s.server.inbox.Add(parse(s.from, s.to, raw, s.server.cfg.Now()))
+	if fault.Kind == Doubt || fault.Kind == Delay && !sim.Pause(time.Duration(fault.Delay), s.server.closing) {
 		return s.drop()
 	}
 	return nil
@@ -84,7 +86,7 @@ func (s *session) Data(r io.Reader) error {
 // faultOfMail is the fault of the first recipient who has one.
 func (s *session) faultOfMail() (Fault, bool) {
 	for _, to := range s.to {
-		if fault, found := s.server.faults.take(to, DropInData, DropAfterData, Doubt, RefuseData, Delay); found {
+		if fault, found := s.server.fault(to, DropInData, DropAfterData, Doubt, RefuseData, Delay); found {
 			return fault, true
 		}
 	}
@@ -98,18 +100,6 @@ func (s *session) Logout() error { return nil }
 // drop breaks the connection; what go-smtp writes afterwards reaches nobody.
 func (s *session) drop() error {
 	return errors.Join(errors.New("dropped on purpose"), s.conn.Conn().Close())
-}
-
-// pause waits; it is false when the server closes meanwhile.
-func (s *SMTP) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.closing:
-		return false
-	}
 }
 
 var enhancedCode = regexp.MustCompile(`^([245])\.(\d{1,3})\.(\d{1,3}) `)

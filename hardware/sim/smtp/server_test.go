@@ -1,4 +1,4 @@
-package sim
+package smtp
 
 import (
 	"bytes"
@@ -13,25 +13,18 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"herald/hardware/sim/simtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func start(t *testing.T, cfg SMTPConfig) *SMTP {
+func start(t *testing.T, cfg Config) *Server {
 	t.Helper()
-	s := NewSMTP(cfg)
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return simtest.Start(t, New(cfg))
 }
 
-func setFaults(t *testing.T, s *SMTP, faults ...Fault) {
+func setFaults(t *testing.T, s *Server, faults ...Fault) {
 	t.Helper()
 	if err := s.SetFaults(faults...); err != nil {
 		t.Fatal(err)
@@ -55,7 +48,7 @@ const twoParts = "From: Shop <shop@sim.example>\r\nTo: wei@example.com\r\n" +
 
 // TestCurlDelivers proves the server with a client that is not ours.
 func TestCurlDelivers(t *testing.T) {
-	s := start(t, SMTPConfig{Now: func() time.Time { return time.Unix(1, 0) }})
+	s := start(t, Config{Now: func() time.Time { return time.Unix(1, 0) }})
 	if out, err := curl(t, s.Addr(), twoParts, "wei@example.com", "li@example.com"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -78,7 +71,7 @@ func TestCurlDelivers(t *testing.T) {
 }
 
 func TestCurlMeetsFaults(t *testing.T) {
-	s := start(t, SMTPConfig{})
+	s := start(t, Config{})
 	setFaults(t, s,
 		Fault{Recipient: "*@gone.example", Kind: Refuse},
 		Fault{Recipient: "Full@example.com", Kind: Temporary, Code: 452, Text: "4.2.2 mailbox full", Times: 1},
@@ -160,7 +153,7 @@ func TestDrops(t *testing.T) {
 		{Doubt, "354 ", 1},
 	} {
 		t.Run(string(c.kind), func(t *testing.T) {
-			s := start(t, SMTPConfig{})
+			s := start(t, Config{})
 			setFaults(t, s, Fault{Kind: c.kind, Times: 1})
 			answer, err := talk(s.Addr(), "wei@example.com")
 			if err == nil || !strings.HasPrefix(answer, c.last) || c.last == "" && answer != "" {
@@ -177,7 +170,7 @@ func TestDrops(t *testing.T) {
 }
 
 func TestDelay(t *testing.T) {
-	s := start(t, SMTPConfig{})
+	s := start(t, Config{})
 	setFaults(t, s, Fault{Kind: Delay, Delay: Duration(50 * time.Millisecond)})
 	began := time.Now()
 	if answer, err := talk(s.Addr(), "wei@example.com"); err != nil || !strings.HasPrefix(answer, "250") {
@@ -189,7 +182,7 @@ func TestDelay(t *testing.T) {
 }
 
 func TestCloseEndsDelaysAndConnections(t *testing.T) {
-	s := start(t, SMTPConfig{})
+	s := start(t, Config{})
 	setFaults(t, s, Fault{Kind: Delay, Delay: Duration(time.Hour)})
 	idle, err := net.Dial("tcp", s.Addr())
 	if err != nil {
@@ -221,27 +214,8 @@ func TestCloseEndsDelaysAndConnections(t *testing.T) {
 	}
 }
 
-func TestKeepsTheNewest(t *testing.T) {
-	s := NewSMTP(SMTPConfig{Keep: 3})
-	for i := range 10 {
-		s.inbox.add(Mail{Subject: fmt.Sprint(i)})
-	}
-	kept := s.Messages()
-	if len(kept) != 3 || kept[0].Subject != "7" || kept[2].ID != 10 || s.Count() != 10 {
-		t.Errorf("keeps %+v of %d", kept, s.Count())
-	}
-	s.inbox.add(Mail{Subject: "later"})
-	if kept[0].Subject != "7" || len(kept) != 3 {
-		t.Errorf("what was handed out became %+v", kept)
-	}
-	s.Clear()
-	if len(s.Messages()) != 0 || s.Count() != 0 {
-		t.Error("clearing left something")
-	}
-}
-
 func TestWaitForEndsWithItsContext(t *testing.T) {
-	s := NewSMTP(SMTPConfig{})
+	s := New(Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.WaitForCount(ctx, 1); !errors.Is(err, context.Canceled) {
@@ -250,20 +224,20 @@ func TestWaitForEndsWithItsContext(t *testing.T) {
 }
 
 func TestStartFails(t *testing.T) {
-	s := start(t, SMTPConfig{})
+	s := start(t, Config{})
 	if err := s.Start(t.Context()); err == nil {
 		t.Error("started twice")
 	}
-	if err := NewSMTP(SMTPConfig{Addr: s.Addr()}).Start(t.Context()); err == nil {
+	if err := New(Config{Addr: s.Addr()}).Start(t.Context()); err == nil {
 		t.Error("started on a taken port")
 	}
-	if err := NewSMTP(SMTPConfig{}).Close(); err != nil {
+	if err := New(Config{}).Close(); err != nil {
 		t.Errorf("closing what never started gives %v", err)
 	}
 }
 
 func TestLargeMailIsRefused(t *testing.T) {
-	s := start(t, SMTPConfig{MaxMessageBytes: 100})
+	s := start(t, Config{MaxMessageBytes: 100})
 	out, err := curl(t, s.Addr(), twoParts, "wei@example.com")
 	if err == nil || !strings.Contains(out, "552 5.3.4") || s.Count() != 0 {
 		t.Errorf("gives %v and keeps %d:\n%s", err, s.Count(), out)

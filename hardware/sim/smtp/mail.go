@@ -1,13 +1,11 @@
-package sim
+package smtp
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-message"
@@ -101,74 +99,6 @@ func (m *Mail) readParts(reader *mail.Reader) error {
 			m.HTML = string(body)
 		case kind == "text/plain" && m.Text == "":
 			m.Text = string(body)
-		}
-	}
-}
-
-// inbox keeps the newest mails. A mail never changes once it is in, and mails
-// are only ever added behind those handed out, so slices of it can be shared.
-type inbox struct {
-	keep int
-
-	mu      sync.Mutex
-	mails   []Mail        // guarded by mu
-	total   int64         // guarded by mu
-	last    int64         // guarded by mu: the newest ID; not reset by clear
-	arrived chan struct{} // guarded by mu: closed and replaced at every arrival
-}
-
-func newInbox(keep int) *inbox { return &inbox{keep: keep, arrived: make(chan struct{})} }
-
-func (b *inbox) add(m Mail) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.total++
-	b.last++
-	m.ID = b.last
-	b.mails = append(b.mails, m)
-	if len(b.mails) >= 2*b.keep { // copied seldom, so that adding stays cheap
-		b.mails = slices.Clone(b.mails[len(b.mails)-b.keep:])
-	}
-	close(b.arrived)
-	b.arrived = make(chan struct{})
-}
-
-func (b *inbox) all() []Mail {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.kept()
-}
-
-// kept wants mu held.
-func (b *inbox) kept() []Mail {
-	return slices.Clip(b.mails[max(0, len(b.mails)-b.keep):])
-}
-
-func (b *inbox) count() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.total
-}
-
-func (b *inbox) clear() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.mails, b.total = nil, 0
-}
-
-// waitFor asks enough of the mails kept and of the count, now and after every arrival.
-func (b *inbox) waitFor(ctx context.Context, enough func(kept []Mail, total int64) bool) error {
-	for {
-		b.mu.Lock()
-		kept, total, arrived := b.kept(), b.total, b.arrived
-		b.mu.Unlock()
-		if enough(kept, total) {
-			return nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }

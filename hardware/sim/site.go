@@ -1,10 +1,12 @@
-package texts
+package sim
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"html/template"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,83 +14,99 @@ import (
 	"herald/problem"
 )
 
-//go:embed texts.html
-var page []byte
+//go:embed site.html
+var frame string
 
-const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
-
-// Simulator is what the page and the JSON of a Box act on.
-type Simulator interface {
-	// Faults are those in force, in the shape that SetFaults reads.
-	Faults() any
+// Faulty is a far end that can be told to fail.
+type Faulty[F any] interface {
+	// Faults are those in force.
+	Faults() []F
 	// SetFaults replaces them; it fails with problem.Invalid.
-	SetFaults(list json.RawMessage) error
-	// Say hands over what a phone writes; it fails with problem.Invalid or
-	// problem.Unavailable.
-	Say(ctx context.Context, from, to, text string) error
+	SetFaults(list ...F) error
 }
 
-// Handler shows the box. Its addresses are relative, so it may be mounted
+// Site is what browsers and programs see of a far end.
+type Site[T, F any] struct {
+	// Page is what the far end's page has of its own: the templates that
+	// site.html names.
+	Page string
+	// Policy is what the page may load, in the words of a
+	// Content-Security-Policy; its own script and style it may use anyway.
+	Policy string
+	Box    *Box[T]
+	Far    Faulty[F]
+	// More is served besides, by method and path such as "GET /parts".
+	More map[string]http.HandlerFunc
+}
+
+// Handler serves the site. Its addresses are relative, so it may be mounted
 // anywhere behind http.StripPrefix, at a path that ends in "/":
 //
-//	GET    /          a page that shows texts as they arrive, and lets phones answer
+//	GET    /          a page that shows what comes in as it arrives
 //	GET    /messages  {"total":n,"messages":[…]}: the newest ?limit= (100), oldest first;
 //	                  with ?after=ID the first ones behind that; with ?wait=20s it
 //	                  answers as soon as there is one (at most a minute)
 //	DELETE /messages  forgets all
-//	POST   /messages  {"from","to","text"}: a phone writes
 //	GET    /faults    {"faults":[…]}
 //	PUT    /faults    replaces them by those of the same shape
 //
-// Errors are {"code","message","fields"} with the status.
-func Handler(b *Box, s Simulator) http.Handler {
+// Errors are {"code","message","fields"} with the status. It panics when Page
+// is no template.
+func (s Site[T, F]) Handler() http.Handler {
+	var page bytes.Buffer
+	if err := template.Must(template.Must(template.New("site").Parse(frame)).Parse(s.Page)).Execute(&page, nil); err != nil {
+		panic(err)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "+s.Policy)
 		w.Header().Set("Referrer-Policy", "no-referrer")
-		_, _ = w.Write(page) // the reader left
+		_, _ = w.Write(page.Bytes()) // the reader left
 	})
-	mux.HandleFunc("GET /messages", b.list)
+	mux.HandleFunc("GET /messages", s.list)
 	mux.HandleFunc("DELETE /messages", func(w http.ResponseWriter, _ *http.Request) {
-		b.Clear()
+		s.Box.Clear()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) { say(w, r, s) })
-	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]any{"faults": s.Faults()})
-	})
-	mux.HandleFunc("PUT /faults", func(w http.ResponseWriter, r *http.Request) { putFaults(w, r, s) })
+	mux.HandleFunc("GET /faults", func(w http.ResponseWriter, _ *http.Request) { WriteJSON(w, faultList[F]{s.Far.Faults()}) })
+	mux.HandleFunc("PUT /faults", s.putFaults)
+	for pattern, serve := range s.More {
+		mux.HandleFunc(pattern, serve)
+	}
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-type messageList struct {
-	Total    int64  `json:"total"`
-	Messages []Text `json:"messages"`
+type messageList[T any] struct {
+	Total    int64 `json:"total"`
+	Messages []T   `json:"messages"`
 }
 
-func (b *Box) list(w http.ResponseWriter, r *http.Request) {
+type faultList[F any] struct {
+	Faults []F `json:"faults"`
+}
+
+func (s Site[T, F]) list(w http.ResponseWriter, r *http.Request) {
 	q, err := parseQuestion(r)
 	if err != nil {
-		writeProblem(w, err)
+		WriteProblem(w, err)
 		return
 	}
 	if q.wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), q.wait)
 		defer cancel()
 		// The end of the wait is no error: there is nothing new then.
-		_ = b.WaitFor(ctx, func(kept []Text, _ int64) bool { return len(kept) > 0 && kept[len(kept)-1].ID > q.after })
+		_ = s.Box.WaitFor(ctx, func([]T, int64) bool { return len(s.Box.After(q.after)) > 0 })
 	}
-	kept := b.All()
+	var kept []T
 	if q.hasAfter {
-		for len(kept) > 0 && kept[0].ID <= q.after {
-			kept = kept[1:]
-		}
+		kept = s.Box.After(q.after)
 		kept = kept[:min(q.limit, len(kept))]
 	} else {
+		kept = s.Box.All()
 		kept = kept[max(0, len(kept)-q.limit):]
 	}
-	writeJSON(w, http.StatusOK, messageList{b.Count(), append([]Text{}, kept...)})
+	WriteJSON(w, messageList[T]{s.Box.Count(), append([]T{}, kept...)})
 }
 
 type question struct {
@@ -121,40 +139,35 @@ func parseQuestion(r *http.Request) (question, error) {
 	return q, mistakes.Err("the question cannot be read")
 }
 
+func (s Site[T, F]) putFaults(w http.ResponseWriter, r *http.Request) {
+	var list faultList[F]
+	err := ReadJSON(w, r, &list, "the faults")
+	if err == nil {
+		err = s.Far.SetFaults(list.Faults...)
+	}
+	if err != nil {
+		WriteProblem(w, err)
+		return
+	}
+	WriteJSON(w, faultList[F]{s.Far.Faults()})
+}
+
 // mostBytes of a request are read.
 const mostBytes = 1 << 20
 
-func say(w http.ResponseWriter, r *http.Request, s Simulator) {
-	var words struct{ From, To, Text string }
+// ReadJSON reads the body of a request, called what, into v; it fails with
+// problem.Invalid, also when there are fields that v has not.
+func ReadJSON(w http.ResponseWriter, r *http.Request, v any, what string) error {
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBytes))
 	body.DisallowUnknownFields()
-	if err := body.Decode(&words); err != nil {
-		writeProblem(w, problem.New(problem.Invalid, "the message cannot be read: %v", err))
-		return
+	if err := body.Decode(v); err != nil {
+		return problem.New(problem.Invalid, "%s cannot be read: %v", what, err)
 	}
-	if err := s.Say(r.Context(), words.From, words.To, words.Text); err != nil {
-		writeProblem(w, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
-func putFaults(w http.ResponseWriter, r *http.Request, s Simulator) {
-	var list struct {
-		Faults json.RawMessage `json:"faults"`
-	}
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBytes))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&list); err != nil {
-		writeProblem(w, problem.New(problem.Invalid, "the faults cannot be read: %v", err))
-		return
-	}
-	if err := s.SetFaults(list.Faults); err != nil {
-		writeProblem(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"faults": s.Faults()})
-}
+// WriteJSON answers with v.
+func WriteJSON(w http.ResponseWriter, v any) { writeJSON(w, http.StatusOK, v) }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -163,7 +176,8 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the reader left
 }
 
-func writeProblem(w http.ResponseWriter, err error) {
+// WriteProblem answers that something failed, with the status that fits err.
+func WriteProblem(w http.ResponseWriter, err error) {
 	var p *problem.Error
 	if !errors.As(err, &p) {
 		p = problem.New(problem.Unavailable, "it failed")
@@ -172,6 +186,8 @@ func writeProblem(w http.ResponseWriter, err error) {
 	switch p.Code {
 	case problem.Invalid:
 		status = http.StatusUnprocessableEntity
+	case problem.NotFound:
+		status = http.StatusNotFound
 	case problem.Unavailable:
 		status = http.StatusServiceUnavailable
 	}

@@ -1,50 +1,24 @@
-package sim
+package smtp
 
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"herald/hardware/sim/simtest"
 	"herald/problem"
 )
 
-func serve(t *testing.T, s *SMTP) string {
+// subjects are those of the messages that a query gives.
+func subjects(t *testing.T, s *Server, query string) string {
 	t.Helper()
-	web := httptest.NewServer(http.StripPrefix("/inbox", s.Handler()))
-	t.Cleanup(web.Close)
-	return web.URL + "/inbox"
-}
-
-func ask(t *testing.T, method, url, body string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	return answer.StatusCode, string(text)
-}
-
-func subjects(t *testing.T, url string) string {
-	t.Helper()
-	status, body := ask(t, "GET", url, "")
-	var list messageList
+	status, body := simtest.Asker(t, s.Handler())("GET", "/messages"+query, "")
+	var list struct{ Messages []Mail }
 	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK {
-		t.Fatalf("%s gives %d, %v: %s", url, status, err, body)
+		t.Fatalf("%s gives %d, %v: %s", query, status, err, body)
 	}
 	var all []string
 	for _, m := range list.Messages {
@@ -54,69 +28,68 @@ func subjects(t *testing.T, url string) string {
 }
 
 func TestMessagesOverHTTP(t *testing.T) {
-	s := NewSMTP(SMTPConfig{})
-	url := serve(t, s)
-	if got := subjects(t, url+"/messages"); got != "" {
+	s := New(Config{})
+	ask := simtest.Asker(t, s.Handler())
+	if got := subjects(t, s, ""); got != "" {
 		t.Errorf("an empty inbox has %q", got)
 	}
 	for _, subject := range []string{"one", "two", "three"} {
-		s.inbox.add(parse("a@b.example", []string{"c@d.example"}, []byte("Subject: "+subject+"\r\n\r\ntext"), time.Now()))
+		s.inbox.Add(parse("a@b.example", []string{"c@d.example"}, []byte("Subject: "+subject+"\r\n\r\ntext"), time.Now()))
 	}
 	for query, expected := range map[string]string{
 		"": "one two three", "?limit=2": "two three", "?after=1": "two three", "?after=0&limit=1": "one", "?after=3": "", "?after=2&wait=1m": "three",
 	} {
-		if got := subjects(t, url+"/messages"+query); got != expected {
+		if got := subjects(t, s, query); got != expected {
 			t.Errorf("%s gives %q, want %q", query, got, expected)
 		}
 	}
 	for query, path := range map[string]string{"?after=x": "after", "?limit=0": "limit", "?wait=2m": "wait", "?wait=soon": "wait"} {
-		if status, body := ask(t, "GET", url+"/messages"+query, ""); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"path":"`+path) {
+		if status, body := ask("GET", "/messages"+query, ""); status != http.StatusUnprocessableEntity || !strings.Contains(body, `"path":"`+path) {
 			t.Errorf("%s gives %d %s", query, status, body)
 		}
 	}
-	if status, body := ask(t, "GET", url+"/messages/2", ""); status != http.StatusOK || !strings.Contains(body, `"subject":"two"`) {
+	if status, body := ask("GET", "/messages/2", ""); status != http.StatusOK || !strings.Contains(body, `"subject":"two"`) {
 		t.Errorf("one message is %d %s", status, body)
 	}
-	if status, body := ask(t, "GET", url+"/messages/2/raw", ""); status != http.StatusOK || body != "Subject: two\r\n\r\ntext" {
+	if status, body := ask("GET", "/messages/2/raw", ""); status != http.StatusOK || body != "Subject: two\r\n\r\ntext" {
 		t.Errorf("one message is %d %q as it came", status, body)
 	}
 	for _, id := range []string{"9", "x"} {
-		if status, _ := ask(t, "GET", url+"/messages/"+id, ""); status != http.StatusNotFound {
+		if status, _ := ask("GET", "/messages/"+id, ""); status != http.StatusNotFound {
 			t.Errorf("message %s gives %d", id, status)
 		}
 	}
-	if status, _ := ask(t, "DELETE", url+"/messages", ""); status != http.StatusNoContent || s.Count() != 0 {
+	if status, _ := ask("DELETE", "/messages", ""); status != http.StatusNoContent || s.Count() != 0 {
 		t.Errorf("forgetting gives %d and leaves %d", status, s.Count())
 	}
 }
 
 func TestWaitingForAMessageOverHTTP(t *testing.T) {
-	s := NewSMTP(SMTPConfig{})
-	url := serve(t, s)
+	s := New(Config{})
 	got := make(chan string, 1)
-	go func() { got <- subjects(t, url+"/messages?after=0&wait=30s") }()
-	s.inbox.add(Mail{Subject: "late"})
+	go func() { got <- subjects(t, s, "?after=0&wait=30s") }()
+	s.inbox.Add(Mail{Subject: "late"})
 	if subjects := <-got; subjects != "late" {
 		t.Errorf("gives %q", subjects)
 	}
 }
 
 func TestFaultsOverHTTP(t *testing.T) {
-	s := NewSMTP(SMTPConfig{})
-	url := serve(t, s)
+	s := New(Config{})
+	ask := simtest.Asker(t, s.Handler())
 	const body = `{"faults":[{"recipient":"*@slow.example","kind":"delay","delay":"1.5s"},{"kind":"refuse","times":3}]}`
-	status, answer := ask(t, "PUT", url+"/faults", body)
+	status, answer := ask("PUT", "/faults", body)
 	if status != http.StatusOK || !strings.Contains(answer, `"delay":"1.5s"`) || !strings.Contains(answer, `"code":550`) {
 		t.Errorf("setting gives %d %s", status, answer)
 	}
-	if _, read := ask(t, "GET", url+"/faults", ""); read != answer {
+	if _, read := ask("GET", "/faults", ""); read != answer {
 		t.Errorf("reads %s, set was %s", read, answer)
 	}
 	for _, bad := range []string{
 		`{`, `{"faults":[{"kind":"explode"}]}`, `{"wrong":1}`, `{"faults":[{"kind":"delay","delay":"soon"}]}`,
 		string(bytes.Repeat([]byte(" "), 2<<20)),
 	} {
-		if status, answer := ask(t, "PUT", url+"/faults", bad); status != http.StatusUnprocessableEntity {
+		if status, answer := ask("PUT", "/faults", bad); status != http.StatusUnprocessableEntity {
 			t.Errorf("%.40s gives %d %s", bad, status, answer)
 		}
 	}
@@ -134,7 +107,7 @@ func TestFaultsAreChecked(t *testing.T) {
 		"faults[0].recipient": {Kind: Refuse, Recipient: "[a"},
 		"faults[0].text":      {Kind: Temporary, Text: "4.0.0 a\r\n250 ok"},
 	} {
-		err := NewSMTP(SMTPConfig{}).SetFaults(fault)
+		err := New(Config{}).SetFaults(fault)
 		if problem.CodeOf(err) != problem.Invalid || !strings.Contains(err.Error(), path+":") {
 			t.Errorf("%+v gives %v, want %s", fault, err, path)
 		}
@@ -142,12 +115,12 @@ func TestFaultsAreChecked(t *testing.T) {
 }
 
 func TestThePageShowsMailWithoutItsScripts(t *testing.T) {
-	url := serve(t, NewSMTP(SMTPConfig{}))
-	status, page := ask(t, "GET", url+"/", "")
+	ask := simtest.Asker(t, New(Config{}).Handler())
+	status, page := ask("GET", "/", "")
 	if status != http.StatusOK || !strings.Contains(page, "sandbox") || strings.Contains(page, "allow-scripts") || strings.Contains(page, "innerHTML") {
 		t.Errorf("the page is %d:\n%s", status, page)
 	}
-	if status, _ := ask(t, "GET", url+"/nothing", ""); status != http.StatusNotFound {
+	if status, _ := ask("GET", "/nothing", ""); status != http.StatusNotFound {
 		t.Errorf("a page that is none gives %d", status)
 	}
 }
