@@ -24,6 +24,7 @@ type cluster struct {
 	t       *testing.T
 	nodes   []*herald
 	members int
+	contact func(i int) contact // of member i
 
 	mu   sync.Mutex
 	urls []string // guarded by mu: where the nodes listen
@@ -35,11 +36,29 @@ func mailAccount(name string, s *sink, more string) string {
 	return fmt.Sprintf("{name: %s, host: %q, port: %s, tls: none, from: shop@example.com, from_name: The Shop, %s}", name, host, port, more)
 }
 
-// newCluster starts n nodes that send through accounts, and enrols members.
+// contact is a contact point as the API takes it.
+type contact struct {
+	Channel  string `json:"channel"`
+	Address  string `json:"address"`
+	Verified bool   `json:"verified"`
+}
+
+// account is what member i is called.
+func account(i int) string { return fmt.Sprintf("waiter%05d", i) }
+
+// newCluster starts n nodes that send through accounts of e-mail, and enrols
+// members.
 func newCluster(t *testing.T, database string, n, members int, accounts ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, members: members, urls: make([]string, n)}
-	env := []string{
+	byMail := func(i int) contact { return contact{"email", account(i) + "@example.com", true} }
+	return newClusterOf(t, database, n, members, byMail, "HERALD_EMAIL_ACCOUNTS=["+strings.Join(accounts, ", ")+"]")
+}
+
+// newClusterOf is newCluster with settings that name the accounts.
+func newClusterOf(t *testing.T, database string, n, members int, of func(i int) contact, settings ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, members: members, contact: of, urls: make([]string, n)}
+	env := append([]string{
 		"HERALD_DATABASE_URL=" + database,
 		"HERALD_DATABASE_MAX_CONNECTIONS=30",
 		"HERALD_SECRET_KEY=a key of at least thirty-two characters",
@@ -47,8 +66,7 @@ func newCluster(t *testing.T, database string, n, members int, accounts ...strin
 		"HERALD_DISPATCH_FIRST_RETRY=200ms",
 		"HERALD_API_REQUESTS_PER_SECOND=100000",
 		"HERALD_API_BURST=100000",
-		"HERALD_EMAIL_ACCOUNTS=[" + strings.Join(accounts, ", ") + "]",
-	}
+	}, settings...)
 	key := ""
 	for i := range n {
 		node := &herald{t: t, env: append([]string{"HERALD_NODE=" + nodeName(i)}, env...)}
@@ -63,7 +81,7 @@ func newCluster(t *testing.T, database string, n, members int, accounts ...strin
 	for worker := range 4 {
 		enrolling.Go(func() {
 			for i := worker; i < members && !t.Failed(); i += 4 {
-				c.enrol(fmt.Sprintf("waiter%05d", i))
+				c.enrol(i)
 			}
 		})
 	}
@@ -87,12 +105,13 @@ func (c *cluster) boot(i int) {
 
 // enrol registers a member who waits for the kettle. It may be called by any
 // goroutine.
-func (c *cluster) enrol(account string) {
+func (c *cluster) enrol(i int) {
+	reached := c.contact(i)
 	var member struct {
 		ID int64 `json:"id"`
 	}
 	status, text, err := c.ask("POST", "/api/v1/members", "application/json", map[string]any{
-		"account": account, "contacts": []map[string]any{{"channel": "email", "address": account + "@example.com", "verified": true}},
+		"account": account(i), "contacts": []contact{reached},
 	})
 	if err == nil && status == http.StatusCreated {
 		err = json.Unmarshal(text, &member)
@@ -103,6 +122,7 @@ func (c *cluster) enrol(account string) {
 	}
 	status, text, err = c.ask("POST", "/api/v1/subscriptions", "application/json", map[string]any{
 		"member_id": member.ID, "trigger": "price_drop", "cool_down": "0s", "params": map[string]any{"product": "kettle", "target": 1_000_000},
+		"channels": []string{reached.Channel},
 	})
 	if err != nil || status != http.StatusCreated {
 		c.t.Errorf("enrol a subscription: %d %v: %s", status, err, text)

@@ -1,0 +1,284 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"regexp"
+	"testing"
+	"time"
+
+	"herald/dispatch/sms/smpp/pdu"
+	"herald/hardware/sim/modem"
+	"herald/hardware/sim/smsc"
+	"herald/hardware/sim/texts"
+	"herald/postgres/pgtest"
+)
+
+// textSiege strikes at a node that sends texts by an operator's message centre
+// and by a modem.
+type textSiege struct {
+	*siege
+	centre *smsc.SMSC
+	modem  *modem.Modem
+	prices []int
+}
+
+const (
+	textMembers = 12 // every fourth of them is written to by the modem
+	textBinds   = 2
+)
+
+// TestTextsUnderSiege kills the node, the connections to the message centre
+// and the modem at random moments under load, and has both far ends keep
+// messages without saying so. At the end every text that is recorded as taken
+// has come, what is not known is in doubt, and none came again unmarked: none
+// at all where doubt waits for receipts.
+func TestTextsUnderSiege(t *testing.T) {
+	seed := *siegeSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	for i, policy := range []string{"wait", "resend"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			t.Logf("again with -siege-seed=%d", seed)
+			s := besiegeTexts(t, policy, rand.New(rand.NewPCG(seed, uint64(i))))
+			s.strike()
+			s.calm()
+			s.tellAll()
+			s.judge(s.comeToRest(policy), policy)
+		})
+	}
+}
+
+func besiegeTexts(t *testing.T, policy string, chance *rand.Rand) *textSiege {
+	s := &textSiege{
+		siege: &siege{
+			chance: chance, database: pgtest.NewServer(t, pgtest.DataDir(t)),
+			flying: map[string]int{}, buried: map[int64]bool{}, strikes: map[string]int{},
+		},
+		centre: smsc.New(smsc.Config{Keep: 100_000, Receipts: smsc.Receipts{Delay: 50 * time.Millisecond}}),
+		modem:  modem.New(modem.Config{Keep: 100_000, Link: t.TempDir() + "/modem"}),
+	}
+	for _, far := range []struct {
+		start, end func() error
+	}{
+		{func() error { return s.centre.Start(t.Context()) }, s.centre.Close},
+		{func() error { return s.modem.Start(t.Context()) }, s.modem.Close},
+	} {
+		if err := far.start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := far.end(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s.pool = connectTo(t, s.database.URL())
+	host, port, err := net.SplitHostPort(s.centre.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cluster = newClusterOf(t, s.database.URL(), 1, textMembers, byText,
+		fmt.Sprintf(`HERALD_SMS_SMPP=[{name: operator, host: %q, port: %s, system_id: shop, source: "10690", timeout: 2s, max_sessions: %d, recipients: ["+86"]}]`, host, port, textBinds),
+		fmt.Sprintf(`HERALD_SMS_MODEMS=[{name: modem, device: %q, submit_timeout: 2s, timeout: 2s, max_sessions: 1, recipients: ["+1"]}]`, s.modem.Path()),
+		fmt.Sprintf(`HERALD_DISPATCH_DOUBT=[{channel: sms, policy: %s}]`, policy),
+	)
+	return s
+}
+
+func byText(i int) contact {
+	if i%4 == 0 {
+		return contact{"sms", fmt.Sprintf("+12025550%03d", 100+i), true}
+	}
+	return contact{"sms", fmt.Sprintf("+86138001380%02d", i), true}
+}
+
+// tellAll tells an event that all members wait for.
+func (s *textSiege) tellAll() {
+	s.t.Helper()
+	price := len(s.prices) + 1
+	if err := s.tell(s.t.Context(), price); err != nil {
+		s.t.Fatal(err)
+	}
+	s.prices = append(s.prices, price)
+}
+
+// strike strikes with everything there is, in an order by chance, under load,
+// and goes on doing so for as long as the flag says.
+func (s *textSiege) strike() {
+	blows := []struct {
+		name string
+		fall func()
+	}{
+		{"node killed", s.killNode},
+		{"connections cut", s.cut},
+		{"centre unkind", s.unkindCentre},
+		{"modem unkind", s.unkindModem},
+	}
+	for began := time.Now(); ; {
+		for _, i := range s.chance.Perm(len(blows)) {
+			for range 5 {
+				s.tellAll()
+			}
+			s.awaitTexts(1 + s.chance.IntN(4*textMembers))
+			blows[i].fall()
+			s.strikes[blows[i].name]++
+			if s.t.Failed() {
+				return
+			}
+		}
+		if time.Since(began) >= *siegeFor {
+			return
+		}
+	}
+}
+
+func (s *textSiege) arrived() int { return int(s.centre.Texts().Count() + s.modem.Texts().Count()) }
+
+// awaitTexts waits until so many more texts came, but not long: work of a dead
+// node is taken up later.
+func (s *textSiege) awaitTexts(n int) {
+	until := s.arrived() + n
+	over := time.After(2 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.arrived() < until {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+// cut breaks the connections to the centre, with messages in flight.
+func (s *textSiege) cut() {
+	thaw := s.freeze()
+	s.centre.DropAll()
+	s.count(``)
+	thaw()
+}
+
+func (s *textSiege) unkindCentre() {
+	err := s.centre.SetFaults(
+		smsc.Fault{Kind: smsc.DropAfter, Times: 2, After: 3},
+		smsc.Fault{Kind: smsc.DropBefore, Times: 2, After: 5},
+		smsc.Fault{Kind: smsc.Lose, Times: 2, After: 7},
+		smsc.Fault{Kind: smsc.Refuse, Status: pdu.RTHROTTLED, Times: 3},
+		smsc.Fault{Kind: smsc.EndSession, Times: 1, After: 9},
+	)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *textSiege) unkindModem() {
+	err := s.modem.SetFaults(
+		modem.Fault{Kind: modem.Lost, Command: "+CMGS", Times: 2},
+		modem.Fault{Kind: modem.Unplug, Command: "+CMGS", Done: true, Times: 1, Delay: modem.Duration(300 * time.Millisecond)},
+		modem.Fault{Kind: modem.Error, Command: "+CMGS", Code: 38, Times: 2}, // network out of order
+		modem.Fault{Kind: modem.NoReport, Times: 2},
+	)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// calm ends all faults.
+func (s *textSiege) calm() {
+	if err := s.centre.SetFaults(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.modem.SetFaults(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// comeToRest waits until nothing moves any more. Where doubt waits for
+// receipts, some of it rests.
+func (s *textSiege) comeToRest(policy string) (l ledger) {
+	s.t.Helper()
+	began := time.Now()
+	owed := int64(len(s.prices) * s.members)
+	eventually(s.t, 2*time.Minute, "everything to come to rest", func() bool {
+		l = s.nodes[0].ledger()
+		return l.Targeted == owed && l.Pending+l.Deferred == 0 && (policy == "wait" || l.InDoubt == 0)
+	})
+	s.t.Logf("it came to rest in %v", time.Since(began))
+	return s.nodes[0].ledger()
+}
+
+// whyLink is how a text names its delivery: the first half of the link's token.
+var whyLink = regexp.MustCompile(`/why/([A-Za-z0-9_-]+)\.`)
+
+// came is how often each delivery's text came, whole.
+func (s *textSiege) came() map[string]int {
+	s.t.Helper()
+	times := map[string]int{}
+	for _, box := range []*texts.Box{s.centre.Texts(), s.modem.Texts()} {
+		for _, text := range box.All() {
+			found := whyLink.FindStringSubmatch(text.Text)
+			if found == nil || text.Problem != "" {
+				s.t.Errorf("a text that cannot be read: %+v", text)
+				continue
+			}
+			id, err := base64.RawURLEncoding.DecodeString(found[1])
+			if err != nil {
+				s.t.Errorf("a text's link: %v", err)
+			}
+			times[string(id)]++
+		}
+	}
+	return times
+}
+
+// judge holds what came against what is recorded.
+func (s *textSiege) judge(l ledger, policy string) {
+	s.t.Helper()
+	if !l.Balanced || l.Failed+l.Suppressed > 0 {
+		s.t.Errorf("ledger = %+v", l)
+	}
+	came := s.came()
+	repeats, inDoubt := 0, 0
+	list := s.nodes[0].deliveries()
+	if len(list) != len(s.prices)*s.members {
+		s.t.Errorf("%d deliveries for %d events to %d members", len(list), len(s.prices), s.members)
+	}
+	for _, d := range list {
+		n := came[d.ID]
+		delete(came, d.ID)
+		switch d.State {
+		case "accepted", "delivered":
+			if n == 0 {
+				s.t.Errorf("delivery %s is %s and never came", d.ID, d.State)
+			}
+		case "in_doubt":
+			inDoubt++
+		default:
+			s.t.Errorf("delivery %s is %s", d.ID, d.State)
+		}
+		if n > 1 {
+			repeats += n - 1
+			if policy == "wait" || n-1 > d.Repeated {
+				s.t.Errorf("delivery %s came %d times, and is marked as repeated %d times", d.ID, n, d.Repeated)
+			}
+		}
+	}
+	for id := range came {
+		s.t.Errorf("a text came of delivery %s, which there is not", id)
+	}
+	if int64(inDoubt) != l.InDoubt {
+		s.t.Errorf("%d deliveries are in doubt, %d in the ledger", inDoubt, l.InDoubt)
+	}
+	if l.InDoubt == 0 {
+		s.leavesNothing()
+	} else if n := count(s.t, s.pool, `SELECT count(*) FROM troubles`); n != l.InDoubt {
+		s.t.Errorf("%d deliveries want to be looked at, %d are in doubt", n, l.InDoubt)
+	}
+	s.t.Logf("%d deliveries, %d in doubt, %d came again; %d by the centre and %d by the modem; strikes: %v",
+		len(list), inDoubt, repeats, s.centre.Texts().Count(), s.modem.Texts().Count(), s.strikes)
+}
