@@ -36,6 +36,8 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func TestStartAnswersAndStopLeavesNothingRunning(t *testing.T) {
 	cfg := settings(t)
+	cfg.SMS = unreachable(t)
+	cfg.SMS.SMPP[0].MinSessions, cfg.SMS.SGIP[0].Reception = 1, config.Reception{Listen: "127.0.0.1:0", LoginName: "smg"}
 	before := goleak.IgnoreCurrent()
 	a, err := New(t.Context(), cfg, quiet)
 	if err != nil {
@@ -207,13 +209,7 @@ func TestExamine(t *testing.T) {
 	ill.HTTP.PublicURL = ""
 	ill.SecretKey = ""
 	ill.Email.Accounts = []config.EmailAccount{{Name: "away", Host: "127.0.0.1", Port: 1, TLS: "none", From: "a@example.com", Timeout: time.Second, Use: one}}
-	ill.SMS = config.SMS{
-		SMPP:     []config.SMPPAccount{{Name: "smsc", Host: "127.0.0.1", Port: 1, SystemID: "herald", Use: one}},
-		CMPP:     []config.CMPPAccount{{Name: "mobile", Host: "127.0.0.1", Port: 1, SPID: "901234", Secret: "s", SourceNumber: "10690001", Use: one}},
-		SGIP:     []config.SGIPAccount{{Name: "unicom", Host: "127.0.0.1", Port: 1, LoginName: "herald", NodeID: 3_075_512_345, CorpID: "12345", SPNumber: "10655001", Use: one}},
-		Gateways: []config.GatewayAccount{{Name: "web", Description: "generic", Settings: map[string]string{"url": "http://127.0.0.1:1"}, Secrets: map[string]string{"token": "t", "signing_key": "k"}, Use: one}},
-		Modems:   []config.ModemAccount{{Name: "stick", Device: filepath.Join(t.TempDir(), "none"), Use: one}},
-	}
+	ill.SMS = unreachable(t)
 	want := map[string]FindingState{"http.public_url": Warning, "secret_key": Broken, "email away": Broken, "sms smsc": Broken, "sms mobile": Broken, "sms unicom": Broken, "sms web": Broken, "sms stick": Broken}
 	wantFindings(t, Examine(t.Context(), ill, quiet), want)
 
@@ -229,6 +225,17 @@ func TestExamine(t *testing.T) {
 
 // one is the use of an account with a session.
 var one = config.Use{MaxSessions: 1}
+
+// unreachable are accounts of every kind whose far ends are away.
+func unreachable(t *testing.T) config.SMS {
+	return config.SMS{
+		SMPP:     []config.SMPPAccount{{Name: "smsc", Host: "127.0.0.1", Port: 1, SystemID: "herald", Use: one}},
+		CMPP:     []config.CMPPAccount{{Name: "mobile", Host: "127.0.0.1", Port: 1, SPID: "901234", Secret: "s", SourceNumber: "10690001", Use: one}},
+		SGIP:     []config.SGIPAccount{{Name: "unicom", Host: "127.0.0.1", Port: 1, LoginName: "herald", NodeID: 3_075_512_345, CorpID: "12345", SPNumber: "10655001", Use: one}},
+		Gateways: []config.GatewayAccount{{Name: "web", Description: "generic", Settings: map[string]string{"url": "http://127.0.0.1:1"}, Secrets: map[string]string{"token": "t", "signing_key": "k"}, Use: one}},
+		Modems:   []config.ModemAccount{{Name: "stick", Device: filepath.Join(t.TempDir(), "none"), Use: one}},
+	}
+}
 
 func wantFindings(t *testing.T, list []Finding, want map[string]FindingState) {
 	t.Helper()

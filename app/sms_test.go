@@ -170,20 +170,10 @@ func arrived(t *testing.T, box *texts.Box, to, part string) {
 
 // farEnds are an operator's message centre and a modem.
 func farEnds(t *testing.T) (*smsc.SMSC, *simmodem.Modem) {
+	t.Helper()
 	center, phone := smsc.New(smsc.Config{}), simmodem.New(simmodem.Config{})
-	for _, end := range []interface {
-		Start(ctx context.Context) error
-		Close() error
-	}{center, phone} {
-		if err := end.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := end.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	begin(t, center)
+	begin(t, phone)
 	return center, phone
 }
 
