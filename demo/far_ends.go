@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/modem"
 	"herald/hardware/sim/smsc"
+	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/texts"
 )
 
