@@ -58,7 +58,7 @@ func configuration(o Options, at addresses) (config.Config, error) {
 	}}
 	cfg.SMS = config.SMS{
 		SMPP: []config.SMPPAccount{{
-			Name: gatewayAccount, Host: host, Port: port, SystemID: "shop", Password: "secret", Source: "10690", Use: config.Use{MaxSessions: 2},
+			Name: gatewayAccount, Host: host, Port: port, SystemID: "shop", Password: "secret", Source: "10690", Use: config.Use{MinSessions: 1, MaxSessions: 2},
 		}},
 		Modems: []config.ModemAccount{{
 			Name: modemAccount, Device: at.device, Use: config.Use{MaxSessions: 1, Recipients: []string{modemPrefix}},
