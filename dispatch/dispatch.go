@@ -143,10 +143,11 @@ type Sender interface {
 
 // Resolver is a Sender that can find out what became of a message in doubt. It
 // is given the message, without its content where it may not be sent again now
-// or went in a digest, and returns a Receipt when the provider has it, also
-// because it was sent again and told from another by that, a SendError of class Permanent, Transient or SessionFatal
-// when it surely has not, and Doubt while that cannot be known. It is asked
-// where the policy for doubt is not to send again.
+// or went in a digest. It returns a Receipt when the provider has it, which it
+// may have found out by sending it again where repetitions are told; a
+// SendError of class Permanent, Transient or SessionFatal when it surely has
+// not; and Doubt while that cannot be known. It is asked where the policy for
+// doubt is not to send again.
 type Resolver interface {
 	Resolve(ctx context.Context, m Message) (Receipt, error)
 }
