@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"herald/dispatch"
-	"herald/dispatch/sms/modem"
 	"herald/dispatch/sms/parts"
 )
 
@@ -22,7 +21,7 @@ func (a *App) buildAccounts() error {
 		a.parts = store
 	}
 	a.accounts = makeAccounts(a.cfg, keeps{
-		parts: store, modems: modem.NewStore(a.DB.Pool()), token: tokens.Token, url: a.URL(), log: a.log,
+		parts: store, modems: a.Modems, token: tokens.Token, url: a.URL(), log: a.log,
 	})
 	if err := a.accounts.mistakes.Err("the accounts are not complete"); err != nil {
 		return fmt.Errorf("configuration: %w", err)

@@ -13,6 +13,7 @@ import (
 	"herald/app/config"
 	"herald/campaigns"
 	"herald/dispatch"
+	"herald/dispatch/sms/modem"
 	"herald/matcher"
 	"herald/postgres"
 	"herald/subscriptions"
@@ -38,6 +39,7 @@ type Stores struct {
 	Deliveries *dispatch.Store
 	Events     *matcher.Events
 	Campaigns  *campaigns.Store
+	Modems     *modem.Store
 
 	news *announcer
 }
@@ -106,6 +108,7 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Templates:     templates.NewStore(pool, now),
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
+		Modems:        modem.NewStore(pool),
 		news:          &announcer{},
 	}
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{

@@ -23,6 +23,7 @@ type adminCmd struct {
 	List     adminListCmd     `cmd:"" help:"List operators and API keys."`
 	Key      adminKeyCmd      `cmd:"" help:"Make an API key; it is shown this once."`
 	Revoke   adminRevokeCmd   `cmd:"" help:"End an API key."`
+	Pins     adminPinsCmd     `cmd:"" help:"Let modems try the PINs of their SIMs once more, at the next start."`
 }
 
 type adminCreateCmd struct {
@@ -203,6 +204,18 @@ func (c *cli) withStores(ctx context.Context, do func(*app.Stores) error) (err e
 		}
 	}()
 	return do(stores)
+}
+
+type adminPinsCmd struct{}
+
+func (adminPinsCmd) Run(ctx context.Context, c *cli) error {
+	return c.withStores(ctx, func(s *app.Stores) error {
+		if err := s.Modems.ForgetPINs(ctx); err != nil {
+			return err
+		}
+		fmt.Println("At the next start each modem tries its PIN once more. Three wrong ones, and the SIM wants its PUK.")
+		return nil
+	})
 }
 
 // askPassword reads a password twice from the terminal, or once from a pipe.

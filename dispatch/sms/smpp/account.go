@@ -102,8 +102,6 @@ type Account struct {
 	// QuerySM says that the centre answers query_sm: it is asked about messages
 	// in doubt.
 	QuerySM bool `yaml:"query_sm" json:"query_sm"`
-	// PricePerPart is what a part costs, for previews.
-	PricePerPart float64 `yaml:"price_per_part" json:"price_per_part"`
 }
 
 // What the fields of an Account may be.
@@ -176,9 +174,6 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	}
 	if len(a.Languages) > 0 && (a.LongMessages != longUDH || a.Alphabet != alphabetGSM7 && a.Alphabet != alphabetPacked) {
 		mistakes.Add("languages", "conflict", "use them with gsm7 or gsm7_packed, and udh")
-	}
-	if a.PricePerPart < 0 {
-		mistakes.Add("price_per_part", "min", "use 0 or more")
 	}
 	return a
 }

@@ -22,9 +22,6 @@ func TestDefaults(t *testing.T) {
 	if c.Channel() != "sms" || c.Account() != "a" {
 		t.Errorf("it is %s on %s", c.Account(), c.Channel())
 	}
-	if p := c.Preview("hello"); p.Parts != 1 {
-		t.Errorf("the preview is %+v", p)
-	}
 }
 
 func TestSourcesLookLikeWhatTheyAre(t *testing.T) {
@@ -44,7 +41,7 @@ func TestSourcesLookLikeWhatTheyAre(t *testing.T) {
 func TestMistakesAreNamedByTheirFields(t *testing.T) {
 	_, err := NewClient(Account{
 		Host: "smsc.example:2775/", Port: -1, TLS: "starttls", Password: "much too long", Bind: "both", Source: "a name that is too long",
-		Window: 5000, Timeout: time.Nanosecond, EnquireEvery: -1, Alphabet: "utf8", LongMessages: "cut", ReceiptIDs: "octal", PricePerPart: -1, Languages: []sms.Language{sms.Turkish}, RootCAs: "/nowhere",
+		Window: 5000, Timeout: time.Nanosecond, EnquireEvery: -1, Alphabet: "utf8", LongMessages: "cut", ReceiptIDs: "octal", Languages: []sms.Language{sms.Turkish}, RootCAs: "/nowhere",
 	}, nil)
 	var p *problem.Error
 	if !errors.As(err, &p) || p.Code != problem.Invalid {
@@ -54,7 +51,7 @@ func TestMistakesAreNamedByTheirFields(t *testing.T) {
 	for _, f := range p.Fields {
 		fields = append(fields, f.Path)
 	}
-	for _, want := range []string{"name", "host", "port", "tls", "system_id", "password", "bind", "source", "window", "timeout", "enquire_every", "alphabet", "long_messages", "receipt_ids", "price_per_part", "languages", "root_cas"} {
+	for _, want := range []string{"name", "host", "port", "tls", "system_id", "password", "bind", "source", "window", "timeout", "enquire_every", "alphabet", "long_messages", "receipt_ids", "languages", "root_cas"} {
 		if !slices.Contains(fields, want) {
 			t.Errorf("%s is not named: %v", want, fields)
 		}

@@ -113,11 +113,6 @@ func (c *Client) Parts(m dispatch.Message) int {
 	return len(composed.Parts)
 }
 
-// Preview tells the writer of a text what it will take and cost on this account.
-func (c *Client) Preview(text string) sms.Preview {
-	return sms.NewPreview(text, c.options(), c.cfg.PricePerPart)
-}
-
 // Open connects, encrypts and binds, within the account's Timeout. It fails
 // with *dispatch.SendError. The session is a dispatch.BatchSession and a
 // dispatch.LiveSession.
