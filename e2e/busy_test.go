@@ -44,7 +44,7 @@ func lookAtOperatorsPages(t *testing.T, d demonstration) {
 	o.picture("console-overview.png")
 	for _, path := range []string{
 		"/console/deliveries", "/console/deliveries?state=failed", "/console/deliveries?state=deferred",
-		"/console/members", "/console/triggers", "/console/suppressions", "/console/accounts",
+		"/console/members", "/console/triggers", "/console/suppressions", "/console/accounts", "/console/accounts/modem", "/console/replies",
 	} {
 		o.open(path)
 	}
@@ -80,7 +80,7 @@ func lookAtCustomersPages(t *testing.T, d demonstration) {
 	atDesk.reads("You will hear about 3 things.")
 	atDesk.picture("portal-alerts.png")
 	atDesk.press("Why did I get this?")
-	atDesk.reads("You agreed to hear about this by e-mail")
+	atDesk.reads("You agreed to hear about this by")
 	atDesk.picture("portal-why.png")
 
 	onPhone := visit(t, d.portal, phone)
