@@ -287,13 +287,14 @@ func TestAnAnswerAfterTheTimeOutIsStillTheAnswer(t *testing.T) {
 	t.Parallel()
 	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, nil)
 	for name, fault := range map[string]sim.Fault{
-		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(300 * time.Millisecond), Times: 1},
-		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(1300 * time.Millisecond), Times: 1},
+		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(1000 * time.Millisecond), Times: 1},
+		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(2000 * time.Millisecond), Times: 1},
 	} {
 		m := message(2, name)
 		b.setFaults(t, fault)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		_, err := open(t, b.Sender).Send(ctx, m)
+		session := open(t, b.Sender)
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		_, err := session.Send(ctx, m)
 		cancel()
 		if class(err) != dispatch.Doubt {
 			t.Errorf("%s: %v", name, err)
