@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net"
 	"slices"
@@ -72,5 +73,18 @@ func TestDoor(t *testing.T) {
 	}
 	if err := d.Close(); err != nil || d.Inside() != 0 {
 		t.Errorf("closing again gives %v, %d are inside", err, d.Inside())
+	}
+}
+
+func TestDurationsAreTexts(t *testing.T) {
+	var d Duration
+	if err := json.Unmarshal([]byte(`"1.5s"`), &d); err != nil || d != Duration(1500*time.Millisecond) {
+		t.Errorf("read as %v, %v", time.Duration(d), err)
+	}
+	if text, err := json.Marshal(d); err != nil || string(text) != `"1.5s"` {
+		t.Errorf("written as %s, %v", text, err)
+	}
+	if err := json.Unmarshal([]byte(`"soon"`), &d); err == nil {
+		t.Error("soon is no duration")
 	}
 }
