@@ -4,11 +4,14 @@ package peers
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -140,17 +143,38 @@ func (p *Process) UntilListening(address string) {
 	})
 }
 
-// Address is an address of this machine that nobody listens at.
+// UntilAnswering waits until the program answers requests by HTTP at address.
+func (p *Process) UntilAnswering(address string) {
+	p.t.Helper()
+	p.Until("it answers at "+address, func() bool {
+		answer, err := http.Get("http://" + address + "/")
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close() // it was only to see
+		return true
+	})
+}
+
+// Address is an address of this machine that nobody listens at. Its port is
+// below those that the system gives out by itself (Linux: from 32768), so that
+// nobody has it before the program that is to.
 func Address(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, most, tries = 20_000, 12_000, 100
+	for range tries {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(most)))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue // somebody has it
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
+	t.Fatalf("%d ports were tried, and none is free", tries)
+	return ""
 }
 
 // SMTPSink starts Postfix's smtp-sink and gives its address.

@@ -137,6 +137,7 @@ func startKannel(t *testing.T) *kannel {
 	bearer.Until("it is bound", func() bool { return k.phones.Sessions() > 0 })
 	k.box = peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf))
 	k.box.UntilSaid("Connected to bearerbox")
+	k.box.UntilAnswering(send)
 	return k
 }
 

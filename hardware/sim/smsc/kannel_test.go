@@ -115,7 +115,7 @@ func startKannel(t *testing.T, addr, idType, charset string) *kannel {
 	peers.Start(t, bearerbox).UntilListening(box)
 	smsbox := exec.Command(peers.Program(t, "smsbox", "kannel"), "-v", "1", conf)
 	smsbox.Dir = dir
-	peers.Start(t, smsbox).UntilListening(k.api)
+	peers.Start(t, smsbox).UntilAnswering(k.api)
 	return k
 }
 
