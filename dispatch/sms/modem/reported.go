@@ -24,11 +24,14 @@ ORDER BY at DESC
 LIMIT 1`
 
 	// A modem with references of its own names none that we know while a part
-	// is in doubt; then the recipient tells, if there is but one.
+	// is in doubt; then the recipient tells, if there is but one. A report of a
+	// part that is known by its reference, but over, comes a second time: it
+	// says nothing of another.
 	doubtfulSQL = `
 SELECT delivery_id, account, part, of, text, state, provider_id
 FROM modem_parts
 WHERE sim = $1 AND recipient = $2 AND state = 'doubt' AND at BETWEEN $3 AND $4
+  AND NOT EXISTS (SELECT FROM modem_parts WHERE sim = $1 AND reference = $5 AND recipient = $2 AND at BETWEEN $3 AND $4)
 LIMIT 2`
 )
 
@@ -48,7 +51,7 @@ func (s *Store) find(ctx context.Context, sim string, reference byte, recipient 
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return r, false, fmt.Errorf("find the part of a report: %w", err)
 	}
-	rows, err := s.db.Query(ctx, doubtfulSQL, sim, recipient, from, to)
+	rows, err := s.db.Query(ctx, doubtfulSQL, sim, recipient, from, to, int16(reference))
 	if err != nil {
 		return r, false, fmt.Errorf("find the part of a report: %w", err)
 	}
