@@ -264,7 +264,7 @@ func TestAMessageStaysWhereItBelongs(t *testing.T) {
 		for name, g := range map[string]*Gateway{"query": query, "form": form, "json": tree} {
 			c, err := g.compose(m)
 			if err != nil {
-				t.Skip("too long")
+				return // it is too long for any number of parts
 			}
 			r, err := g.request(g.view(m, c))
 			if err != nil {
