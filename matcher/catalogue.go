@@ -29,6 +29,7 @@ type watched struct {
 type catalogue struct {
 	state  string                // as selectState reads it
 	byType map[string][]*watched // enabled triggers by event type
+	byName map[string]*watched   // the same, by name
 	// broken are the event types with a trigger that cannot be used; their
 	// events are not taken, because accepted means matched.
 	broken map[string]bool
@@ -42,7 +43,7 @@ const selectState = `
 	FROM triggers`
 
 func newCatalogue(list []subscriptions.Trigger, logger *slog.Logger) *catalogue {
-	c := &catalogue{byType: map[string][]*watched{}, broken: map[string]bool{}}
+	c := &catalogue{byType: map[string][]*watched{}, byName: map[string]*watched{}, broken: map[string]bool{}}
 	versions := make([]string, len(list))
 	for i, t := range list {
 		versions[i] = fmt.Sprintf("%s:%d:%t", t.Name, t.Version, t.Enabled)
@@ -55,7 +56,7 @@ func newCatalogue(list []subscriptions.Trigger, logger *slog.Logger) *catalogue 
 			c.broken[t.EventType] = true
 			continue
 		}
-		c.byType[t.EventType] = append(c.byType[t.EventType], w)
+		c.byType[t.EventType], c.byName[t.Name] = append(c.byType[t.EventType], w), w
 	}
 	c.state = strings.Join(versions, ",")
 	return c
@@ -110,7 +111,7 @@ func (c *catalogue) plan(e Event) (plan, error) {
 	}
 	p := plan{of: c}
 	var bad problem.Fields
-	for _, w := range c.byType[e.Type] {
+	for _, w := range c.watching(e) {
 		values, wrong := w.CheckEvent(e.Data)
 		if len(wrong) > 0 {
 			bad = appendNew(bad, wrong)
@@ -125,6 +126,17 @@ func (c *catalogue) plan(e Event) (plan, error) {
 		}
 	}
 	return p, bad.Err(refusal)
+}
+
+// watching are the triggers that an event is held against.
+func (c *catalogue) watching(e Event) []*watched {
+	if e.Trigger == "" {
+		return c.byType[e.Type]
+	}
+	if w := c.byName[e.Trigger]; w != nil {
+		return []*watched{w}
+	}
+	return nil // disabled since
 }
 
 // appendNew leaves out the mistakes that another trigger has told already.

@@ -32,6 +32,9 @@ const (
 func (e Event) check(now time.Time) (data []byte, bad problem.Fields) {
 	checkText(&bad, "id", e.ID, maxID, true)
 	checkText(&bad, "source", e.Source, maxSource, true)
+	if strings.HasPrefix(e.Source, OwnSource) && e.Trigger == "" {
+		bad.Add("source", "reserved", "must not begin with %q: such events are Herald's own", OwnSource)
+	}
 	checkText(&bad, "type", e.Type, maxID, true)
 	checkText(&bad, "subject", e.Subject, maxSource, false)
 	switch {

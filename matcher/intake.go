@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/problem"
@@ -69,7 +70,7 @@ type Intake struct {
 
 	lifetime   context.Context // of the transactions, not of their callers
 	cancel     context.CancelFunc
-	committers sync.WaitGroup
+	committers sync.WaitGroup // and those inside AcceptAnd
 }
 
 // request is what one caller waits for: at most BatchEvents of its events.
@@ -144,6 +145,56 @@ func (i *Intake) Accept(ctx context.Context, events []Event) ([]Result, error) {
 	}
 	i.counts.refused.Add(int64(countRefused(results)))
 	return results, nil
+}
+
+// Also is what a transaction does besides: it commits with the events or not
+// at all. It is called again when the transaction has to be tried again.
+type Also func(ctx context.Context, tx pgx.Tx) error
+
+// AcceptAnd accepts events and does something else in the same transaction:
+// all of it happens or nothing. Bad events are refused one by one, as by
+// Accept, and do not hold up the rest; also is called when none is left, too.
+//
+// It is for Herald's own sources, which keep their place in the database. They
+// send events with a Trigger, and only such may come from a source that begins
+// with OwnSource. The events do not wait in the queue and are not divided: a call should have
+// no more than a thousand. An error of also comes back wrapped; others are
+// those of Accept.
+func (i *Intake) AcceptAnd(ctx context.Context, events []Event, also Also) ([]Result, error) {
+	if !i.enter() {
+		return nil, unavailable(errors.New("the intake is closed"))
+	}
+	defer i.committers.Done()
+	results := make([]Result, len(events))
+	entries, err := i.prepare(ctx, events, results)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if err := i.transact(ctx, entries, also); err != nil {
+		var failed alsoError
+		if errors.As(err, &failed) {
+			return nil, fmt.Errorf("beside %d events: %w", len(events), failed.error)
+		}
+		return nil, unavailable(err)
+	}
+	i.counts.refused.Add(int64(countRefused(results)))
+	return results, nil
+}
+
+// alsoError is an error of Also, which is its caller's and not the database's.
+type alsoError struct{ error }
+
+func (e alsoError) Unwrap() error { return e.error }
+
+// enter counts a caller whom Close waits for; false when it has been closed.
+func (i *Intake) enter() bool {
+	i.closing.RLock()
+	defer i.closing.RUnlock()
+	if i.closed {
+		return false
+	}
+	i.committers.Add(1)
+	return true
 }
 
 func refuseAll(entries []*entry, err error) {
@@ -288,11 +339,11 @@ func (i *Intake) commit(batch []*request) {
 	for _, r := range batch {
 		all = append(all, r.entries...)
 	}
-	err := i.transact(all)
+	err := i.transact(i.lifetime, all, nil)
 	for _, r := range batch {
 		r.err = err
 		if err != nil && len(batch) > 1 && !outage(err) {
-			if r.err = i.transact(r.entries); r.err != nil && outage(r.err) {
+			if r.err = i.transact(i.lifetime, r.entries, nil); r.err != nil && outage(r.err) {
 				err = r.err // spare the others the wait
 			}
 		}

@@ -37,7 +37,14 @@ type Event struct {
 	Subject string         `json:"subject,omitempty"`
 	Time    time.Time      `json:"time"` // zero: when it was received
 	Data    map[string]any `json:"data"`
+
+	// Trigger is the only trigger it is held against, of whatever type; empty:
+	// all of its type. Only Herald's own sources name one.
+	Trigger string `json:"-"`
 }
+
+// OwnSource begins the source of every event that Herald makes itself.
+const OwnSource = "herald:"
 
 // Result is what became of one event, in the order they were given.
 type Result struct {

@@ -37,11 +37,13 @@ type transaction struct {
 // tally is what an event came to.
 type tally struct{ matches, notifications int }
 
-// transact commits entries, trying again while other transactions or changed
-// triggers are in the way, and then fills in their results.
-func (i *Intake) transact(entries []*entry) error {
-	ctx, cancel := context.WithTimeout(i.lifetime, i.cfg.CommitTimeout)
+// transact commits entries and what also does, trying again while other
+// transactions or changed triggers are in the way, and then fills in the
+// entries' results. It ends with the intake's lifetime, too, whosever ctx is.
+func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) error {
+	ctx, cancel := context.WithTimeout(ctx, i.cfg.CommitTimeout)
 	defer cancel()
+	defer context.AfterFunc(i.lifetime, cancel)()
 	for attempt := 1; ; attempt++ {
 		catalogue, err := i.shelf.current(ctx)
 		if err != nil {
@@ -51,7 +53,13 @@ func (i *Intake) transact(entries []*entry) error {
 		t := &transaction{Intake: i, catalogue: catalogue, received: i.now(), tally: map[*entry]tally{}}
 		err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
 			t.tx = tx
-			return t.run(ctx, planned)
+			if err := t.run(ctx, planned); err != nil || also == nil {
+				return err
+			}
+			if err := also(ctx, tx); err != nil {
+				return alsoError{err}
+			}
+			return nil
 		})
 		if err == nil {
 			t.report(planned)
@@ -91,6 +99,9 @@ func replan(entries []*entry, c *catalogue) []*entry {
 
 // run is the straight line of a transaction.
 func (t *transaction) run(ctx context.Context, entries []*entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	candidates, err := t.record(ctx, entries)
 	if err != nil {
 		return err
