@@ -45,9 +45,11 @@ var joins = map[predicate.Bound]string{
 	predicate.AtMost:  selectCandidates + ` AND a.bound >= p.value`,
 	predicate.Above:   selectCandidates + ` AND a.bound < p.value`,
 	predicate.AtLeast: selectCandidates + ` AND a.bound <= p.value`,
+	predicate.Between: selectCandidates + ` AND a.bound <= p.value AND a.upper >= p.value`,
 }
 
-// Index: subscription_anchors_lookup (trigger, key, bound).
+// Indexes: subscription_anchors_lookup (trigger, key, bound) and, of Between,
+// subscription_anchors_between (trigger, key, bound, upper).
 const selectCandidates = `
 	SELECT p.entry, p.hit, a.subscription_id
 	FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::float8[]) AS p (entry, hit, trigger, key, value)
@@ -128,7 +130,7 @@ func (t *transaction) keepFresh(entries []*entry, inserted []uuid.UUID, found []
 type probes struct {
 	entries, hits  []int32
 	triggers, keys []string
-	values         []*float64
+	values         []float64
 }
 
 func probesOf(entries []*entry) map[predicate.Bound]*probes {
