@@ -22,37 +22,50 @@ INSERT INTO modem_references AS r (sim, last) VALUES ($1, 0)
 ON CONFLICT (sim) DO UPDATE SET last = r.last
 RETURNING last`
 
-	nextReferencesSQL = `
-WITH chosen AS MATERIALIZED (
-    SELECT c.reference, row_number() OVER (ORDER BY used.doubt, used.at NULLS FIRST, c.step) AS place
-    FROM (SELECT step, ($3::integer - 1 + step) % 255 + 1 AS reference FROM generate_series(1, 255) AS step) AS c
-    CROSS JOIN LATERAL (
-        SELECT max(at) FILTER (WHERE recipient = $2) AS at, coalesce(bool_or(state = 'doubt'), false) AS doubt
-        FROM modem_parts
-        WHERE sim = $1 AND reference = c.reference) AS used
-    ORDER BY place
-    LIMIT $4
-), noted AS (
-    UPDATE modem_references SET last = (SELECT reference FROM chosen ORDER BY place DESC LIMIT 1) WHERE sim = $1
-)
-SELECT reference::smallint FROM chosen ORDER BY place`
+	candidatesSQL = `
+FROM (SELECT step, ($3::integer - 1 + step) % 255 + 1 AS reference FROM generate_series(1, 255) AS step ORDER BY step OFFSET 0) AS c`
+
+	// One is looked at after the other, whatever the planner thinks of the
+	// table: nearly always the first are free.
+	freeSQL = `
+SELECT reference::smallint` + candidatesSQL + `
+WHERE NOT EXISTS (
+    SELECT FROM modem_parts p
+    WHERE p.sim = $1 AND p.reference = c.reference AND (p.recipient = $2 OR p.state = 'doubt')
+    OFFSET 0)
+ORDER BY step
+LIMIT $4`
+
+	longestUnusedSQL = `
+SELECT reference::smallint` + candidatesSQL + `
+CROSS JOIN LATERAL (
+    SELECT max(at) FILTER (WHERE recipient = $2) AS at, coalesce(bool_or(state = 'doubt'), false) AS doubt
+    FROM modem_parts p
+    WHERE p.sim = $1 AND p.reference = c.reference) AS used
+ORDER BY used.doubt, used.at NULLS FIRST, step
+LIMIT $4`
 )
 
 // nextReferences gives references for n parts of a message, 255 at most.
-func nextReferences(ctx context.Context, tx pgx.Tx, w whole, n int) ([]int16, error) {
+func nextReferences(ctx context.Context, tx pgx.Tx, w whole, n int) (references []int16, err error) {
 	var last int
 	if err := tx.QueryRow(ctx, turnSQL, w.SIM).Scan(&last); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, nextReferencesSQL, w.SIM, w.Recipient, last, n)
-	if err != nil {
-		return nil, err
+	for _, query := range []string{freeSQL, longestUnusedSQL} {
+		rows, err := tx.Query(ctx, query, w.SIM, w.Recipient, last, n)
+		if err != nil {
+			return nil, err
+		}
+		if references, err = pgx.CollectRows(rows, pgx.RowTo[int16]); err != nil {
+			return nil, err
+		}
+		if len(references) == n {
+			_, err = tx.Exec(ctx, `UPDATE modem_references SET last = $2 WHERE sim = $1`, w.SIM, references[n-1])
+			return references, err
+		}
 	}
-	references, err := pgx.CollectRows(rows, pgx.RowTo[int16])
-	if err == nil && len(references) < n {
-		err = fmt.Errorf("there are no references for %d parts", n)
-	}
-	return references, err
+	return nil, fmt.Errorf("there are no references for %d parts", n)
 }
 
 // renew gives parts in doubt other references; in doubt they stay.
