@@ -120,7 +120,7 @@ func TestCompileRefuses(t *testing.T) {
 			[]place{{"syntax", "1:17: Syntax error: mismatched input"}},
 		},
 		"an empty condition":   {"", []place{{"syntax", "1:1: Syntax error"}}},
-		"a bad literal regexp": {"event.product == param.product && event.name.matches('(')", []place{{"syntax", "1:1: "}}},
+		"a bad literal regexp": {"event.product == param.product && event.name.matches('(')", []place{{"syntax", "1:53: error parsing regexp"}}},
 		"bytes that are not text": {
 			"event.product == '\xff'", []place{{"syntax", "1:1: not valid UTF-8"}},
 		},

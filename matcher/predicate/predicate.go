@@ -93,19 +93,26 @@ var memberFields = []string{"account", "time_zone", "birthday"}
 
 // value is the field of a name; nil when it is absent.
 func (m *Member) value(name string) any {
+	if text, known := m.text(name); known == yes {
+		return text
+	}
+	return nil
+}
+
+func (m *Member) text(name string) (string, verdict) {
 	var text string
 	switch name {
 	case "account":
-		return m.Account
+		return m.Account, yes
 	case "time_zone":
 		text = m.TimeZone
 	case "birthday":
 		text = m.Birthday
 	}
 	if text == "" {
-		return nil
+		return "", absent
 	}
-	return text
+	return text, yes
 }
 
 // Bound says how an anchor's range term compares the event with the
