@@ -69,17 +69,16 @@ func (t *term) evaluate(v Values) (verdict, error) {
 
 func (t *term) byCEL(v Values) (verdict, error) {
 	result, _, err := t.program.Eval(activation{&v})
-	if err != nil {
-		if t.readsAbsent(&v) {
-			return absent, nil
+	if err == nil {
+		if met, ok := result.Value().(bool); ok {
+			return verdictOf(met), nil
 		}
-		return odd, fmt.Errorf("evaluate the condition: %w", err)
+		err = errors.New("neither true nor false")
 	}
-	met, ok := result.Value().(bool)
-	if !ok {
-		return odd, errors.New("evaluate the condition: neither true nor false")
+	if t.readsAbsent(&v) {
+		return absent, nil
 	}
-	return verdictOf(met), nil
+	return odd, fmt.Errorf("evaluate the condition: %w", err)
 }
 
 func (t *term) readsAbsent(v *Values) bool {

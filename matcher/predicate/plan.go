@@ -11,12 +11,16 @@ import (
 
 // plan splits a checked condition into terms, and finds its anchor.
 func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate, error) {
+	if err := checkPlaces(checked); err != nil {
+		return nil, err
+	}
 	p := &Predicate{anchor: anchor{schema: s}}
 	for i, e := range conjuncts(checked.Expr()) {
+		at := position(checked.SourceInfo().GetStartLocation(e.ID()))
 		part := ast.NewCheckedAST(ast.NewAST(e, checked.SourceInfo()), checked.TypeMap(), checked.ReferenceMap())
 		program, err := env.PlanProgram(part, cel.EvalOptions(cel.OptOptimize))
 		if err != nil {
-			return nil, refuse("syntax", position(checked.SourceInfo().GetStartLocation(e.ID()))+": "+err.Error())
+			return nil, refuse("syntax", at+": "+err.Error())
 		}
 		t := term{Term: Term{Text: texts[i]}, program: program, reads: namesIn(e)}
 		t.ofEvent = !slices.ContainsFunc(t.reads, func(name string) bool { return !strings.HasPrefix(name, "event.") })
@@ -28,9 +32,6 @@ func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate,
 			t.Attribute, t.Operator, t.Param, t.Previous = c.attribute, c.operator, c.param, c.previous
 			p.anchor.add(c)
 		} else if place, ok := placeOf(e); ok {
-			if err := place.check(); err != nil {
-				return nil, err
-			}
 			t.place = &place
 			t.Attribute, t.Operator, t.Param = place.latitude, within, place.distance.param
 			p.anchor.addPlace(place)

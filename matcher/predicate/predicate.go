@@ -39,9 +39,9 @@
 //	event.n >= param.lo && event.n <= param.hi           the first; numbers and times
 //	event.n <= param.m (also < > >=)                     the first, where none has two sides
 //
-// Every other term, including those the event decides alone, is left to Eval.
-// Keys and Probes never lose a subscription that Eval would find met; they may
-// find more.
+// Every other term is left to Eval, but that an event which misses a term by
+// itself, such as event.stock > 0, has no probes. Keys and Probes never lose a
+// subscription that Eval would find met; they may find more.
 package predicate
 
 // Type is the type of an attribute or a parameter.

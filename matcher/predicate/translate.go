@@ -87,7 +87,8 @@ func (t translator) in(element, list ast.Expr) (node, bool) {
 		set, isSet := t.read(list, Strings)
 		return node{op: inSet, args: []node{text, set}}, ok && isSet
 	}
-	if list.Kind() != ast.ListKind {
+	// CEL takes an empty list for an answer, even where the element is absent.
+	if list.Kind() != ast.ListKind || list.AsList().Size() == 0 {
 		return node{}, false
 	}
 	if n, ok := all(inNumbers, t.number, element); ok {
