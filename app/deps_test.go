@@ -37,6 +37,7 @@ var house = map[string][]string{
 	"herald/hardware/gsm":             {"herald/hardware/gsm/tpdu"},
 	"herald/hardware/gsm/tpdu":        {},
 	"herald/calendar":                 {},
+	"herald/calendars":                {"herald/problem", "herald/calendar"},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/calendar", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
 	"herald/dispatch/limits":          {"herald/problem"},

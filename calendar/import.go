@@ -46,8 +46,8 @@ func Import(r io.Reader) (*Imported, error) {
 	if n := bytes.Count(text, []byte("BEGIN:")); n > 4*maxEvents {
 		return nil, fmt.Errorf("the calendar has too many parts: at most %d events are read", maxEvents)
 	}
-	if !bytes.Contains(text, []byte("BEGIN:VCALENDAR")) {
-		return nil, errors.New("this is no iCalendar file")
+	if !bytes.Contains(text, []byte("BEGIN:VCALENDAR")) || !bytes.Contains(text, []byte("END:VCALENDAR")) {
+		return nil, errors.New("this is no iCalendar file, or not the whole of one")
 	}
 	file, err := ics.ParseCalendar(bytes.NewReader(text))
 	if err != nil {
@@ -60,6 +60,9 @@ func Import(r io.Reader) (*Imported, error) {
 	i := importer{moved: map[string][]time.Time{}}
 	if err := i.events(events); err != nil {
 		return nil, err
+	}
+	if len(i.entries) == 0 {
+		return nil, errors.New("the calendar has no event that comes")
 	}
 	slices.SortStableFunc(i.entries, func(a, b entry) int { return a.date.Compare(b.date) })
 	return &Imported{entries: i.entries}, nil

@@ -70,7 +70,7 @@ func (c *Imported) next(s Schedule, after time.Time, zone *time.Location, n int)
 
 // moment is when people of a zone hear of an entry.
 func (e entry) moment(s Schedule, zone *time.Location) Moment {
-	m := Moment{Date: e.date, Title: e.title}
+	m := Moment{Date: e.date, Occasion: s.Occasion.spec, Title: e.title}
 	if e.allDay {
 		m.At = onDate(e.date.AddDays(-s.Lead), s.Minute, zone)
 		return m

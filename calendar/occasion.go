@@ -12,7 +12,7 @@ import (
 )
 
 // maxSpec is how long the text of an occasion may be, in bytes.
-const maxSpec = 200
+const maxSpec = 1000
 
 // Occasion is a date that recurs for people, or one that does not. The zero
 // value never comes.
@@ -23,12 +23,16 @@ type Occasion struct {
 	wall     *cron.SpecSchedule // of a schedule
 	imported *Imported          // of a calendar, once Using has given it
 	calendar string             // the calendar's name
+	several  []Occasion         // of a list; it has nothing else
 }
+
+// maxSeveral is how many occasions a list has at most.
+const maxSeveral = 30
 
 // Parse reads an occasion:
 //
 //	birthday              every date, for those whose birthday it is (LeapDay.Days)
-//	every_day             every date, for dates that people give themselves
+//	daily             every date, for dates that people give themselves
 //	12-25                 a day of the year
 //	2027-03-01            a date, once
 //	easter, easter+39     Easter Sunday, and days after or (easter-2) before it
@@ -39,6 +43,7 @@ type Occasion struct {
 //	cron:0 9 * * MON      a schedule in five fields by the wall clock, which
 //	                      brings its own hours
 //	calendar:shop         what an imported calendar holds (Using)
+//	qixi, mid_autumn      several of those that have dates
 //
 // Letters may be large or small. The error says what is wrong in words for the
 // one who wrote it.
@@ -51,7 +56,10 @@ func Parse(spec string) (Occasion, error) {
 		return Cron(expression)
 	}
 	lower := strings.ToLower(spec)
-	o := Occasion{spec: lower, personal: lower == "birthday" || lower == "every_day"}
+	if strings.Contains(lower, ",") {
+		return parseSeveral(lower)
+	}
+	o := Occasion{spec: lower, personal: lower == "birthday" || lower == "daily"}
 	if o.personal {
 		o.dates = everyDay
 		return o, nil
@@ -70,6 +78,28 @@ func Parse(spec string) (Occasion, error) {
 	var err error
 	o.dates, err = parseRule(lower)
 	return o, err
+}
+
+// parseSeveral reads a list of occasions.
+func parseSeveral(spec string) (Occasion, error) {
+	var list Occasion
+	var names []string
+	for part := range strings.SplitSeq(spec, ",") {
+		one, err := Parse(part)
+		switch {
+		case err != nil:
+			return Occasion{}, err
+		case one.dates == nil || one.personal:
+			return Occasion{}, fmt.Errorf("%s cannot be one of several", one)
+		case len(list.several) == maxSeveral:
+			return Occasion{}, fmt.Errorf("at most %d occasions can be listed", maxSeveral)
+		case slices.Contains(names, one.spec):
+			return Occasion{}, fmt.Errorf("%s is listed twice", one)
+		}
+		list.several, names = append(list.several, one), append(names, one.spec)
+	}
+	list.spec = strings.Join(names, ", ")
+	return list, nil
 }
 
 // calendarName is how an imported calendar may be named.

@@ -123,27 +123,27 @@ func TestAnniversariesOf29February(t *testing.T) {
 
 func TestWhatIsNoOccasionIsSaidInWords(t *testing.T) {
 	for spec, want := range map[string]string{
-		"":                       "name an occasion",
-		"  ":                     "name an occasion",
-		strings.Repeat("x", 300): "name an occasion",
-		"chrismas":               "there is no occasion",
-		"02-30":                  "no day",
-		"13-01":                  "no day",
-		"0-1":                    "no day",
-		"2026-02-29":             "there is no occasion",
-		"easter39":               "easter+39",
-		"easter+1000":            "easter+39",
-		"easter+":                "easter+39",
-		"6th sunday of may":      "2nd sunday of may",
-		"2nd sunny of may":       "2nd sunday of may",
-		"lunar:13-1":             "lunar:8-15",
-		"lunar:1-31":             "lunar:8-15",
-		"lunar:1":                "lunar:8-15",
-		"cron:TZ=UTC 0 9 * * *":  "time zone",
-		"cron:@every 1h":         "at which times of the day",
-		"cron:nonsense":          "five fields",
-		"calendar:":              "name",
-		"calendar:../x":          "name",
+		"":                        "name an occasion",
+		"  ":                      "name an occasion",
+		strings.Repeat("x", 3000): "name an occasion",
+		"chrismas":                "there is no occasion",
+		"02-30":                   "no day",
+		"13-01":                   "no day",
+		"0-1":                     "no day",
+		"2026-02-29":              "there is no occasion",
+		"easter39":                "easter+39",
+		"easter+1000":             "easter+39",
+		"easter+":                 "easter+39",
+		"6th sunday of may":       "2nd sunday of may",
+		"2nd sunny of may":        "2nd sunday of may",
+		"lunar:13-1":              "lunar:8-15",
+		"lunar:1-31":              "lunar:8-15",
+		"lunar:1":                 "lunar:8-15",
+		"cron:TZ=UTC 0 9 * * *":   "time zone",
+		"cron:@every 1h":          "at which times of the day",
+		"cron:nonsense":           "five fields",
+		"calendar:":               "name",
+		"calendar:../x":           "name",
 	} {
 		if _, err := Parse(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", spec, err, want)
@@ -168,7 +168,7 @@ func TestFestivalsHaveNamesThatCanBeRead(t *testing.T) {
 
 func TestWhatAnOccasionIs(t *testing.T) {
 	for spec, want := range map[string][3]any{
-		"birthday": {true, false, ""}, "every_day": {true, false, ""}, "12-25": {false, false, ""},
+		"birthday": {true, false, ""}, "daily": {true, false, ""}, "12-25": {false, false, ""},
 		"cron:0 9 * * *": {false, true, ""}, "Calendar:Shop-2": {false, false, "shop-2"},
 	} {
 		o := parse(t, spec)
@@ -202,4 +202,23 @@ func FuzzParse(f *testing.F) {
 			last = m.At
 		}
 	})
+}
+
+func TestSeveralOccasionsComeInTheOrderOfTheirDates(t *testing.T) {
+	s := Schedule{Occasion: parse(t, "Mid_Autumn, qixi,12-25"), Minute: 540}
+	if got := s.Occasion.String(); got != "mid_autumn, qixi, 12-25" {
+		t.Errorf("it is written as %q", got)
+	}
+	var got []string
+	from := instant(t, "2026-01-01T00:00:00Z")
+	for _, m := range s.Next(from, time.UTC, 4) {
+		got = append(got, m.Key()+" "+m.Occasion)
+	}
+	want := []string{"2026-08-19 qixi", "2026-09-25 mid_autumn", "2026-12-25 12-25", "2027-08-08 qixi"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if between := s.Between(from, instant(t, "2026-12-31T00:00:00Z"), time.UTC); len(between) != 3 {
+		t.Errorf("within the year: %v", between)
+	}
 }

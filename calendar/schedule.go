@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"slices"
 	"time"
 )
 
@@ -21,11 +22,13 @@ type Moment struct {
 	At   time.Time // in UTC
 	// Hour tells apart the moments of one date, "15:04", where the occasion
 	// brings its own hours; empty otherwise.
-	Hour  string
-	Title string // what an imported calendar calls it
+	Hour string
+	// Occasion is which it is of a list, and the only one otherwise.
+	Occasion string
+	Title    string // what an imported calendar calls it
 }
 
-// Key names the moment among all of its schedule in one time zone: its date,
+// Key names the moment among all of its occasion in one time zone: its date,
 // with the hour where the occasion brings its own.
 func (m Moment) Key() string {
 	if m.Hour == "" {
@@ -45,6 +48,8 @@ func (s Schedule) Between(after, until time.Time, zone *time.Location) []Moment 
 		return nil
 	case s.Occasion.imported != nil:
 		return s.Occasion.imported.between(s, after, until, zone)
+	case s.Occasion.several != nil:
+		return s.each(func(one Schedule) []Moment { return one.Between(after, until, zone) })
 	}
 	var list []Moment
 	for m := range s.moments(after, zone) {
@@ -61,6 +66,10 @@ func (s Schedule) Next(after time.Time, zone *time.Location, n int) []Moment {
 	if s.Occasion.imported != nil {
 		return s.Occasion.imported.next(s, after, zone, n)
 	}
+	if s.Occasion.several != nil {
+		list := s.each(func(one Schedule) []Moment { return one.Next(after, zone, n) })
+		return list[:min(n, len(list))]
+	}
 	var list []Moment
 	for m := range s.moments(after, zone) {
 		if len(list) == n {
@@ -68,6 +77,17 @@ func (s Schedule) Next(after time.Time, zone *time.Location, n int) []Moment {
 		}
 		list = append(list, m)
 	}
+	return list
+}
+
+// each is the moments of each of several occasions, in order.
+func (s Schedule) each(moments func(Schedule) []Moment) []Moment {
+	var list []Moment
+	for _, one := range s.Occasion.several {
+		s.Occasion = one
+		list = append(list, moments(s)...)
+	}
+	slices.SortStableFunc(list, func(a, b Moment) int { return a.At.Compare(b.At) })
 	return list
 }
 
@@ -84,7 +104,7 @@ func (s Schedule) moments(after time.Time, zone *time.Location) func(yield func(
 		from := DateOf(after.In(zone)).AddDays(s.Lead - 2)
 		for date := range s.Occasion.dates(from, s.LeapDay) {
 			at := onDate(date.AddDays(-s.Lead), s.Minute, zone)
-			if at.After(after) && !yield(Moment{Date: date, At: at}) {
+			if at.After(after) && !yield(Moment{Date: date, At: at, Occasion: s.Occasion.spec}) {
 				return
 			}
 		}
@@ -95,7 +115,7 @@ func (s Schedule) firings(after time.Time, zone *time.Location) func(yield func(
 	return func(yield func(Moment) bool) {
 		for {
 			at, shown := nextFiring(s.Occasion.wall, after, zone)
-			if at.IsZero() || !yield(Moment{Date: DateOf(shown), At: at, Hour: shown.Format("15:04")}) {
+			if at.IsZero() || !yield(Moment{Date: DateOf(shown), At: at, Hour: shown.Format("15:04"), Occasion: s.Occasion.spec}) {
 				return
 			}
 			after = at
