@@ -90,7 +90,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
