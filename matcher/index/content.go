@@ -11,8 +11,8 @@ type content struct {
 	slots
 	arena   arena
 	longs   []*long // nil where one was
-	entries int
-	longest int // entries of a key, at most; -1: not known
+	entries int32
+	longest int32 // entries of a key, at most; -1: not known
 }
 
 // ref says in a slot's word where a key's list is.
@@ -220,7 +220,7 @@ func (s *content) summarise(i int, r ref) {
 
 func (s *content) grew(n int) {
 	if s.longest >= 0 {
-		s.longest = max(s.longest, n)
+		s.longest = max(s.longest, int32(n))
 	}
 }
 
@@ -296,7 +296,7 @@ func (s *content) shorten(key uint64, n int) {
 
 // shrank notes that a key had n entries and has one less.
 func (s *content) shrank(n int) {
-	if n == s.longest {
+	if int32(n) == s.longest {
 		s.longest = -1
 	}
 }
@@ -343,7 +343,7 @@ func (s *content) part(low, high int, skip uint8, need int) content {
 		} else {
 			var n int
 			e.word, n = p.adopt(s, r)
-			p.entries += n
+			p.entries += int32(n)
 			p.slots.set(i, e)
 		}
 	}
@@ -393,9 +393,9 @@ func (s *content) middle() int {
 
 // longestList is how many entries a key has at most.
 func (s *content) longestList() int {
-	longest := min(s.keys, 1)
+	longest := int(min(s.keys, 1))
 	if s.longest >= 0 {
-		return s.longest
+		return int(s.longest)
 	}
 	for i := 0; i < len(s.words); i += s.stride() {
 		if !s.used(i) {
