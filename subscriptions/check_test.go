@@ -111,7 +111,7 @@ func TestCheckNamesThePlace(t *testing.T) {
 		}, "condition", "alone"},
 		{"dates of another event", func(d *Trigger) { *d = birthday(); d.EventType = "price.changed" }, "event_type", "applies"},
 		{"dates with attributes", func(d *Trigger) { *d = birthday(); d.Attributes = priceDrop(t).Attributes }, "attributes", "applies"},
-		{"dates of no occasion", func(d *Trigger) { *d = birthday(); d.Dates.Occasion = " " }, "dates.occasion", "required"},
+		{"dates of no occasion", func(d *Trigger) { *d = birthday(); d.Dates.Occasion = " " }, "dates.occasion", "occasion"},
 		{"dates at no hour", func(d *Trigger) { *d = birthday(); d.Dates.Hour = "" }, "dates.hour", "clock"},
 		{"a leap day of its own", func(d *Trigger) { *d = birthday(); d.Dates.LeapDay = "feb29" }, "dates.leap_day", "option"},
 		{"missed dates that pile up", func(d *Trigger) { *d = birthday(); d.Dates.Missed = "twice" }, "dates.missed", "option"},
