@@ -188,10 +188,9 @@ func objects() int64 {
 	return int64(m.HeapObjects)
 }
 
-func TestMillionOnOneKey(t *testing.T) {
+func TestVeryManyOnOneKey(t *testing.T) {
 	t.Parallel()
-	const n = 1_000_000
-	for _, bound := range []predicate.Bound{predicate.NoBound, predicate.AtLeast, predicate.Between} {
+	for bound, n := range map[predicate.Bound]int64{predicate.NoBound: 100_000, predicate.AtLeast: 1_000_000, predicate.Between: 100_000} {
 		c := declared(bound)
 		key := func(id int64) predicate.Key {
 			if bound == predicate.NoBound {
@@ -243,7 +242,7 @@ func TestChangesDoNotDisturbWhatStays(t *testing.T) {
 	for range 2 {
 		readers.Go(func() {
 			var got []int64
-			for range 200 {
+			for range 1000 {
 				key := rand.Int64N(keys)
 				got = c.Match(predicate.Probe{Key: name(key), Value: 8}, began, got[:0])
 				checkStable(t, got, key, keys, stable)
