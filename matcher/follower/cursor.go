@@ -36,15 +36,14 @@ const fits = `(
 	AND pg_snapshot_xmax(pg_current_snapshot()) >= $1
 	AND (SELECT before FROM anchor_changes_pruned) <= $4)`
 
-// recent begins a query with the changes since the cursor, as many as limit
-// says of each kind. The planner is kept from what it would make of the values
-// and of the tables' size: planning anew takes longer than running, and only
-// the ends of the index are ever to be read. Of pending transactions, those
-// that still run are not looked up: that would read, to no avail, all that
-// they have written so far.
+// recent is the changes since the cursor as a table, as many as limit says of
+// each kind. The planner is kept from what it would make of the values and of
+// the tables' size: planning anew takes longer than running, and only the ends
+// of the index are ever to be read. Of pending transactions, those that still
+// run are not looked up: that would read, to no avail, all that they have
+// written so far.
 func recent(limit int) string {
-	return fmt.Sprintf(`
-	WITH recent AS (
+	return fmt.Sprintf(`(
 		(SELECT trigger, subscription_id FROM anchor_changes WHERE xid >= (SELECT $1::xid8) ORDER BY xid, seq LIMIT %[1]d)
 		UNION ALL
 		SELECT c.trigger, c.subscription_id
@@ -53,16 +52,16 @@ func recent(limit int) string {
 			SELECT trigger, subscription_id FROM anchor_changes WHERE xid = pending.xid ORDER BY xid, seq LIMIT %[1]d
 		) AS c
 		WHERE pg_visible_in_snapshot(pending.xid, pg_current_snapshot())
-	)`, limit)
+	) AS recent`, limit)
 }
 
 // maxChanges is how many changes are taken in one by one; after more, all is
 // loaded anew.
 const maxChanges = 100_000
 
-var selectChanges = recent(maxChanges+1) + `
+var selectChanges = `
 	SELECT ` + fits + `, ` + selectSnapshot + `, array_agg(trigger), array_agg(subscription_id)
-	FROM recent`
+	FROM ` + recent(maxChanges+1)
 
 const selectSnapshot = `
 	pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()),

@@ -8,22 +8,20 @@ import (
 	"herald/matcher/predicate"
 )
 
-// The most that a fence carries: beyond, the join is cheaper.
-const (
-	maxFenceChanges = 1000
-	maxFenceAnchors = 4000
-)
+// maxFence is the most that a fence carries: changes, or their anchors where
+// these are more. Beyond, the join is cheaper.
+const maxFence = 2000
 
 // LATERAL keeps it to the index of anchors however many changes the planner
 // expects.
-var selectFence = recent(maxFenceChanges+1) + fmt.Sprintf(`
-	SELECT told.fits, told.changes, c.trigger, c.subscription_id, a.key, a.bound, a.upper
-	FROM (SELECT %[1]s, (SELECT count(*) FROM recent)) AS told (fits, changes)
-	LEFT JOIN (SELECT DISTINCT trigger, subscription_id FROM recent) AS c ON told.fits AND told.changes <= %[2]d
+var selectFence = fmt.Sprintf(`
+	SELECT told.fits, recent.trigger, recent.subscription_id, a.key, a.bound, a.upper
+	FROM (SELECT %[1]s) AS told (fits)
+	LEFT JOIN %[2]s ON told.fits
 	LEFT JOIN LATERAL (
-		SELECT key, bound, upper FROM subscription_anchors WHERE subscription_id = c.subscription_id LIMIT %[3]d
+		SELECT key, bound, upper FROM subscription_anchors WHERE subscription_id = recent.subscription_id LIMIT %[3]d
 	) AS a ON true
-	LIMIT %[3]d`, fits, maxFenceChanges, maxFenceAnchors+1)
+	LIMIT %[3]d`, fits, recent(maxFence+1), maxFence+1)
 
 // Fence is what has changed and may not be in the index yet. It is filled in
 // when the batch that it was queued in is read; before, it means nothing.
@@ -55,12 +53,11 @@ func (v View) QueueFence(batch *pgx.Batch, into *Fence) {
 
 func (f *Fence) read(rows pgx.Rows) error {
 	var fits bool
-	var changes int
 	var trigger, key *string
 	var id *int64
 	var bound, upper *float64
 	n := 0
-	_, err := pgx.ForEachRow(rows, []any{&fits, &changes, &trigger, &id, &key, &bound, &upper}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&fits, &trigger, &id, &key, &bound, &upper}, func() error {
 		n++
 		switch {
 		case trigger == nil:
@@ -74,7 +71,7 @@ func (f *Fence) read(rows pgx.Rows) error {
 	if err != nil {
 		return err
 	}
-	f.lost = !fits || changes > maxFenceChanges || n > maxFenceAnchors || !f.view.holds()
+	f.lost = !fits || n > maxFence || !f.view.holds()
 	if f.lost {
 		f.view.follower.counts.joins.Add(1)
 	}

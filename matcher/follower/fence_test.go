@@ -64,17 +64,17 @@ func TestMoreThanAFenceCarriesIsLeftToTheJoin(t *testing.T) {
 	w := newWorld(t)
 	f := w.loaded()
 	tx := w.begin()
-	w.many(tx, maxFenceChanges)
+	w.many(tx, maxFence)
 	w.commit(tx)
 	if w.fence(f).Changed("equal") {
-		t.Errorf("%d changes are too many", maxFenceChanges)
+		t.Errorf("%d changes are too many", maxFence)
 	}
 	w.complete(f, w.probes())
 	tx = w.begin()
 	w.many(tx, 1)
 	w.commit(tx)
 	if !w.fence(f).Changed("equal") {
-		t.Errorf("%d changes are not too many", maxFenceChanges+1)
+		t.Errorf("%d changes are not too many", maxFence+1)
 	}
 	w.equal(f)
 	if s := f.Stats(); s.Joins != 1 {
@@ -105,7 +105,7 @@ func TestALongTransactionHoldsNothingUp(t *testing.T) {
 	w.sync(f)
 	for range 3 {
 		tx := w.begin()
-		w.many(tx, maxFenceChanges)
+		w.many(tx, maxFence)
 		w.commit(tx)
 		w.sync(f)
 	}
