@@ -25,8 +25,8 @@ WHERE sim = $1 AND reference = $2 AND recipient = $3 AND at BETWEEN $4 AND $5 AN
 ORDER BY abs(extract(epoch FROM at - $6))
 LIMIT 1`
 
-	// A modem with references of its own names none that we know while a part
-	// is in doubt; then the recipient tells, if there is but one. A report of a
+	// A modem that may have references of its own names none that we know while a
+	// part is in doubt; then the recipient tells, if there is but one. A report of a
 	// part that is known by its reference, but over, comes a second time: it
 	// says nothing of another.
 	doubtfulSQL = `
@@ -34,6 +34,7 @@ SELECT delivery_id, account, part, of, text, state, provider_id
 FROM modem_parts
 WHERE sim = $1 AND recipient = $2 AND state = 'doubt' AND at BETWEEN $3 AND $4
   AND NOT EXISTS (SELECT FROM modem_parts WHERE sim = $1 AND reference = $5 AND recipient = $2 AND at BETWEEN $3 AND $4)
+  AND NOT EXISTS (SELECT FROM modem_references WHERE sim = $1 AND NOT own)
 LIMIT 2`
 )
 

@@ -344,7 +344,7 @@ func (s *Store) drop(ctx context.Context, query string, args ...any) (n int64, e
 // parts is how far a delivery has come on an account, in order.
 func (s *Store) parts(ctx context.Context, delivery uuid.UUID, account string) ([]part, error) {
 	rows, err := s.db.Query(ctx, `
-SELECT part, reference, state, provider_id, detail, of, text, sim
+SELECT part, reference, state, provider_id, detail, of, text
 FROM modem_parts
 WHERE delivery_id = $1 AND account = $2
 ORDER BY part`, delivery, account)
@@ -353,7 +353,7 @@ ORDER BY part`, delivery, account)
 	}
 	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p part, err error) {
 		var reference int16
-		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.of, &p.text, &p.sim)
+		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.of, &p.text)
 		p.Reference = byte(reference)
 		return p, err
 	})

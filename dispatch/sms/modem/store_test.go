@@ -288,6 +288,10 @@ func TestAReportFindsItsPart(t *testing.T) {
 			t.Errorf("%s: %v, %v, %v", name, got.Delivery, found, err)
 		}
 	}
+	must(t, s.learn(ctx, "sim", false))
+	if of, found, err := s.find(ctx, "sim", 99, hashNumber("+4479460000000"), noon); err != nil || found {
+		t.Errorf("by a reference that a modem with ours never had: %v, %v, %v", of.Delivery, found, err)
+	}
 }
 
 func TestAPINIsRememberedUntilItWasRight(t *testing.T) {
