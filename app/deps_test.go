@@ -22,6 +22,7 @@ var house = map[string][]string{
 	"herald/access":                   {"herald/problem"},
 	"herald/templates":                {"herald/problem"},
 	"herald/webhooks":                 {"herald/problem", "herald/timeid"},
+	"herald/matcher/index":            {"herald/matcher/predicate"},
 	"herald/matcher/predicate":        {"herald/problem"},
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/hardware/sim/smtp":        {"herald/problem", "herald/hardware/sim"},

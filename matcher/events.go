@@ -2,6 +2,7 @@ package matcher
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -35,7 +36,14 @@ func (s *Events) Get(ctx context.Context, id uuid.UUID) (Record, error) {
 
 // BySource finds an event by its sender's source and id. Errors: NotFound.
 func (s *Events) BySource(ctx context.Context, source, id string) (Record, error) {
-	return s.one(ctx, `WHERE source = $1 AND source_id = $2`, source, id)
+	return s.one(ctx, `WHERE id = (SELECT event_id FROM event_keys WHERE digest = $1)`, keyDigest(source, id))
+}
+
+// keyDigest is what a sender's name of an event is kept by: SHA-256 of the
+// source, a zero byte, which neither contains, and the id.
+func keyDigest(source, id string) []byte {
+	sum := sha256.Sum256([]byte(source + "\x00" + id))
+	return sum[:]
 }
 
 func (s *Events) one(ctx context.Context, where string, args ...any) (Record, error) {
@@ -55,7 +63,7 @@ func (s *Events) one(ctx context.Context, where string, args ...any) (Record, er
 
 // Recent is the last events received, the latest first.
 func (s *Events) Recent(ctx context.Context, limit int) ([]Record, error) {
-	rows, err := s.pool.Query(ctx, selectEvents+`ORDER BY received_at DESC, id DESC LIMIT $1`, limit)
+	rows, err := s.pool.Query(ctx, selectEvents+`ORDER BY id DESC LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}
