@@ -31,7 +31,7 @@ func (t *transaction) notification(p *pairing, before standing) (dispatch.Notifi
 		Data: map[string]any{
 			"event":   p.hit.event,
 			"param":   s.params,
-			"member":  map[string]any{"account": s.member.account, "name": s.member.name, "locale": s.member.locale},
+			"member":  map[string]any{"account": s.member.Account, "name": s.member.name, "locale": s.member.locale},
 			"trigger": map[string]any{"name": w.Name, "title": w.Title.In(s.member.locale)},
 			"summary": summary,
 		},

@@ -157,7 +157,7 @@ func expected(t *rapid.T, id int64, account string, trigger subscriptions.Trigge
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
-		ok, err := condition.Eval(predicate.Values{Event: values, Param: params, Account: account})
+		ok, err := condition.Eval(predicate.Values{Event: values, Param: params, Member: predicate.Member{Account: account}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func (s *shop) insert(id, member int64, account string, t subscriptions.Trigger,
 	if err != nil {
 		s.Fatal(err)
 	}
-	keys, err := condition.Keys(params, account)
+	keys, err := condition.Keys(params, predicate.Member{Account: account})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func (s *shop) insert(id, member int64, account string, t subscriptions.Trigger,
 	batch.Queue(`INSERT INTO subscriptions (id, member_id, trigger, params, channels, valid_from, origin)
 		VALUES ($1, $2, $3, $4::text::jsonb, '{email}', $5, 'api')`, id, member, t.Name, string(stored), opening)
 	for _, k := range keys {
-		batch.Queue(`INSERT INTO subscription_anchors (subscription_id, trigger, key, bound) VALUES ($1, $2, $3, $4)`, id, t.Name, k.Key, k.Bound)
+		batch.Queue(`INSERT INTO subscription_anchors (subscription_id, trigger, key, bound, upper) VALUES ($1, $2, $3, $4, $5)`, id, t.Name, k.Key, k.Bound, k.Upper)
 	}
 	if err := s.pool.SendBatch(s.ctx, batch).Close(); err != nil {
 		s.Fatal(err)

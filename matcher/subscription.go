@@ -19,8 +19,9 @@ import (
 type subscription struct {
 	id     int64
 	member struct {
-		id                    int64
-		account, name, locale string
+		predicate.Member
+		id           int64
+		name, locale string
 	}
 	stored   []byte         // the parameters as JSON
 	params   map[string]any // typed; nil when they cannot be read
@@ -38,11 +39,11 @@ type pairing struct {
 }
 
 func (p *pairing) values() predicate.Values {
-	return predicate.Values{Event: p.hit.event, Param: p.subscription.params, Account: p.subscription.member.account}
+	return predicate.Values{Event: p.hit.event, Param: p.subscription.params, Member: p.subscription.member.Member}
 }
 
 const selectSubscriptions = `
-	SELECT s.id, s.params::text, m.id, m.account, m.display_name, m.locale
+	SELECT s.id, s.params::text, m.id, m.account, m.time_zone, coalesce(to_char(m.birthday, 'MM-DD'), ''), m.display_name, m.locale
 	FROM subscriptions s JOIN members m ON m.id = s.member_id
 	WHERE s.id = ANY($1)`
 
@@ -83,7 +84,8 @@ func (t *transaction) load(ctx context.Context, candidates []candidate) (map[int
 	batch.Queue(selectSubscriptions, slices.Sorted(maps.Keys(wanted))).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			s := &subscription{}
-			if err := rows.Scan(&s.id, &s.stored, &s.member.id, &s.member.account, &s.member.name, &s.member.locale); err != nil {
+			m := &s.member
+			if err := rows.Scan(&s.id, &s.stored, &m.id, &m.Account, &m.TimeZone, &m.Birthday, &m.name, &m.locale); err != nil {
 				return err
 			}
 			loaded[s.id] = s

@@ -16,10 +16,13 @@ import (
 // have millions.
 const anchorPage = 2000
 
+// memberReads are the columns of members m that make a predicate.Member.
+const memberReads = `m.account, m.time_zone, coalesce(to_char(m.birthday, 'MM-DD'), '')`
+
 // anchored is a subscription as anchoring needs it.
 type anchored struct {
 	id, member int64
-	account    string
+	reads      predicate.Member
 	params     map[string]any
 }
 
@@ -35,6 +38,9 @@ func (s *Triggers) reanchor(ctx context.Context, tx pgx.Tx, old, t Trigger, by s
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM subscription_anchors WHERE trigger = $1`, t.Name); err != nil {
 		return fmt.Errorf("anchor trigger %s: %w", t.Name, err)
+	}
+	if err := noteAllAnchors(ctx, tx, t.Name); err != nil {
+		return err
 	}
 	for after := int64(0); ; {
 		page, err := anchorable(ctx, tx, t.Name, after)
@@ -53,7 +59,7 @@ func (s *Triggers) reanchor(ctx context.Context, tx pgx.Tx, old, t Trigger, by s
 
 func anchorable(ctx context.Context, tx pgx.Tx, trigger string, after int64) ([]anchored, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT s.id, s.member_id, m.account, s.params
+		SELECT s.id, s.member_id, `+memberReads+`, s.params
 		FROM subscriptions s JOIN members m ON m.id = s.member_id
 		WHERE s.trigger = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`, trigger, after, anchorPage)
 	if err != nil {
@@ -61,7 +67,7 @@ func anchorable(ctx context.Context, tx pgx.Tx, trigger string, after int64) ([]
 	}
 	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (anchored, error) {
 		var a anchored
-		err := row.Scan(&a.id, &a.member, &a.account, &a.params)
+		err := row.Scan(&a.id, &a.member, &a.reads.Account, &a.reads.TimeZone, &a.reads.Birthday, &a.params)
 		return a, err
 	})
 	if err != nil {
@@ -85,11 +91,11 @@ func (s *Triggers) reanchorPage(ctx context.Context, tx pgx.Tx, old, t Trigger, 
 		if err := s.refit(batch, a, params, by); err != nil {
 			return err
 		}
-		keys, err := condition.Keys(params, a.account)
+		keys, err := condition.Keys(params, a.reads)
 		if err != nil {
 			return fmt.Errorf("anchor subscription %d: %w", a.id, err)
 		}
-		rows = appendAnchors(rows, a.id, t.Name, keys)
+		rows = appendAnchors(rows, a.id, t.Name, condition.Bound(), keys)
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("fit parameters of %s: %w", t.Name, err)
@@ -143,16 +149,25 @@ func asStored(params map[string]any) (map[string]any, error) {
 	return stored, err
 }
 
-func appendAnchors(rows [][]any, id int64, trigger string, keys []predicate.Key) [][]any {
+// appendAnchors adds the rows of a subscription; the figures that bound does
+// not use are null.
+func appendAnchors(rows [][]any, id int64, trigger string, bound predicate.Bound, keys []predicate.Key) [][]any {
 	for _, k := range keys {
-		rows = append(rows, []any{id, trigger, k.Key, k.Bound})
+		row := []any{id, trigger, k.Key, nil, nil}
+		if bound != predicate.NoBound {
+			row[3] = k.Bound
+		}
+		if bound == predicate.Between {
+			row[4] = k.Upper
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
 
 func insertAnchors(ctx context.Context, tx pgx.Tx, rows [][]any) error {
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"subscription_anchors"},
-		[]string{"subscription_id", "trigger", "key", "bound"}, pgx.CopyFromRows(rows))
+		[]string{"subscription_id", "trigger", "key", "bound", "upper"}, pgx.CopyFromRows(rows))
 	if err != nil {
 		return fmt.Errorf("write anchors: %w", err)
 	}

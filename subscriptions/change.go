@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"herald/matcher/predicate"
 	"herald/problem"
 )
 
@@ -20,7 +21,7 @@ import (
 func (s *Store) Change(ctx context.Context, id int64, c Change) (Subscription, error) {
 	var result Subscription
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		was, t, account, err := s.lock(ctx, tx, id)
+		was, t, member, err := s.lock(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -43,11 +44,16 @@ func (s *Store) Change(ctx context.Context, id int64, c Change) (Subscription, e
 			return err
 		}
 		result = next.Subscription
+		if c.ValidUntil != nil {
+			if err := noteAnchors(ctx, tx, []string{t.Name}, []int64{id}); err != nil {
+				return err
+			}
+		}
 		if c.Params != nil {
 			if err := s.unlikeOthers(ctx, tx, next); err != nil {
 				return err
 			}
-			if err := anchor(ctx, tx, t, id, params, account); err != nil {
+			if err := anchor(ctx, tx, t, id, params, member); err != nil {
 				return err
 			}
 		}
@@ -58,28 +64,28 @@ func (s *Store) Change(ctx context.Context, id int64, c Change) (Subscription, e
 }
 
 // lock finds a subscription in force and locks it with its trigger and member.
-func (s *Store) lock(ctx context.Context, tx pgx.Tx, id int64) (stored, Trigger, string, error) {
+func (s *Store) lock(ctx context.Context, tx pgx.Tx, id int64) (stored, Trigger, predicate.Member, error) {
 	found, err := selectAny(ctx, tx, id)
 	if err != nil {
-		return stored{}, Trigger{}, "", err
+		return stored{}, Trigger{}, predicate.Member{}, err
 	}
 	ended := problem.New(problem.Conflict, "subscription %d has ended", id)
 	if found.State == Ended {
-		return stored{}, Trigger{}, "", ended
+		return stored{}, Trigger{}, predicate.Member{}, ended
 	}
 	t, err := selectTrigger(ctx, tx, found.Trigger, "FOR SHARE")
 	if err != nil {
-		return stored{}, Trigger{}, "", err
+		return stored{}, Trigger{}, predicate.Member{}, err
 	}
-	account, err := lockMember(ctx, tx, found.MemberID)
+	member, err := lockMember(ctx, tx, found.MemberID)
 	if err != nil {
-		return stored{}, Trigger{}, "", fmt.Errorf("lock member %d: %w", found.MemberID, err)
+		return stored{}, Trigger{}, predicate.Member{}, fmt.Errorf("lock member %d: %w", found.MemberID, err)
 	}
 	locked, err := selectOne(ctx, tx, selectInForce+`WHERE id = $1 FOR UPDATE`, id)
 	if problem.CodeOf(err) == problem.NotFound {
 		err = ended
 	}
-	return locked, t, account, err
+	return locked, t, member, err
 }
 
 // rewrite stores a changed subscription and the line of its history.

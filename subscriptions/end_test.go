@@ -60,7 +60,7 @@ func TestEndWhileTheTriggerIsSaved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := insertAnchors(t.Context(), tx, [][]any{{s.ID, "price_drop", "key", 1.0}}); err != nil {
+	if err := insertAnchors(t.Context(), tx, [][]any{{s.ID, "price_drop", "key", 1.0, nil}}); err != nil {
 		t.Errorf("the save: %v", err)
 	}
 	if err := tx.Commit(t.Context()); err != nil {

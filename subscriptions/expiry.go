@@ -66,10 +66,10 @@ type expiryRun struct {
 // expiring is a subscription that is due, with what its follow-up needs.
 type expiring struct {
 	stored
-	account  string
-	timeZone string
-	next     *stored // its follow-up; nil: none
-	keys     []predicate.Key
+	reads predicate.Member
+	next  *stored // its follow-up; nil: none
+	keys  []predicate.Key
+	bound predicate.Bound
 }
 
 // chunk ends up to n subscriptions and returns how many it found.
@@ -99,7 +99,7 @@ func (r *expiryRun) chunk(ctx context.Context, d due, n int) (found int, err err
 // locked too, or else passed over, so that nothing here ever waits.
 func (r *expiryRun) take(ctx context.Context, tx pgx.Tx, d due, n int) ([]*expiring, error) {
 	rows, err := tx.Query(ctx, `
-		SELECT s.id, m.account, m.time_zone
+		SELECT s.id, `+memberReads+`
 		FROM subscriptions s
 		JOIN triggers t ON t.name = s.trigger
 		JOIN members m ON m.id = s.member_id
@@ -113,7 +113,7 @@ func (r *expiryRun) take(ctx context.Context, tx pgx.Tx, d due, n int) ([]*expir
 	}
 	byID := map[int64]*expiring{}
 	var e expiring
-	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.account, &e.timeZone}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.reads.Account, &e.reads.TimeZone, &e.reads.Birthday}, func() error {
 		one := e
 		byID[e.ID] = &one
 		return nil
@@ -197,11 +197,11 @@ func (p planner) follow(e *expiring, now time.Time) error {
 	if len(bad) > 0 {
 		return fmt.Errorf("%s: %s", bad[0].Path, bad[0].Message)
 	}
-	keys, err := p.condition.Keys(params, e.account)
+	keys, err := p.condition.Keys(params, e.reads)
 	if err != nil {
 		return err
 	}
-	zone, err := time.LoadLocation(e.timeZone)
+	zone, err := time.LoadLocation(e.reads.TimeZone)
 	if err != nil {
 		zone = time.UTC
 	}
@@ -213,7 +213,7 @@ func (p planner) follow(e *expiring, now time.Time) error {
 	start, end := nextPeriod(e.Repeats, *first, *e.ValidUntil, now, zone)
 	next.ValidFrom, next.ValidUntil, next.periodsFrom = start, &end, first
 	next.Follows, next.Sent, next.CreatedAt, next.UpdatedAt = e.ID, 0, now, now
-	e.next, e.keys = &next, keys
+	e.next, e.keys, e.bound = &next, keys, p.condition.Bound()
 	return nil
 }
 
@@ -228,6 +228,8 @@ func (r *expiryRun) carryOut(ctx context.Context, tx pgx.Tx, d due, planned []*e
 	}
 	history := &pgx.Batch{}
 	var anchors [][]any
+	var triggers []string
+	var follows []int64
 	for _, e := range planned {
 		history.Queue(insertRecord, e.ID, e.MemberID, "ended", herald, nil, map[string]any{"ended_by": d.by}, r.now)
 		if e.next == nil {
@@ -242,11 +244,14 @@ func (r *expiryRun) carryOut(ctx context.Context, tx pgx.Tx, d due, planned []*e
 			return 0, err
 		}
 		history.Queue(insertRecord, next.ID, next.MemberID, "renewed", herald, nil, terms, r.now)
-		anchors = appendAnchors(anchors, next.ID, next.Trigger, e.keys)
-		renewed++
+		anchors = appendAnchors(anchors, next.ID, next.Trigger, e.bound, e.keys)
+		triggers, follows = append(triggers, next.Trigger), append(follows, next.ID)
 	}
 	if err := tx.SendBatch(ctx, history).Close(); err != nil {
 		return 0, fmt.Errorf("record what ended: %w", err)
 	}
-	return renewed, insertAnchors(ctx, tx, anchors)
+	if err := noteAnchors(ctx, tx, triggers, follows); err != nil {
+		return 0, err
+	}
+	return len(follows), insertAnchors(ctx, tx, anchors)
 }

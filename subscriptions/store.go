@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/matcher/predicate"
 	"herald/problem"
 )
 
@@ -39,7 +40,7 @@ func NewStore(pool *pgxpool.Pool, triggers *Triggers, consents *Consents, now fu
 func (s *Store) Create(ctx context.Context, o Order) (Subscription, error) {
 	var created stored
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		t, account, err := s.parties(ctx, tx, o)
+		t, member, err := s.parties(ctx, tx, o)
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (s *Store) Create(ctx context.Context, o Order) (Subscription, error) {
 		if created, err = insert(ctx, tx, order); err != nil {
 			return err
 		}
-		if err := anchor(ctx, tx, t, created.ID, params, account); err != nil {
+		if err := anchor(ctx, tx, t, created.ID, params, member); err != nil {
 			return err
 		}
 		terms, err := created.terms()
@@ -72,33 +73,34 @@ func (s *Store) Create(ctx context.Context, o Order) (Subscription, error) {
 	return created.Subscription, err
 }
 
-// parties locks the trigger and the member of an order and finds the member's
-// account.
-func (s *Store) parties(ctx context.Context, tx pgx.Tx, o Order) (Trigger, string, error) {
+// parties locks the trigger and the member of an order and finds what
+// conditions read of the member.
+func (s *Store) parties(ctx context.Context, tx pgx.Tx, o Order) (Trigger, predicate.Member, error) {
 	var bad problem.Fields
 	t, err := selectTrigger(ctx, tx, o.Trigger, "FOR SHARE")
 	switch {
 	case problem.CodeOf(err) == problem.NotFound:
 		bad.Add("trigger", "unknown", "there is no trigger %q", o.Trigger)
 	case err != nil:
-		return Trigger{}, "", err
+		return Trigger{}, predicate.Member{}, err
 	case !t.Enabled:
 		bad.Add("trigger", "disabled", "is not on offer at present")
 	}
-	account, err := lockMember(ctx, tx, o.MemberID)
+	member, err := lockMember(ctx, tx, o.MemberID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		bad.Add("member_id", "unknown", "there is no such member")
 	} else if err != nil {
-		return Trigger{}, "", fmt.Errorf("find member %d: %w", o.MemberID, err)
+		return Trigger{}, predicate.Member{}, fmt.Errorf("find member %d: %w", o.MemberID, err)
 	}
-	return t, account, bad.Err("this subscription cannot be made")
+	return t, member, bad.Err("this subscription cannot be made")
 }
 
 // lockMember keeps a member's other subscriptions from being made or changed
 // until the transaction ends.
-func lockMember(ctx context.Context, tx pgx.Tx, id int64) (account string, err error) {
-	err = tx.QueryRow(ctx, `SELECT account FROM members WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&account)
-	return account, err
+func lockMember(ctx context.Context, tx pgx.Tx, id int64) (m predicate.Member, err error) {
+	err = tx.QueryRow(ctx, `SELECT `+memberReads+` FROM members m WHERE id = $1 FOR NO KEY UPDATE`, id).
+		Scan(&m.Account, &m.TimeZone, &m.Birthday)
+	return m, err
 }
 
 // room makes sure that the member may have one more.
@@ -151,19 +153,22 @@ func (s *Store) agree(ctx context.Context, tx pgx.Tx, t Trigger, sub Subscriptio
 func (s *Store) instant() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 // anchor makes the anchors of a new or changed subscription.
-func anchor(ctx context.Context, tx pgx.Tx, t Trigger, id int64, params map[string]any, account string) error {
+func anchor(ctx context.Context, tx pgx.Tx, t Trigger, id int64, params map[string]any, m predicate.Member) error {
 	condition, err := t.Compile()
 	if err != nil {
 		return fmt.Errorf("compile trigger %s: %w", t.Name, err)
 	}
-	keys, err := condition.Keys(params, account)
+	keys, err := condition.Keys(params, m)
 	if err != nil {
 		return fmt.Errorf("anchor subscription %d: %w", id, err)
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM subscription_anchors WHERE subscription_id = $1`, id); err != nil {
 		return fmt.Errorf("anchor subscription %d: %w", id, err)
 	}
-	return insertAnchors(ctx, tx, appendAnchors(nil, id, t.Name, keys))
+	if err := noteAnchors(ctx, tx, []string{t.Name}, []int64{id}); err != nil {
+		return err
+	}
+	return insertAnchors(ctx, tx, appendAnchors(nil, id, t.Name, condition.Bound(), keys))
 }
 
 // record adds a line to a subscription's history.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"herald/matcher/predicate"
 	"herald/problem"
 )
 
@@ -252,7 +253,7 @@ func TestSaveAndCreateAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := anchor(t.Context(), tx, priceDrop(t), s.ID, params, "wei"); err != nil {
+	if err := anchor(t.Context(), tx, priceDrop(t), s.ID, params, predicate.Member{Account: "wei"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Commit(t.Context()); err != nil {

@@ -36,6 +36,7 @@ type Predicate struct {
 type term struct {
 	Term                // Got, Wanted and Met are left empty
 	simple  *comparison // nil where it is more than one comparison
+	place   *nearness   // where it is a call of within
 	program cel.Program
 	reads   []string
 }
@@ -91,12 +92,15 @@ func environment(s Schema) (*cel.Env, error) {
 		cel.DefaultUTCTimeZone(true),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ParserErrorRecoveryLimit(4),
-		cel.Variable("member.account", cel.StringType),
+		withinFunction(),
+	}
+	for _, name := range memberFields {
+		options = append(options, cel.Variable("member."+name, cel.StringType))
 	}
 	for _, side := range []struct {
 		prefix string
 		names  map[string]Type
-	}{{"event.", s.Event}, {"param.", s.Param}} {
+	}{{"event.", s.Event}, {"param.", s.Param}, {"previous.", s.previous()}} {
 		for _, name := range slices.Sorted(maps.Keys(side.names)) {
 			t, err := celType(side.names[name])
 			if err != nil {
@@ -106,6 +110,33 @@ func environment(s Schema) (*cel.Env, error) {
 		}
 	}
 	return cel.NewEnv(options...)
+}
+
+// previous are the names after "previous." and their types; nil where the
+// schema has none.
+func (s Schema) previous() map[string]Type {
+	if !s.Previous {
+		return nil
+	}
+	names := maps.Clone(s.Event)
+	if names == nil {
+		names = map[string]Type{}
+	}
+	names["time"], names["known"] = Time, Boolean
+	return names
+}
+
+// typeOf is the declared type of root.name; empty of what is not declared.
+func (s Schema) typeOf(root, name string) Type {
+	switch root {
+	case "event":
+		return s.Event[name]
+	case "param":
+		return s.Param[name]
+	case "previous":
+		return s.previous()[name]
+	}
+	return ""
 }
 
 func celType(t Type) (*cel.Type, error) {
@@ -138,7 +169,7 @@ func checkNames(a *ast.AST, s Schema) error {
 			}
 		case ast.ComprehensionKind:
 			for _, v := range []string{e.AsComprehension().IterVar(), e.AsComprehension().IterVar2()} {
-				if v == "event" || v == "param" || v == "member" {
+				if slices.Contains([]string{"event", "param", "member", "previous"}, v) {
 					fields.Add("condition", "name", "%s: %s cannot name an element", at(e), v)
 				}
 			}
@@ -166,8 +197,15 @@ func unknownName(root, name string, s Schema) string {
 			return fmt.Sprintf("param.%s is not a parameter of this trigger", name)
 		}
 	case "member":
-		if name != "account" {
-			return fmt.Sprintf("member.%s is not known here, only member.account", name)
+		if !slices.Contains(memberFields, name) {
+			return fmt.Sprintf("member.%s is not known here, only member.%s", name, strings.Join(memberFields, ", member."))
+		}
+	case "previous":
+		if !s.Previous {
+			return "there is no event before it: only a trigger on changes has previous." + name
+		}
+		if _, ok := s.previous()[name]; !ok {
+			return fmt.Sprintf("previous.%s is not an attribute of this trigger", name)
 		}
 	}
 	return ""

@@ -11,6 +11,8 @@ import (
 	"herald/problem"
 )
 
+var wei = predicate.Member{Account: "wei", TimeZone: "Asia/Shanghai", Birthday: "02-28"}
+
 // shop is a schema with something of every type.
 func shop() predicate.Schema {
 	return predicate.Schema{
@@ -59,7 +61,7 @@ func TestCompileRefuses(t *testing.T) {
 		},
 		"what is not told of the member": {
 			"event.name == member.name",
-			[]place{{"name", "1:21: member.name is not known here, only member.account"}},
+			[]place{{"name", "1:21: member.name is not known here, only member.account, member.time_zone, member.birthday"}},
 		},
 		"several names at once": {
 			"event.a == param.b",
@@ -155,7 +157,7 @@ func TestCompileRefuses(t *testing.T) {
 
 func TestCompileAllowsBroadcastWhenDeclared(t *testing.T) {
 	p := mustCompile(t, "event.status == 'shipped'", broadcast())
-	keys, err := p.Keys(nil, "wei")
+	keys, err := p.Keys(nil, wei)
 	if err != nil || !cmp.Equal(keys, []predicate.Key{{}}) {
 		t.Errorf("Keys = %v, %v, want one empty key", keys, err)
 	}
@@ -193,7 +195,7 @@ func FuzzCompile(f *testing.F) {
 			}
 			return
 		}
-		v := predicate.Values{Event: event, Param: param, Account: "wei"}
+		v := predicate.Values{Event: event, Param: param, Member: wei}
 		met, err := p.Eval(v)
 		if err != nil && met {
 			t.Errorf("Eval(%q) is met and fails: %v", condition, err)

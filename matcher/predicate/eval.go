@@ -25,9 +25,12 @@ func (p *Predicate) Explain(v Values) []Term {
 	for _, t := range p.terms {
 		explained := t.Term
 		explained.Met, _ = evaluate(t.program, v, t.reads)
-		if c := t.simple; c != nil {
-			explained.Got = v.Event[c.attribute]
-			explained.Wanted = shown(c.constant(v.Param, v.Account))
+		switch {
+		case t.simple != nil:
+			explained.Got = v.Event[t.simple.attribute]
+			explained.Wanted = shown(t.simple.constant(&v))
+		case t.place != nil:
+			explained.Got, explained.Wanted = t.place.found(&v)
 		}
 		terms = append(terms, explained)
 	}
@@ -68,15 +71,27 @@ func (v *Values) absent(name string) bool {
 type activation struct{ values *Values }
 
 func (a activation) ResolveName(name string) (any, bool) {
+	root, key, _ := strings.Cut(name, ".")
 	var value any
-	if key, ok := strings.CutPrefix(name, "event."); ok {
+	switch root {
+	case "event":
 		value = a.values.Event[key]
-	} else if key, ok := strings.CutPrefix(name, "param."); ok {
+	case "param":
 		value = a.values.Param[key]
-	} else if name == "member.account" {
-		return a.values.Account, true
+	case "member":
+		value = a.values.Member.value(key)
+	case "previous":
+		value = a.values.previous(key)
 	}
 	return value, value != nil
+}
+
+// previous is what the event before said; nil when it is absent.
+func (v *Values) previous(name string) any {
+	if name == "known" {
+		return v.Known
+	}
+	return v.Previous[name]
 }
 
 func (a activation) Parent() cel.Activation { return nil }

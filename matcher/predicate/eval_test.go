@@ -22,7 +22,7 @@ func reading() predicate.Values {
 			"product": "kettle", "word": "Kettle", "products": []string{"pan", "kettle"},
 			"names": []string{"水壶"}, "target": 49.0, "gift": true, "since": noon,
 		},
-		Account: "wei",
+		Member: wei,
 	}
 }
 

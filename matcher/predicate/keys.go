@@ -1,6 +1,7 @@
 package predicate
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -21,47 +22,81 @@ const (
 )
 
 // Bound is how an anchor's range term compares: a subscription is a candidate
-// where value Bound bound holds of Probe.Value and Key.Bound. It is NoBound
-// where the condition has no range term.
+// where value Bound bound holds of Probe.Value and Key.Bound, or for Between
+// where Probe.Value lies between Key.Bound and Key.Upper, both included. It is
+// NoBound where the condition has no range term.
 func (p *Predicate) Bound() Bound { return p.anchor.bound }
 
 // Keys are what a subscription with these constants waits on; none when an
-// absent parameter or an empty set means that no event can meet it. A set of
-// more than MaxKeys elements is a *problem.Error with the path "params.<name>".
-func (p *Predicate) Keys(param map[string]any, account string) ([]Key, error) {
+// absent value or an empty set means that no event can meet it. A set of more
+// than MaxKeys elements, and a place or distance that there is not on earth,
+// is a *problem.Error with the path "params.<name>".
+func (p *Predicate) Keys(param map[string]any, m Member) ([]Key, error) {
+	v := &Values{Param: param, Member: m}
 	var base strings.Builder
 	for _, c := range p.anchor.equal {
-		value := c.constant(param, account)
+		value := c.constant(v)
 		if value == nil {
 			return nil, nil
 		}
 		if err := writePart(&base, value); err != nil {
-			return nil, fmt.Errorf("param.%s: %w", c.param, err)
+			return nil, fmt.Errorf("%s: %w", c.constantName(), err)
 		}
 	}
 	if c := p.anchor.prefix; c != nil {
-		value := param[c.param]
+		value := c.constant(v)
 		if value == nil {
 			return nil, nil
 		}
 		text, ok := value.(string)
 		if !ok {
-			return nil, fmt.Errorf("param.%s: a prefix is text, not %T", c.param, value)
+			return nil, fmt.Errorf("%s: a prefix is text, not %T", c.constantName(), value)
 		}
 		writeText(&base, 'p', firstRunes(text, maxPrefix))
 	}
-	bound, ok, err := p.anchor.limit(param)
-	if err != nil || !ok {
+	key := Key{Key: base.String()}
+	if ok, err := p.anchor.limits(param, &key); err != nil || !ok {
 		return nil, err
 	}
-	if p.anchor.set == nil {
-		return []Key{{Key: base.String(), Bound: bound}}, nil
+	switch {
+	case p.anchor.place != nil:
+		return placeKeys(key, *p.anchor.place, param)
+	case p.anchor.set != nil:
+		return setKeys(key, p.anchor.set.param, param)
 	}
-	return setKeys(base.String(), p.anchor.set.param, param, bound)
+	return []Key{key}, nil
+}
+
+// placeKeys are base extended by each cell that the place's surroundings lie in.
+func placeKeys(base Key, n nearness, param map[string]any) ([]Key, error) {
+	var figures [3]float64
+	for i, f := range []figure{n.ofLatitude, n.ofLongitude, n.distance} {
+		value, ok, err := f.of(param)
+		if err != nil || !ok {
+			return nil, err
+		}
+		figures[i] = value
+	}
+	var fields problem.Fields
+	names := map[string]string{"latitude": n.ofLatitude.param, "longitude": n.ofLongitude.param, "distance": n.distance.param}
+	checkPlace(&fields, func(what string) string { return "params." + names[what] }, figures[0], figures[1], figures[2])
+	if err := fields.Err(unusable); err != nil {
+		return nil, err
+	}
+	cells := covering(pointAt(figures[0], figures[1]), figures[2])
+	keys := make([]Key, len(cells))
+	for i, c := range cells {
+		var key strings.Builder
+		key.WriteString(base.Key)
+		c.write(&key)
+		keys[i] = base
+		keys[i].Key = key.String()
+	}
+	return keys, nil
 }
 
 // setKeys are base extended by each element of a set, once.
-func setKeys(base, name string, param map[string]any, bound *float64) ([]Key, error) {
+func setKeys(base Key, name string, param map[string]any) ([]Key, error) {
 	if param[name] == nil {
 		return nil, nil
 	}
@@ -72,7 +107,7 @@ func setKeys(base, name string, param map[string]any, bound *float64) ([]Key, er
 	if len(elements) > MaxKeys {
 		var fields problem.Fields
 		fields.AddArgs("params."+name, "max", map[string]any{"max": MaxKeys}, "at most %d entries", MaxKeys)
-		return nil, fields.Err("the parameters cannot be used")
+		return nil, fields.Err(unusable)
 	}
 	var keys []Key
 	seen := make(map[string]bool, len(elements))
@@ -82,12 +117,16 @@ func setKeys(base, name string, param map[string]any, bound *float64) ([]Key, er
 		}
 		seen[element] = true
 		var key strings.Builder
-		key.WriteString(base)
+		key.WriteString(base.Key)
 		writeText(&key, 's', element)
-		keys = append(keys, Key{Key: key.String(), Bound: bound})
+		one := base
+		one.Key = key.String()
+		keys = append(keys, one)
 	}
 	return keys, nil
 }
+
+const unusable = "the parameters cannot be used"
 
 // Probes are what an event is looked up by; none when an absent attribute
 // means that it can meet no subscription.
@@ -102,7 +141,7 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
 		}
 	}
-	var value *float64
+	var value float64
 	if c := p.anchor.ranged; c != nil {
 		if event[c.attribute] == nil {
 			return nil, nil
@@ -111,7 +150,7 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
 		}
-		value = &reading
+		value = reading
 	}
 	keys, err := p.anchor.extend(base.String(), event)
 	if err != nil {
@@ -125,8 +164,12 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 }
 
 // extend adds the prefix and set parts of an event to the key of its equality
-// parts: a key for each length of prefix that a subscription may wait on.
-func (a anchor) extend(base string, event map[string]any) ([]string, error) {
+// parts: a key for each level of the grid, or for each length of prefix that a
+// subscription may wait on.
+func (a *anchor) extend(base string, event map[string]any) ([]string, error) {
+	if a.place != nil {
+		return a.place.extend(base, event)
+	}
 	var member string
 	if a.set != nil {
 		text, ok, err := text(event, a.set.attribute)
@@ -157,20 +200,48 @@ func (a anchor) extend(base string, event map[string]any) ([]string, error) {
 	return keys, nil
 }
 
-// limit is the bound of the range term; ok is false when its parameter is absent.
-func (a anchor) limit(param map[string]any) (bound *float64, ok bool, err error) {
-	if a.ranged == nil {
-		return nil, true, nil
+// extend adds the cell of each level that the event lies in; none when it lies
+// nowhere.
+func (n nearness) extend(base string, event map[string]any) ([]string, error) {
+	latitude, aOK, aErr := numberIn(event, "event.", n.latitude)
+	longitude, oOK, oErr := numberIn(event, "event.", n.longitude)
+	if err := cmp.Or(aErr, oErr); err != nil || !aOK || !oOK || !isPlace(latitude, longitude) {
+		return nil, err
 	}
-	value := param[a.ranged.param]
-	if value == nil {
-		return nil, false, nil
+	cells := cellsOf(pointAt(latitude, longitude))
+	if n.distance.param == "" {
+		level := levelOf(chord(n.distance.literal))
+		cells = cells[level : level+1]
 	}
-	scaled, err := scale(value)
-	if err != nil {
-		return nil, false, fmt.Errorf("param.%s: %w", a.ranged.param, err)
+	keys := make([]string, len(cells))
+	for i, c := range cells {
+		var key strings.Builder
+		key.WriteString(base)
+		c.write(&key)
+		keys[i] = key.String()
 	}
-	return &scaled, true, nil
+	return keys, nil
+}
+
+// limits sets the bounds of the range terms; ok is false when one's parameter
+// is absent.
+func (a *anchor) limits(param map[string]any, key *Key) (ok bool, err error) {
+	for _, side := range []struct {
+		term *comparison
+		to   *float64
+	}{{a.ranged, &key.Bound}, {a.upper, &key.Upper}} {
+		if side.term == nil {
+			continue
+		}
+		value := param[side.term.param]
+		if value == nil {
+			return false, nil
+		}
+		if *side.to, err = scale(value); err != nil {
+			return false, fmt.Errorf("param.%s: %w", side.term.param, err)
+		}
+	}
+	return true, nil
 }
 
 // scale puts numbers and times (seconds since 1970) on the line of float64. It

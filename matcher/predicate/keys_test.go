@@ -18,7 +18,7 @@ import (
 // found says whether a subscription is a candidate for an event, by the rule
 // that the SQL join follows.
 func found(t interface{ Fatalf(string, ...any) }, p *predicate.Predicate, v predicate.Values) bool {
-	keys, err := p.Keys(v.Param, v.Account)
+	keys, err := p.Keys(v.Param, v.Member)
 	if err != nil {
 		t.Fatalf("Keys(%v): %v", v.Param, err)
 	}
@@ -28,7 +28,7 @@ func found(t interface{ Fatalf(string, ...any) }, p *predicate.Predicate, v pred
 	}
 	for _, probe := range probes {
 		for _, key := range keys {
-			if key.Key == probe.Key && within(p.Bound(), probe.Value, key.Bound) {
+			if key.Key == probe.Key && reached(p.Bound(), probe.Value, key) {
 				return true
 			}
 		}
@@ -36,18 +36,20 @@ func found(t interface{ Fatalf(string, ...any) }, p *predicate.Predicate, v pred
 	return false
 }
 
-func within(b predicate.Bound, value, bound *float64) bool {
+func reached(b predicate.Bound, value float64, key predicate.Key) bool {
 	switch b {
 	case predicate.Below:
-		return *value < *bound
+		return value < key.Bound
 	case predicate.AtMost:
-		return *value <= *bound
+		return value <= key.Bound
 	case predicate.Above:
-		return *value > *bound
+		return value > key.Bound
 	case predicate.AtLeast:
-		return *value >= *bound
+		return value >= key.Bound
+	case predicate.Between:
+		return key.Bound <= value && value <= key.Upper
 	}
-	return value == nil && bound == nil
+	return value == 0 && key.Bound == 0 && key.Upper == 0
 }
 
 func allMet(terms []predicate.Term) bool {
@@ -85,7 +87,7 @@ func values() *rapid.Generator[predicate.Values] {
 	}
 	return rapid.Custom(func(t *rapid.T) predicate.Values {
 		s := shop()
-		return predicate.Values{Event: draw(t, s.Event), Param: draw(t, s.Param), Account: text.Draw(t, "account")}
+		return predicate.Values{Event: draw(t, s.Event), Param: draw(t, s.Param), Member: predicate.Member{Account: text.Draw(t, "account")}}
 	})
 }
 
@@ -153,7 +155,7 @@ func TestNoTwoCompositesShareAKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		part := rapid.StringOf(rapid.SampledFrom([]rune("s1:ab2中\x00")))
 		key := func(a, b string) string {
-			keys, err := p.Keys(map[string]any{"product": a, "word": b}, "")
+			keys, err := p.Keys(map[string]any{"product": a, "word": b}, predicate.Member{})
 			if err != nil || len(keys) != 1 {
 				t.Fatalf("Keys = %v, %v", keys, err)
 			}
@@ -169,7 +171,7 @@ func TestNoTwoCompositesShareAKey(t *testing.T) {
 func TestKeysFitAnIndexEntryAndPostgreSQL(t *testing.T) {
 	p := mustCompile(t, "event.product == param.product", shop())
 	for _, product := range []string{strings.Repeat("长", 10_000), "a\x00b", "\xff", ""} {
-		keys, err := p.Keys(map[string]any{"product": product}, "")
+		keys, err := p.Keys(map[string]any{"product": product}, predicate.Member{})
 		if err != nil || len(keys) != 1 {
 			t.Fatalf("Keys = %v, %v", keys, err)
 		}
@@ -181,21 +183,20 @@ func TestKeysFitAnIndexEntryAndPostgreSQL(t *testing.T) {
 
 func TestKeysOfASet(t *testing.T) {
 	p := mustCompile(t, "event.product in param.products && event.price <= param.target", shop())
-	target := 49.0
 	for name, c := range map[string]struct {
 		param map[string]any
 		want  []predicate.Key
 	}{
 		"a key for each element, once": {
 			map[string]any{"products": []string{"a", "b", "a"}, "target": 49.0},
-			[]predicate.Key{{Key: "s1:a", Bound: &target}, {Key: "s1:b", Bound: &target}},
+			[]predicate.Key{{Key: "s1:a", Bound: 49}, {Key: "s1:b", Bound: 49}},
 		},
 		"an empty set waits on nothing":    {map[string]any{"products": []string{}, "target": 49.0}, nil},
 		"an absent set waits on nothing":   {map[string]any{"target": 49.0}, nil},
 		"an absent bound waits on nothing": {map[string]any{"products": []string{"a"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keys, err := p.Keys(c.param, "wei")
+			keys, err := p.Keys(c.param, wei)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,10 +213,10 @@ func TestKeysRefuseATooLargeSet(t *testing.T) {
 	for i := range set {
 		set[i] = fmt.Sprint(i)
 	}
-	if keys, err := p.Keys(map[string]any{"products": set[1:]}, ""); err != nil || len(keys) != predicate.MaxKeys {
+	if keys, err := p.Keys(map[string]any{"products": set[1:]}, predicate.Member{}); err != nil || len(keys) != predicate.MaxKeys {
 		t.Errorf("%d keys, %v, want %d", len(keys), err, predicate.MaxKeys)
 	}
-	_, err := p.Keys(map[string]any{"products": set}, "")
+	_, err := p.Keys(map[string]any{"products": set}, predicate.Member{})
 	var refused *problem.Error
 	if !errors.As(err, &refused) || len(refused.Fields) != 1 || refused.Fields[0].Path != "params.products" || refused.Fields[0].Rule != "max" {
 		t.Errorf("Keys = %v", err)
@@ -235,7 +236,7 @@ func TestKeysAndProbesRefuseValuesOfAnotherType(t *testing.T) {
 	for _, name := range []string{"product", "word", "products", "target"} {
 		param := good()
 		param[name] = struct{}{}
-		if _, err := p.Keys(param, ""); err == nil || !strings.Contains(err.Error(), "param."+name) {
+		if _, err := p.Keys(param, predicate.Member{}); err == nil || !strings.Contains(err.Error(), "param."+name) {
 			t.Errorf("Keys with a strange %s: %v", name, err)
 		}
 	}

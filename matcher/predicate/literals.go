@@ -34,6 +34,9 @@ func (l literals) retype(e ast.Expr) {
 		case ast.ListKind:
 			l.unify(e.AsList().Elements())
 		case ast.CallKind:
+			if e.AsCall().FunctionName() == within {
+				l.numbers(e.AsCall().Args())
+			}
 			l.unify(operands(e.AsCall()))
 		}
 	}))
@@ -57,6 +60,10 @@ func (l literals) unify(exprs []ast.Expr) {
 	if !slices.ContainsFunc(exprs, func(e ast.Expr) bool { return l.kind(e) == number }) {
 		return
 	}
+	l.numbers(exprs)
+}
+
+func (l literals) numbers(exprs []ast.Expr) {
 	for _, e := range exprs {
 		if l.kind(e) == untyped {
 			makeNumber(e)
@@ -75,7 +82,7 @@ func (l literals) kind(e ast.Expr) numeric {
 		}
 	case ast.SelectKind:
 		root, name := rootOf(e)
-		if (root == "event" && l.schema.Event[name] == Number) || (root == "param" && l.schema.Param[name] == Number) {
+		if l.schema.typeOf(root, name) == Number {
 			return number
 		}
 	case ast.CallKind:

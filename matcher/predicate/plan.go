@@ -10,72 +10,6 @@ import (
 	"cel.dev/cel-go/common/operators"
 )
 
-// comparison is a term of the form: attribute, operator, constant.
-type comparison struct {
-	attribute string // of the event
-	operator  string // as in Term.Operator
-	param     string // the parameter it is compared with, or empty
-	account   bool   // it is compared with member.account
-	literal   any    // what else it is compared with
-}
-
-// constant is what a subscription compares the attribute with; nil when absent.
-func (c comparison) constant(param map[string]any, account string) any {
-	switch {
-	case c.param != "":
-		return param[c.param]
-	case c.account:
-		return account
-	}
-	return c.literal
-}
-
-// anchor is what subscriptions are looked up by.
-type anchor struct {
-	equal  []comparison
-	set    *comparison
-	prefix *comparison
-	ranged *comparison
-	bound  Bound // of ranged
-}
-
-func (a anchor) empty() bool {
-	return len(a.equal) == 0 && a.set == nil && a.prefix == nil && a.ranged == nil
-}
-
-// add takes the comparison into the anchor where it fits.
-func (a *anchor) add(c comparison, s Schema) {
-	switch {
-	case c.operator == "==" && (c.param != "" || c.account):
-		a.equal = append(a.equal, c)
-	case c.operator == "in" && c.param != "" && a.set == nil:
-		a.set = &c
-	case c.operator == "prefix" && c.param != "" && a.prefix == nil:
-		a.prefix = &c
-	case c.param != "" && a.ranged == nil:
-		if bound := boundOf(c.operator, s.Event[c.attribute]); bound != NoBound {
-			a.ranged, a.bound = &c, bound
-		}
-	}
-}
-
-// boundOf is how the bound of a range term is compared. Times become seconds
-// as float64, which may join neighbours, so theirs is never exclusive.
-func boundOf(operator string, t Type) Bound {
-	if t != Number && t != Time {
-		return NoBound
-	}
-	switch bound := Bound(operator); {
-	case bound == Below && t == Time:
-		return AtMost
-	case bound == Above && t == Time:
-		return AtLeast
-	case slices.Contains([]Bound{Below, AtMost, Above, AtLeast}, bound):
-		return bound
-	}
-	return NoBound
-}
-
 // plan splits a checked condition into terms with a program each, and finds
 // its anchor.
 func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate, error) {
@@ -83,7 +17,7 @@ func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate,
 	if err != nil {
 		return nil, refuse("syntax", "1:1: "+err.Error())
 	}
-	p := &Predicate{schema: s, program: program, reads: namesIn(checked.Expr())}
+	p := &Predicate{schema: s, program: program, reads: namesIn(checked.Expr()), anchor: anchor{schema: s}}
 	for i, e := range conjuncts(checked.Expr()) {
 		part := ast.NewCheckedAST(ast.NewAST(e, checked.SourceInfo()), checked.TypeMap(), checked.ReferenceMap())
 		program, err := env.PlanProgram(part)
@@ -93,11 +27,19 @@ func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate,
 		t := term{Term: Term{Text: texts[i]}, program: program, reads: namesIn(e)}
 		if c, ok := comparisonOf(e); ok {
 			t.simple = &c
-			t.Attribute, t.Operator, t.Param = c.attribute, c.operator, c.param
-			p.anchor.add(c, s)
+			t.Attribute, t.Operator, t.Param, t.Previous = c.attribute, c.operator, c.param, c.previous
+			p.anchor.add(c)
+		} else if place, ok := placeOf(e); ok {
+			if err := place.check(); err != nil {
+				return nil, err
+			}
+			t.place = &place
+			t.Attribute, t.Operator, t.Param = place.latitude, within, place.distance.param
+			p.anchor.addPlace(place)
 		}
 		p.terms = append(p.terms, t)
 	}
+	p.anchor.settle()
 	if p.anchor.empty() && !s.Broadcast {
 		return nil, refuse("anchor", "1:1: names nothing to look subscriptions up by; "+
 			"compare an attribute with a parameter, such as event.x == param.x, or declare the trigger a broadcast")
@@ -155,12 +97,13 @@ func compare(left ast.Expr, sign string, right ast.Expr) (comparison, bool) {
 		return comparison{}, false
 	}
 	c := comparison{attribute: attribute, operator: sign}
-	if name, ok := variable(right, "param."); ok {
-		c.param = name
+	if c.param, ok = variable(right, "param."); ok {
 		return c, true
 	}
-	if _, ok := variable(right, "member."); ok {
-		c.account = true
+	if c.member, ok = variable(right, "member."); ok {
+		return c, true
+	}
+	if c.previous, ok = variable(right, "previous."); ok {
 		return c, true
 	}
 	if right.Kind() == ast.LiteralKind {
@@ -170,9 +113,15 @@ func compare(left ast.Expr, sign string, right ast.Expr) (comparison, bool) {
 	return comparison{}, false
 }
 
+// variable is the name after root of an expression that reads one; empty and
+// false of any other.
 func variable(e ast.Expr, root string) (string, bool) {
 	if e.Kind() != ast.IdentKind {
 		return "", false
 	}
-	return strings.CutPrefix(e.AsIdent(), root)
+	name, ok := strings.CutPrefix(e.AsIdent(), root)
+	if !ok {
+		return "", false
+	}
+	return name, true
 }

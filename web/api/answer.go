@@ -11,7 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 // formats are what bodies can be written in. XML that comes in has become JSON

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"herald/dispatch/sms"
-	"herald/web/api/eventform"
+	"herald/matcher/eventform"
 )
 
 // Config is what an API is made of. The stores and the intake must be given;

@@ -14,9 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"herald/jsontext"
 	"herald/problem"
-	"herald/web/api/jsontext"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 // maxDepth is how deep a body may be nested.

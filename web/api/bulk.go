@@ -8,8 +8,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"herald/matcher/eventform"
 	"herald/problem"
-	"herald/web/api/eventform"
 )
 
 const eventsDescription = `CloudEvents 1.0 in every form: structured and batch JSON, binary mode, one JSON event a line in bulk, and XML. ` +

@@ -9,9 +9,9 @@ import (
 
 	"herald/access"
 	"herald/matcher"
+	"herald/matcher/eventform"
 	"herald/problem"
-	"herald/web/api/eventform"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 // EventResults say what became of the events of a request, all of which is

@@ -13,7 +13,7 @@ import (
 	"herald/access"
 	"herald/subscriptions"
 	"herald/web/api"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 const inXML = "application/xml"

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"herald/problem"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 const maxDepth = 32

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 
+	"herald/jsontext"
 	"herald/problem"
-	"herald/web/api/jsontext"
 )
 
 // Lines reads events one a line (application/x-ndjson), holding one line at a

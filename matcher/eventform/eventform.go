@@ -19,9 +19,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"herald/jsontext"
 	"herald/matcher"
 	"herald/problem"
-	"herald/web/api/jsontext"
 )
 
 // Limits bound what is read; New values come from Defaults.

@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"herald/matcher"
+	"herald/matcher/eventform"
 	"herald/problem"
-	"herald/web/api/eventform"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 // want is the event that every form below says.

@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"herald/jsontext"
 	"herald/problem"
-	"herald/web/api/jsontext"
-	"herald/web/api/xmlform"
+	"herald/xmlform"
 )
 
 // Namespace is that of the XML event format's working draft. A document

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"herald/jsontext"
 	"herald/problem"
-	"herald/web/api/jsontext"
 )
 
 func TestCheckNamesThePlace(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"strings"
 
+	"herald/jsontext"
 	"herald/matcher"
 	"herald/problem"
-	"herald/web/api/jsontext"
 )
 
 // Structured reads one event in JSON (application/cloudevents+json).

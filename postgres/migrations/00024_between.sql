@@ -1,0 +1,12 @@
+-- Subscriptions that wait for a figure between two of their own.
+
+-- +goose Up
+-- The upper constant where the trigger's range term has two sides, bound then
+-- being the lower one; null where it has not.
+ALTER TABLE subscription_anchors ADD COLUMN upper double precision;
+CREATE INDEX subscription_anchors_between ON subscription_anchors (trigger, key, bound, upper) INCLUDE (subscription_id)
+    WHERE upper IS NOT NULL;
+
+-- +goose Down
+DROP INDEX subscription_anchors_between;
+ALTER TABLE subscription_anchors DROP COLUMN upper;
