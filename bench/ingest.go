@@ -17,6 +17,7 @@ import (
 
 	"herald/access"
 	"herald/app/config"
+	"herald/matcher/predicate"
 )
 
 // IngestOptions say how many events are sent, and how.
@@ -176,11 +177,11 @@ func (s *stage) subscribeAll(ctx context.Context, n int, product func(i int) str
 	keys, bounds := make([]string, n), make([]float64, n)
 	for i := range n {
 		products[i] = product(i)
-		waits, err := condition.Keys(map[string]any{"product": products[i], "target": 100.0}, "")
+		waits, err := condition.Keys(map[string]any{"product": products[i], "target": 100.0}, predicate.Member{})
 		if err != nil {
 			return fmt.Errorf("find what a subscription waits on: %w", err)
 		}
-		keys[i], bounds[i] = waits[0].Key, *waits[0].Bound
+		keys[i], bounds[i] = waits[0].Key, waits[0].Bound
 	}
 	return pgx.BeginFunc(ctx, s.herald.DB.Pool(), func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `

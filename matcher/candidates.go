@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"herald/matcher/follower"
+	"herald/matcher/index"
 )
 
 // candidate is a subscription that an anchor led to. It may meet the event or
@@ -29,6 +30,16 @@ type search struct {
 	fence   follower.Fence
 	sampled bool // both ways are gone
 	joined  []candidate
+}
+
+func (i *Intake) newSearch() (s search) {
+	if i.cfg.Follower == nil {
+		return s
+	}
+	if s.view, s.indexed = i.cfg.Follower.View(); s.indexed {
+		s.sampled = i.counts.indexed.Add(1)%int64(i.cfg.AuditOneIn) == 0
+	}
+	return s
 }
 
 // queue asks what belongs to the first round trip of the transaction. What the
@@ -101,12 +112,13 @@ func (t *transaction) lookUp() (found []candidate, unsure []*entry) {
 func (t *transaction) audit(found, joined []candidate) []candidate {
 	t.counts.audited.Add(1)
 	slices.SortFunc(found, candidate.compare)
+	known := found
 	missed := 0
 	for _, c := range joined {
-		if _, ok := slices.BinarySearchFunc(found, c, candidate.compare); ok {
+		if _, ok := slices.BinarySearchFunc(known, c, candidate.compare); ok {
 			continue
 		}
-		found = append(found, c) // behind those that are sorted
+		found = append(found, c)
 		h := c.entry.plan.hits[c.hit]
 		if t.search.view.Index.Condition(h.trigger.Name).Explain(c.subscription, h.probes, t.received) == index.NotValid {
 			continue // the index knows it, and passes over what is not in force

@@ -101,6 +101,11 @@ type hit struct {
 	trigger *watched
 	event   map[string]any // the data, typed by the trigger
 	probes  []predicate.Probe
+
+	// Of a trigger on a change, set within the transaction: the event before
+	// this one, if one is known, and whether this one is older than that.
+	previous    map[string]any
+	known, late bool
 }
 
 // plan checks an event's data against every trigger of its type. The error is
@@ -126,6 +131,21 @@ func (c *catalogue) plan(e Event) (plan, error) {
 		}
 	}
 	return p, bad.Err(refusal)
+}
+
+// retype types the attributes of an event that was kept as JSON, as those of a
+// new event; what does not fit the trigger any more is left out.
+func (w *watched) retype(values map[string]any) map[string]any {
+	typed, _ := w.CheckEvent(values)
+	if typed == nil {
+		typed = map[string]any{}
+	}
+	if text, ok := values["time"].(string); ok {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			typed["time"] = at
+		}
+	}
+	return typed
 }
 
 // watching are the triggers that an event is held against.

@@ -191,6 +191,16 @@ func (s *shop) count(what string) int {
 	return n
 }
 
+// await asks until there are so many rows.
+func (s *shop) await(what string, n int) {
+	s.Helper()
+	for limit := time.Now().Add(time.Minute); s.count(what) != n; {
+		if time.Now().After(limit) {
+			s.Fatalf("there were not %d %s within a minute", n, what)
+		}
+	}
+}
+
 // expect compares counts of rows, by what is counted.
 func (s *shop) expect(want map[string]int) {
 	s.Helper()

@@ -27,6 +27,7 @@ type transaction struct {
 	tx        pgx.Tx
 	catalogue *catalogue
 	received  time.Time
+	search    search
 
 	fresh []*entry   // those recorded by this transaction, in the order given
 	met   []*pairing // in the order of fresh, then by subscription
@@ -35,7 +36,7 @@ type transaction struct {
 }
 
 // tally is what an event came to.
-type tally struct{ matches, notifications int }
+type tally struct{ matches, notifications, expanding int }
 
 // transact commits entries and what also does, trying again while other
 // transactions or changed triggers are in the way, and then fills in the
@@ -50,7 +51,8 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 			return err
 		}
 		planned := replan(entries, catalogue)
-		t := &transaction{Intake: i, catalogue: catalogue, received: i.now(), tally: map[*entry]tally{}}
+		t := i.begin(catalogue)
+		t.search = i.newSearch()
 		err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
 			t.tx = tx
 			if err := t.run(ctx, planned); err != nil || also == nil {
@@ -79,6 +81,11 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 	}
 }
 
+// begin is a transaction that has nothing yet.
+func (i *Intake) begin(c *catalogue) *transaction {
+	return &transaction{Intake: i, catalogue: c, received: i.now(), tally: map[*entry]tally{}}
+}
+
 // replan plans again what was planned with another catalogue, and returns the
 // entries that are not refused now.
 func replan(entries []*entry, c *catalogue) []*entry {
@@ -102,10 +109,22 @@ func (t *transaction) run(ctx context.Context, entries []*entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	candidates, err := t.record(ctx, entries)
+	if err := t.record(ctx, entries); err != nil {
+		return err
+	}
+	candidates, err := t.find(ctx)
 	if err != nil {
 		return err
 	}
+	if candidates, err = t.spread(ctx, candidates); err != nil {
+		return err
+	}
+	return t.settle(ctx, candidates)
+}
+
+// settle holds candidates against their events, decides of those that meet,
+// and writes all that follows.
+func (t *transaction) settle(ctx context.Context, candidates []candidate) error {
 	if err := t.meet(ctx, candidates); err != nil {
 		return err
 	}
@@ -187,7 +206,10 @@ func (t *transaction) report(entries []*entry) {
 			continue
 		}
 		sum := t.tally[e]
-		e.result.Matches, e.result.Notifications = sum.matches, sum.notifications
+		e.result.Matches, e.result.Notifications, e.result.Expanding = sum.matches, sum.notifications, sum.expanding
+		if sum.expanding > 0 {
+			t.wake()
+		}
 	}
 }
 
