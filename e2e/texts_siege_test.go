@@ -3,11 +3,16 @@ package e2e
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"herald/dispatch/sms/smpp/pdu"
 	"herald/hardware/sim/modem"
@@ -236,6 +241,46 @@ func (s *textSiege) came() map[string]int {
 	return times
 }
 
+// stories are what the database knows of a delivery, table by table.
+var stories = map[string]string{
+	"deliveries":  `SELECT * FROM deliveries WHERE id = $1`,
+	"attempts":    `SELECT * FROM attempts WHERE delivery_id = $1 ORDER BY number`,
+	"hand_overs":  `SELECT * FROM hand_overs WHERE $1 = ANY(deliveries)`,
+	"receipts":    `SELECT * FROM receipts WHERE delivery_id = $1 ORDER BY taken_at`,
+	"modem_parts": `SELECT * FROM modem_parts WHERE delivery_id = $1 ORDER BY part`,
+	"others with its reference": `
+SELECT o.* FROM modem_parts p
+JOIN modem_parts o ON o.sim = p.sim AND o.reference = p.reference AND o.recipient = p.recipient AND o.delivery_id <> p.delivery_id
+WHERE p.delivery_id = $1 ORDER BY o.at`,
+}
+
+// story is all that is known of a delivery that went wrong, here and at the
+// far ends.
+func (s *textSiege) story(id string) string {
+	var told strings.Builder
+	for _, box := range []*texts.Box{s.centre.Texts(), s.modem.Texts()} {
+		for _, text := range box.All() {
+			if why := whyLink.FindStringSubmatch(text.Text); why != nil && why[1] == base64.RawURLEncoding.EncodeToString([]byte(id)) {
+				fmt.Fprintf(&told, "  came at %v by %s to %s as %v\n", text.At.UTC(), text.Account, text.To, text.IDs)
+			}
+		}
+	}
+	for _, table := range slices.Sorted(maps.Keys(stories)) {
+		rows, err := s.pool.Query(s.t.Context(), `SELECT to_jsonb(r)::text FROM (`+stories[table]+`) AS r`, id)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, line := range lines {
+			fmt.Fprintf(&told, "  %s: %s\n", table, line)
+		}
+	}
+	return told.String()
+}
+
 // judge holds what came against what is recorded.
 func (s *textSiege) judge(l ledger, policy string) {
 	s.t.Helper()
@@ -244,6 +289,9 @@ func (s *textSiege) judge(l ledger, policy string) {
 	}
 	came := s.came()
 	repeats, inDoubt := 0, 0
+	blame := func(id, format string, args ...any) {
+		s.t.Errorf(format+"\n%s", append(args, s.story(id))...)
+	}
 	list := s.nodes[0].deliveries()
 	if len(list) != len(s.prices)*s.members {
 		s.t.Errorf("%d deliveries for %d events to %d members", len(list), len(s.prices), s.members)
@@ -254,17 +302,17 @@ func (s *textSiege) judge(l ledger, policy string) {
 		switch d.State {
 		case "accepted", "delivered":
 			if n == 0 {
-				s.t.Errorf("delivery %s is %s and never came", d.ID, d.State)
+				blame(d.ID, "delivery %s is %s and never came", d.ID, d.State)
 			}
 		case "in_doubt":
 			inDoubt++
 		default:
-			s.t.Errorf("delivery %s is %s", d.ID, d.State)
+			blame(d.ID, "delivery %s is %s", d.ID, d.State)
 		}
 		if n > 1 {
 			repeats += n - 1
 			if policy == "wait" || n-1 > d.Repeated {
-				s.t.Errorf("delivery %s came %d times, and is marked as repeated %d times", d.ID, n, d.Repeated)
+				blame(d.ID, "delivery %s came %d times, and is marked as repeated %d times", d.ID, n, d.Repeated)
 			}
 		}
 	}

@@ -55,6 +55,25 @@ func TestEventsAndTheirPlaceAreOne(t *testing.T) {
 	}
 }
 
+func TestWhatElseIsDoneMayDependOnWhatBecameOfTheEvents(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	i := s.intake(s.deliveries, matcher.IntakeConfig{})
+	bad := priceEvent("2", "kettle", 49)
+	delete(bad.Data, "price")
+	events := []matcher.Event{priceEvent("1", "kettle", 49), bad}
+	for _, first := range []matcher.Status{matcher.Accepted, matcher.Duplicate} {
+		var told []matcher.Status
+		_, err := i.AcceptWith(s.ctx, events, func(_ context.Context, _ pgx.Tx, results []matcher.Result) error {
+			told = []matcher.Status{results[0].Status, results[1].Status}
+			return nil
+		})
+		if err != nil || len(told) != 2 || told[0] != first || told[1] != matcher.Refused {
+			t.Errorf("also was told %v (%v), want %s and refused", told, err, first)
+		}
+	}
+}
+
 func TestOwnEventsAreHeldAgainstTheirTriggerAlone(t *testing.T) {
 	s := openShop(t)
 	s.save(priceDrop())

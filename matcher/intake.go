@@ -187,6 +187,15 @@ type Also func(ctx context.Context, tx pgx.Tx) error
 // no more than a thousand. An error of also comes back wrapped; others are
 // those of Accept.
 func (i *Intake) AcceptAnd(ctx context.Context, events []Event, also Also) ([]Result, error) {
+	return i.AcceptWith(ctx, events, func(ctx context.Context, tx pgx.Tx, _ []Result) error { return also(ctx, tx) })
+}
+
+// AcceptWith is AcceptAnd for those who do something else for each event,
+// depending on what becomes of it: results, one for each event in the order
+// given, are what AcceptWith returns when the transaction commits.
+func (i *Intake) AcceptWith(ctx context.Context, events []Event,
+	also func(ctx context.Context, tx pgx.Tx, results []Result) error,
+) ([]Result, error) {
 	if !i.enter() {
 		return nil, unavailable(errors.New("the intake is closed"))
 	}
@@ -196,7 +205,8 @@ func (i *Intake) AcceptAnd(ctx context.Context, events []Event, also Also) ([]Re
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	if err := i.transact(ctx, entries, also); err != nil {
+	err = i.transact(ctx, entries, func(ctx context.Context, tx pgx.Tx) error { return also(ctx, tx, results) })
+	if err != nil {
 		var failed alsoError
 		if errors.As(err, &failed) {
 			return nil, fmt.Errorf("beside %d events: %w", len(events), failed.error)

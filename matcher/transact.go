@@ -39,8 +39,8 @@ type transaction struct {
 type tally struct{ matches, notifications, expanding int }
 
 // transact commits entries and what also does, trying again while other
-// transactions or changed triggers are in the way, and then fills in the
-// entries' results. It ends with the intake's lifetime, too, whosever ctx is.
+// transactions or changed triggers are in the way, and fills in the
+// entries' results before also. It ends with the intake's lifetime, too, whosever ctx is.
 func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) error {
 	ctx, cancel := context.WithTimeout(ctx, i.cfg.CommitTimeout)
 	defer cancel()
@@ -55,8 +55,12 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 		t.search = i.newSearch()
 		err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
 			t.tx = tx
-			if err := t.run(ctx, planned); err != nil || also == nil {
+			if err := t.run(ctx, planned); err != nil {
 				return err
+			}
+			t.report(planned)
+			if also == nil {
+				return nil
 			}
 			if err := also(ctx, tx); err != nil {
 				return alsoError{err}
@@ -64,7 +68,6 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 			return nil
 		})
 		if err == nil {
-			t.report(planned)
 			i.counts.committed(entries)
 			return nil
 		}

@@ -49,13 +49,13 @@ type definition struct{ bad problem.Fields }
 // "params[1].min" and "condition".
 func (t Trigger) Check() error {
 	var d definition
+	t = t.completed()
 	d.name("name", t.Name)
 	d.wording("title", t.Title, maxTitle, true)
 	d.wording("help", t.Help, maxHelp, false)
-	if len(t.EventType) > maxEventType || !eventTypes.MatchString(t.EventType) {
-		d.bad.AddArgs("event_type", "format", map[string]any{"max_len": maxEventType}, "must be a CloudEvents type, such as price.changed, of at most %d characters", maxEventType)
-	}
+	d.eventType("event_type", t.EventType, t.Dates != nil)
 	d.attributes(t.Attributes)
+	d.overTime(t)
 	d.params(t.Params)
 	d.delivery(t)
 	if t.Template != "" {

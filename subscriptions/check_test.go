@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"herald/problem"
 )
 
@@ -19,6 +21,30 @@ func priceDrop(t testing.TB) Trigger {
 		t.Fatal(err)
 	}
 	return trigger
+}
+
+// birthday is a trigger on dates, as short as it may be written.
+func birthday() Trigger {
+	return Trigger{
+		Name: "birthday", Title: Text{"en": "Birthday"}, Summary: Text{"en": "Your birthday"},
+		Dates:     &Dates{Occasion: "daily", Hour: "09:00"},
+		Condition: "event.zone == member.time_zone && event.day == member.birthday",
+		Channels:  []Channel{Email}, Purpose: Service, Priority: 3, Expiry: "12h", Template: "birthday",
+	}
+}
+
+func TestATriggerOnDatesIsCompleted(t *testing.T) {
+	want := birthday()
+	want.EventType, want.Attributes = DateEventType, dateAttributes()
+	want.Dates = &Dates{Occasion: "daily", Hour: "09:00", LeapDay: "feb28", Missed: "once"}
+	if diff := cmp.Diff(want, birthday().completed()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, trigger := range []Trigger{birthday(), want} {
+		if err := trigger.Check(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestCheckNamesThePlace(t *testing.T) {
@@ -65,6 +91,34 @@ func TestCheckNamesThePlace(t *testing.T) {
 		{"no expiry", func(d *Trigger) { d.Expiry = "" }, "expiry", "duration"},
 		{"patience that cannot be", func(d *Trigger) { d.Patience = "soon" }, "patience", "duration"},
 		{"no patience at all", func(d *Trigger) { d.Patience = "1ms" }, "patience", "duration"},
+		{"an event type of Herald's own", func(d *Trigger) { d.EventType = DateEventType }, "event_type", "reserved"},
+		{"a change of nothing", func(d *Trigger) { d.Change = &ChangeRule{Keep: "24h"} }, "change.key", "required"},
+		{"a change of what is no attribute", func(d *Trigger) { d.Change = &ChangeRule{Key: []string{"colour"}, Keep: "24h"} }, "change.key[0]", "unknown"},
+		{"a change of one attribute twice", func(d *Trigger) { d.Change = &ChangeRule{Key: []string{"product", "product"}, Keep: "24h"} }, "change.key[1]", "unique"},
+		{"a change that is kept for nothing", func(d *Trigger) { d.Change = &ChangeRule{Key: []string{"product"}} }, "change.keep", "duration"},
+		{"a change whose attribute hides its time", func(d *Trigger) {
+			d.Change = &ChangeRule{Key: []string{"product"}, Keep: "24h"}
+			d.Attributes[0].Name = "time"
+		}, "attributes[0].name", "reserved"},
+		{"the event before where there is none", func(d *Trigger) { d.Condition += " && previous.known" }, "condition", "name"},
+		{"an absence that nothing closes", func(d *Trigger) { d.Absence = &Absence{Key: []string{"product"}, Within: "24h"} }, "absence.closed_by", "required"},
+		{"an absence that its opener closes", func(d *Trigger) {
+			d.Absence = &Absence{Key: []string{"product"}, ClosedBy: []string{d.EventType}, Within: "24h"}
+		}, "absence.closed_by[0]", "same"},
+		{"an absence that lasts for ever", func(d *Trigger) {
+			d.Absence = &Absence{Key: []string{"product"}, ClosedBy: []string{"a"}, Within: "9000h"}
+		}, "absence.within", "duration"},
+		{"an absence and a change", func(d *Trigger) {
+			d.Absence = &Absence{Key: []string{"product"}, ClosedBy: []string{"a"}, Within: "24h"}
+			d.Change = &ChangeRule{Key: []string{"product"}, Keep: "24h"}
+		}, "condition", "alone"},
+		{"dates of another event", func(d *Trigger) { *d = birthday(); d.EventType = "price.changed" }, "event_type", "applies"},
+		{"dates with attributes", func(d *Trigger) { *d = birthday(); d.Attributes = priceDrop(t).Attributes }, "attributes", "applies"},
+		{"dates of no occasion", func(d *Trigger) { *d = birthday(); d.Dates.Occasion = " " }, "dates.occasion", "required"},
+		{"dates at no hour", func(d *Trigger) { *d = birthday(); d.Dates.Hour = "" }, "dates.hour", "clock"},
+		{"a leap day of its own", func(d *Trigger) { *d = birthday(); d.Dates.LeapDay = "feb29" }, "dates.leap_day", "option"},
+		{"missed dates that pile up", func(d *Trigger) { *d = birthday(); d.Dates.Missed = "twice" }, "dates.missed", "option"},
+		{"dates long before", func(d *Trigger) { *d = birthday(); d.Dates.Lead = 61 }, "dates.lead", "range"},
 		{"no template", func(d *Trigger) { d.Template = "" }, "template", "required"},
 	} {
 		t.Run(c.mistake, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -38,11 +39,17 @@ type Trigger struct {
 	Name       string      `json:"name" yaml:"name"` // "price_drop"; never changes
 	Title      Text        `json:"title" yaml:"title"`
 	Help       Text        `json:"help" yaml:"help"`
-	EventType  string      `json:"event_type" yaml:"event_type"` // the CloudEvents type
+	EventType  string      `json:"event_type" yaml:"event_type"` // the CloudEvents type; of Dates DateEventType
 	Attributes []Attribute `json:"attributes" yaml:"attributes"`
 	Params     []Param     `json:"params" yaml:"params"`
-	// Condition is CEL over event.<attribute>, param.<name> and
-	// member.account; see matcher/predicate.
+	// At most one of these: a trigger on what changed since the event before,
+	// on what did not happen in time, or on dates.
+	Change  *ChangeRule `json:"change,omitempty" yaml:"change,omitempty"`
+	Absence *Absence    `json:"absence,omitempty" yaml:"absence,omitempty"`
+	Dates   *Dates      `json:"dates,omitempty" yaml:"dates,omitempty"`
+	// Condition is CEL over event.<attribute>, param.<name>, member.account,
+	// member.time_zone, member.birthday and, with Change, previous.<attribute>,
+	// previous.time and previous.known; see matcher/predicate.
 	Condition string `json:"condition" yaml:"condition"`
 	// Broadcast allows a condition that names no key to look it up by.
 	Broadcast bool `json:"broadcast,omitempty" yaml:"broadcast,omitempty"`
@@ -68,6 +75,46 @@ type Trigger struct {
 	Version int  `json:"version" yaml:"-"`
 	Enabled bool `json:"enabled" yaml:"-"`
 }
+
+// ChangeRule lets a condition read what the newest event before this one said of
+// the same thing. An event that is older than that one meets nothing.
+type ChangeRule struct {
+	// Key are the attributes that say which thing: ["product"]. An event
+	// without one of them has no event before it.
+	Key []string `json:"key" yaml:"key"`
+	// Keep is how long an event counts as the one before ("720h"); after it
+	// the next one is the first again.
+	Keep string `json:"keep" yaml:"keep"`
+}
+
+// Absence turns the trigger around: an event opens a watch, and meets
+// subscriptions when nothing closed it in time.
+type Absence struct {
+	// Key are the attributes that an event and what closes it have in common:
+	// ["order"]. An event without one of them opens nothing.
+	Key      []string `json:"key" yaml:"key"`
+	ClosedBy []string `json:"closed_by" yaml:"closed_by"` // event types: ["order.paid", "order.cancelled"]
+	Within   string   `json:"within" yaml:"within"`       // "24h"
+}
+
+// Dates lets dates meet subscriptions: on each day of the occasion, when the
+// hour comes in a time zone that members live in, there is an event with the
+// attributes zone, date ("2006-01-02") and day ("02-28"). Attributes are then
+// these three; leave them and EventType empty.
+type Dates struct {
+	Occasion string `json:"occasion" yaml:"occasion"` // which days; see package calendar
+	Hour     string `json:"hour" yaml:"hour"`         // of the local day: "09:00"
+	// LeapDay is when members born on 29 February are thought of in other
+	// years: "feb28" or "mar1"; empty: "feb28".
+	LeapDay string `json:"leap_day,omitempty" yaml:"leap_day,omitempty"`
+	// Missed says what becomes of days that passed while Herald was down:
+	// "skip" none, "once" the last of them, "all" each; empty: "once".
+	Missed string `json:"missed,omitempty" yaml:"missed,omitempty"`
+	Lead   int    `json:"lead,omitempty" yaml:"lead,omitempty"` // days before the occasion, 0 to 60
+}
+
+// DateEventType is the event type of every trigger on dates.
+const DateEventType = "herald.date"
 
 // Attribute is one member of an event's data.
 type Attribute struct {
@@ -101,14 +148,42 @@ type Option struct {
 	Title Text   `json:"title" yaml:"title"`
 }
 
+// completed fills in what follows from a trigger on dates.
+func (t Trigger) completed() Trigger {
+	if t.Dates == nil {
+		return t
+	}
+	dates := *t.Dates
+	dates.LeapDay = cmp.Or(dates.LeapDay, leapDays[0])
+	dates.Missed = cmp.Or(dates.Missed, missedRules[0])
+	t.Dates = &dates
+	t.EventType = cmp.Or(t.EventType, DateEventType)
+	if len(t.Attributes) == 0 {
+		t.Attributes = dateAttributes()
+	}
+	return t
+}
+
+// dateAttributes are what the event of a date says.
+func dateAttributes() []Attribute {
+	text := string(predicate.String)
+	return []Attribute{
+		{Name: "zone", Title: Text{"en": "Time zone", "zh": "时区"}, Type: text},
+		{Name: "date", Title: Text{"en": "Date", "zh": "日期"}, Type: text},
+		{Name: "day", Title: Text{"en": "Day", "zh": "月日"}, Type: text},
+	}
+}
+
 // Schema declares to the condition language which names and types the
 // condition may use. A parameter with a default is never absent.
 func (t Trigger) Schema() predicate.Schema {
+	t = t.completed()
 	s := predicate.Schema{
 		Event:     make(map[string]predicate.Type, len(t.Attributes)),
 		Param:     make(map[string]predicate.Type, len(t.Params)),
 		Optional:  map[string]bool{},
 		Broadcast: t.Broadcast,
+		Previous:  t.Change != nil,
 	}
 	for _, a := range t.Attributes {
 		s.Event[a.Name] = predicate.Type(a.Type)

@@ -35,6 +35,7 @@ func NewTriggers(pool *pgxpool.Pool, now func() time.Time) *Triggers {
 // and not the stored one, or when a subscription's parameters would no longer
 // fit. What a member chose is never replaced in silence.
 func (s *Triggers) Save(ctx context.Context, t Trigger, by string) (Trigger, error) {
+	t = t.completed()
 	if err := t.Check(); err != nil {
 		return Trigger{}, err
 	}
@@ -159,6 +160,6 @@ func scanTrigger(row pgx.CollectableRow) (Trigger, error) {
 // matchesAlike reports whether two definitions anchor and read the same
 // parameters in the same way.
 func matchesAlike(a, b Trigger) bool {
-	return a.Condition == b.Condition && a.Broadcast == b.Broadcast &&
+	return a.Condition == b.Condition && a.Broadcast == b.Broadcast && (a.Change == nil) == (b.Change == nil) &&
 		reflect.DeepEqual(a.Attributes, b.Attributes) && reflect.DeepEqual(a.Params, b.Params)
 }

@@ -202,7 +202,7 @@ func (e *xmlEvent) readData(types xmlform.Members, f *problem.Fields, l Limits) 
 		f.Add("data", "object", "data must hold an element for each attribute")
 		return nil
 	}
-	return typed(members, types)
+	return Typed(members, types)
 }
 
 // readXMLData reads a body that is an event's data in XML (binary mode).
@@ -224,10 +224,10 @@ func readXMLData(body []byte, types xmlform.Members, l Limits) (map[string]any, 
 	return data, f, nil
 }
 
-// typed gives the texts among an event's attributes the types their triggers
+// Typed gives the texts among an event's attributes the types their triggers
 // declare, and JSON's numbers Go's. What cannot be what it should be stays
 // text, for the trigger's check to name.
-func typed(members map[string]any, types xmlform.Members) map[string]any {
+func Typed(members map[string]any, types xmlform.Members) map[string]any {
 	for name, value := range members {
 		text, isText := value.(string)
 		text = strings.TrimSpace(text)

@@ -11,8 +11,8 @@
 package index
 
 import (
+	"maps"
 	"sync"
-	"time"
 )
 
 // Index holds what the subscriptions of all triggers wait on. Its methods, and
@@ -42,11 +42,6 @@ func (x *Index) Condition(trigger string) *Condition {
 	return x.conditions[trigger]
 }
 
-// Window is when a subscription is valid: from From on, and before Until. A
-// zero time leaves its side open. One that began before anything is matched is
-// better given as open, because every window takes room and time.
-type Window struct{ From, Until time.Time }
-
 // Stats is what an index holds.
 type Stats struct {
 	Whole    Size
@@ -63,4 +58,42 @@ type Size struct {
 }
 
 // Stats measures the index, a shard at a time.
-func (x *Index) Stats() Stats { return Stats{} }
+func (x *Index) Stats() Stats {
+	x.mu.RLock()
+	conditions := maps.Clone(x.conditions)
+	x.mu.RUnlock()
+	s := Stats{Triggers: map[string]Size{}}
+	for trigger, c := range conditions {
+		t := c.table.Load()
+		if t == nil {
+			continue
+		}
+		size := t.size()
+		s.Triggers[trigger] = size
+		s.Whole.Subscriptions += size.Subscriptions
+		s.Whole.Anchors += size.Anchors
+		s.Whole.Bytes += size.Bytes
+		s.Whole.Shards += size.Shards
+		s.Whole.Longest = max(s.Whole.Longest, size.Longest)
+	}
+	return s
+}
+
+func (t *table) size() Size {
+	var z Size
+	for s := range t.found.shards() {
+		z.Anchors += int64(s.entries)
+		z.Longest = max(z.Longest, s.longestList())
+		s.mu.RUnlock()
+	}
+	for s := range t.held.shards() {
+		z.Subscriptions += int64(s.keys)
+		s.mu.RUnlock()
+	}
+	for _, m := range []*multimap{t.found, t.held, t.windows} {
+		bytes, shards := m.size()
+		z.Bytes += bytes
+		z.Shards += shards
+	}
+	return z
+}

@@ -16,11 +16,13 @@ type reported struct {
 }
 
 const (
+	// References come again: the part is meant that went to the network next to
+	// the report's time, and of one that is over nothing more is to come.
 	reportedSQL = `
 SELECT delivery_id, account, part, of, text, state, provider_id
 FROM modem_parts
-WHERE sim = $1 AND reference = $2 AND recipient = $3 AND at BETWEEN $4 AND $5 AND state IN ('accepted', 'doubt')
-ORDER BY at DESC
+WHERE sim = $1 AND reference = $2 AND recipient = $3 AND at BETWEEN $4 AND $5 AND (state IN ('accepted', 'doubt') OR provider_id <> '')
+ORDER BY abs(extract(epoch FROM at - $6))
 LIMIT 1`
 
 	// A modem with references of its own names none that we know while a part
@@ -39,16 +41,18 @@ LIMIT 2`
 // the centre took it.
 func (s *Store) find(ctx context.Context, sim string, reference byte, recipient int64, sentAt time.Time) (reported, bool, error) {
 	from, to := sentAt.Add(-clocksApart), sentAt.Add(clocksApart)
-	if sentAt.IsZero() {
-		from, to = s.now().Add(-keepParts), s.now().Add(clocksApart)
+	if sentAt.IsZero() { // the newest
+		sentAt = s.now()
+		from, to = sentAt.Add(-keepParts), sentAt.Add(clocksApart)
 	}
-	row := s.db.QueryRow(ctx, reportedSQL, sim, int16(reference), recipient, from, to)
+	row := s.db.QueryRow(ctx, reportedSQL, sim, int16(reference), recipient, from, to, sentAt)
 	r := reported{whole: whole{SIM: sim, Recipient: recipient}}
-	err := r.scan(row)
-	if err == nil {
+	switch err := r.scan(row); {
+	case err == nil && r.State == refused:
+		return reported{}, false, nil
+	case err == nil:
 		return r, true, nil
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
+	case !errors.Is(err, pgx.ErrNoRows):
 		return r, false, fmt.Errorf("find the part of a report: %w", err)
 	}
 	rows, err := s.db.Query(ctx, doubtfulSQL, sim, recipient, from, to, int16(reference))

@@ -281,6 +281,72 @@ func TestDoubtIsResolvedByTheSameReference(t *testing.T) {
 	}
 }
 
+// However many messages go in between: references come again.
+func TestADoubtIsResolvedAfterAllReferencesWereGiven(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{Keep: 1000, ReportAfter: time.Hour}, nil)
+	inDoubt := map[string]dispatch.Message{}
+	for i, fault := range []sim.FaultKind{sim.Lost, sim.Ignored} {
+		m := message(i, "in doubt: "+string(fault))
+		inDoubt[m.Content.Text] = m
+		b.setFaults(t, sim.Fault{Kind: fault, Command: "+CMGS", Times: 1})
+		if _, err := open(t, b.Sender).Send(t.Context(), m); class(err) != dispatch.Doubt {
+			t.Fatalf("it is %v", err)
+		}
+	}
+	session := open(t, b.Sender)
+	for i := range 300 {
+		if _, err := session.Send(t.Context(), message(i%5, "meanwhile")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range inDoubt {
+		if receipt, err := b.Resolve(t.Context(), m); err != nil || receipt.ProviderID == "" {
+			t.Errorf("%s: %+v, %v", m.Content.Text, receipt, err)
+		}
+	}
+	arrived := map[string]int{}
+	for _, text := range b.sim.Texts().All() {
+		arrived[text.Text]++
+	}
+	for text := range inDoubt {
+		if arrived[text] != 1 {
+			t.Errorf("%s: it arrived %d times", text, arrived[text])
+		}
+	}
+}
+
+// The centre's CMS 197 may be of another message to the number.
+func TestASharedReferenceTellsNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{ReportAfter: time.Hour}, nil)
+	if _, err := open(t, b.Sender).Send(t.Context(), message(2, "before")); err != nil {
+		t.Fatal(err)
+	}
+	m := message(2, "in doubt, and never taken")
+	b.setFaults(t, sim.Fault{Kind: sim.Ignored, Command: "+CMGS", Times: 1})
+	if _, err := open(t, b.Sender).Send(t.Context(), m); class(err) != dispatch.Doubt {
+		t.Fatalf("it is %v", err)
+	}
+	if _, err := b.store.db.Exec(t.Context(), `UPDATE modem_parts SET reference = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if receipt, err := b.Resolve(t.Context(), m); class(err) != dispatch.Doubt {
+		t.Errorf("the provider says %+v, %v", receipt, err)
+	}
+	// Whoever wants it sent again gets it sent.
+	if _, err := open(t, b.Sender).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	sent := b.sim.Parts()
+	if last := sent[len(sent)-1]; len(sent) != 2 || last.RejectDuplicates || last.Refused || last.Text != m.Content.Text {
+		t.Errorf("sent were %+v", sent)
+	}
+	if receipt, err := b.Resolve(t.Context(), m); err != nil || receipt.ProviderID == "" || len(b.sim.Parts()) != 2 {
+		t.Errorf("then it is %+v, %v", receipt, err)
+	}
+}
+
 // Pitfalls 1, 2 and 11: an answer that nobody waits for any more is still the
 // answer, and nothing is sent twice for the want of it.
 func TestAnAnswerAfterTheTimeOutIsStillTheAnswer(t *testing.T) {

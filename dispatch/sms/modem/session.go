@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -92,9 +93,13 @@ func (s *Sender) send(ctx context.Context, m dispatch.Message, mayRepeat func(si
 			missing = append(missing, n)
 		}
 	}
-	ready, failure := s.begin(ctx, letter, missing)
+	ready, failure := s.begin(ctx, letter, missing, mayRepeat == nil)
 	if failure != nil {
 		return dispatch.Receipt{}, failure
+	}
+	if mayRepeat != nil && slices.ContainsFunc(ready, part.untold) {
+		s.release(ctx, letter.whole)
+		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Doubt, Err: errStaysInDoubt}
 	}
 	first := progress.ProviderIDs[0]
 	for _, p := range ready {
@@ -164,12 +169,12 @@ func (s *Sender) progress(ctx context.Context, m dispatch.Message, l letter) (pa
 	return progress[0], nil
 }
 
-// begin makes parts ready to be sent.
-func (s *Sender) begin(ctx context.Context, l letter, missing []int) ([]part, *dispatch.SendError) {
+// begin makes parts ready to be sent; renew is Store.begin's.
+func (s *Sender) begin(ctx context.Context, l letter, missing []int, renew bool) ([]part, *dispatch.SendError) {
 	if n := len(missing); s.cfg.DailyQuota > 0 && n > s.cfg.DailyQuota || s.cfg.MonthlyQuota > 0 && n > s.cfg.MonthlyQuota {
 		return nil, &dispatch.SendError{Class: dispatch.Transient, Err: errors.New("it has more parts than the SIM may send in a day or month")}
 	}
-	ready, err := s.store.begin(ctx, l.whole, missing, s.quotas)
+	ready, err := s.store.begin(ctx, l.whole, missing, s.quotas, renew)
 	var full *exhausted
 	switch {
 	case errors.As(err, &full):
@@ -194,6 +199,9 @@ func (s *Sender) begin(ctx context.Context, l letter, missing []int) ([]part, *d
 // comes of it.
 func (s *Sender) sendPart(ctx context.Context, l letter, reference uint16, p part) (id string, failure *dispatch.SendError) {
 	again := p.State == doubt
+	// What the centre says of a shared reference may be said of another part,
+	// and that of a new one of none.
+	tells := again && !p.Shared
 	if p.State == accepted { // as was heard late, or by a run that died then
 		s.tellParts(ctx, l.whole, p.Number, p.ProviderID)
 		return p.ProviderID, nil
@@ -202,12 +210,12 @@ func (s *Sender) sendPart(ctx context.Context, l letter, reference uint16, p par
 		return "", &dispatch.SendError{Class: dispatch.Transient, Err: err}
 	}
 	sent, err := s.modem.Submit(ctx, tpdu.Submit{
-		RejectDuplicates: again, Report: !s.cfg.NoReports, Reference: p.Reference, To: l.to, Validity: l.valid,
+		RejectDuplicates: tells, Report: !s.cfg.NoReports, Reference: p.Reference, To: l.to, Validity: l.valid,
 		UserData: l.userData(reference, p.Number),
 	})
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
 	defer cancel()
-	if again && saysDuplicate(err) {
+	if tells && saysDuplicate(err) {
 		sent, err = gsm.Sent{Reference: p.Reference}, nil
 	} else if err == nil {
 		if err := s.store.learn(noting, l.SIM, sent.Own); err != nil {
@@ -307,7 +315,9 @@ func (s *Sender) release(ctx context.Context, w whole) {
 
 // Resolve finds out what became of a message in doubt: by what was heard of
 // its parts since, and by sending those in doubt again under their references,
-// which the centre refuses if it has them (3GPP TS 23.040, sections 9.2.3.6 and 9.2.3.25).
+// which the centre refuses if it has them (3GPP TS 23.040, sections 9.2.3.6
+// and 9.2.3.25). Where another part to the recipient has the reference, too,
+// that would tell nothing, and the doubt stays.
 func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	failed := func(f *dispatch.SendError) (dispatch.Receipt, error) {
 		f.Account = s.cfg.Name

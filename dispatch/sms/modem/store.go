@@ -40,9 +40,16 @@ type part struct {
 	State      string
 	ProviderID string
 	Detail     string
+	// Shared says that another part has had the same reference, to the same
+	// recipient or later: what the centre says of that may be said of either.
+	Shared     bool
 	text       int64   // hash of the whole message
 	day, month *string // the periods it counts in; nil: none
 }
+
+// untold reports whether the centre's word on the reference of a part in doubt
+// would not tell whether it has that part.
+func (p part) untold() bool { return p.State == doubt && p.Shared }
 
 // whole is a message on its way: the delivery's, on one account and SIM.
 type whole struct {
@@ -75,23 +82,22 @@ func hash(text string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all its bits
 }
 
+// sharedSQL is part.Shared of a row p.
+const sharedSQL = `EXISTS (
+    SELECT FROM modem_parts o
+    WHERE o.sim = p.sim AND o.reference = p.reference AND o.state IN ('accepted', 'doubt') AND (o.recipient = p.recipient OR o.at > p.at)
+      AND (o.delivery_id, o.account, o.part) <> (p.delivery_id, p.account, p.part))`
+
 const (
 	lockPartsSQL = `
-SELECT part, reference, state, provider_id, detail, day, month, text <> $3 OR of <> $4 OR sim <> $5
-FROM modem_parts
+SELECT part, reference, state, provider_id, detail, day, month, text <> $3 OR of <> $4 OR sim <> $5, ` + sharedSQL + `
+FROM modem_parts p
 WHERE delivery_id = $1 AND account = $2
 ORDER BY part
-FOR UPDATE`
+FOR UPDATE OF p`
 
 	forgetPartsSQL = `
 DELETE FROM modem_parts WHERE delivery_id = $1 AND account = $2`
-
-	// References go from 1 to 255: a modem takes 0 for none.
-	nextReferencesSQL = `
-INSERT INTO modem_references AS r (sim, last)
-VALUES ($1, ($2 - 1) % 255 + 1)
-ON CONFLICT (sim) DO UPDATE SET last = (r.last - 1 + $2) % 255 + 1
-RETURNING last`
 
 	writePartsSQL = `
 INSERT INTO modem_parts (delivery_id, account, part, of, text, sim, reference, recipient, state, day, month, at)
@@ -107,8 +113,10 @@ SET reference = excluded.reference, state = excluded.state, day = excluded.day, 
 // fails with *exhausted when a quota has no room for them all. missing are
 // those that the caller has no other word of.
 //
-// A part in doubt keeps its reference: with that it is sent again.
-func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas) (parts []part, err error) {
+// A part in doubt keeps its reference: with that it is sent again. Where the
+// reference is shared, so that this would tell nothing, it is given another if
+// renew says so.
+func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas, renew bool) (parts []part, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		known, stale, err := lockParts(ctx, tx, w)
 		if err != nil {
@@ -120,13 +128,19 @@ func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas) (pa
 			}
 			clear(known)
 		}
-		var fresh []int
+		var fresh, shared []int
 		for _, n := range missing {
-			if p, found := known[n]; !found || p.State == refused {
+			switch p, found := known[n]; {
+			case !found || p.State == refused:
 				fresh = append(fresh, n)
+			case renew && p.untold():
+				shared = append(shared, n)
 			}
 		}
 		if err := s.prepare(ctx, tx, w, fresh, q, known); err != nil {
+			return err
+		}
+		if err := s.renew(ctx, tx, w, shared, known); err != nil {
 			return err
 		}
 		parts = parts[:0]
@@ -152,7 +166,7 @@ func lockParts(ctx context.Context, tx pgx.Tx, w whole) (known map[int]part, sta
 	var p part
 	var reference int16
 	var other bool
-	_, err = pgx.ForEachRow(rows, []any{&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month, &other}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month, &other, &p.Shared}, func() error {
 		p.Reference = byte(reference)
 		known[p.Number] = p
 		stale = stale || other
@@ -185,18 +199,16 @@ func (s *Store) prepare(ctx context.Context, tx pgx.Tx, w whole, fresh []int, q 
 	if err := count(ctx, tx, w.SIM, len(fresh), q, day, month); err != nil {
 		return err
 	}
-	var last int
-	if err := tx.QueryRow(ctx, nextReferencesSQL, w.SIM, len(fresh)).Scan(&last); err != nil {
+	references, err := nextReferences(ctx, tx, w, len(fresh))
+	if err != nil {
 		return err
 	}
-	numbers, references := make([]int16, len(fresh)), make([]int16, len(fresh))
+	numbers := make([]int16, len(fresh))
 	for i, n := range fresh {
-		back := len(fresh) - 1 - i
-		reference := (last-1-back%255+255)%255 + 1
-		numbers[i], references[i] = int16(n), int16(reference) //nolint:gosec // 255 at most
-		known[n] = part{Number: n, Reference: byte(reference), State: waiting, day: &day, month: &month}
+		numbers[i] = int16(n)                                                                                //nolint:gosec // 255 at most
+		known[n] = part{Number: n, Reference: byte(references[i]), State: waiting, day: &day, month: &month} //nolint:gosec // likewise
 	}
-	_, err := tx.Exec(ctx, writePartsSQL, w.Delivery, w.Account, w.Of, w.Text, w.SIM, w.Recipient, day, month, now, numbers, references)
+	_, err = tx.Exec(ctx, writePartsSQL, w.Delivery, w.Account, w.Of, w.Text, w.SIM, w.Recipient, day, month, now, numbers, references)
 	return err
 }
 

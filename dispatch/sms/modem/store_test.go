@@ -41,7 +41,7 @@ func TestReferencesComeInTurnAndNeverAsZero(t *testing.T) {
 	s := storeAt(t, noon)
 	want := byte(0)
 	for range 90 {
-		parts, err := s.begin(t.Context(), aWhole(3), upTo(3), noQuotas)
+		parts, err := s.begin(t.Context(), aWhole(3), upTo(3), noQuotas, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,27 +53,65 @@ func TestReferencesComeInTurnAndNeverAsZero(t *testing.T) {
 	}
 }
 
+// A centre tells duplicates by reference and recipient, and may know of each
+// reference the newest only.
+func TestAReferenceIsGivenAgainAsLateAsCanBe(t *testing.T) {
+	s := storeAt(t, noon)
+	ctx := t.Context()
+	number := 0
+	send := func(recipient string, took bool) byte {
+		t.Helper()
+		number++
+		s.now = func() time.Time { return noon.Add(time.Duration(number) * time.Second) }
+		w := aWhole(1)
+		w.Recipient = hashNumber(recipient)
+		parts, err := s.begin(ctx, w, upTo(1), noQuotas, false)
+		must(t, err)
+		must(t, s.intend(ctx, w, 0))
+		if took {
+			must(t, s.took(ctx, w, 0, parts[0].Reference, "id"))
+		}
+		return parts[0].Reference
+	}
+	inDoubt := send("+8613800138000", false)
+	theirs := map[byte]int{send("+8613900139000", true): 1}
+	for i := range 270 {
+		if i%3 == 0 { // every reference that others leave would be one of these
+			theirs[send("+8613900139000", true)]++
+			continue
+		}
+		if r := send("+8613800138001", true); r == inDoubt {
+			t.Fatalf("a reference in doubt is given again after %d", i)
+		}
+	}
+	for r, n := range theirs {
+		if n > 1 || r == inDoubt {
+			t.Errorf("a recipient of %d messages has reference %d %d times", len(theirs), r, n)
+		}
+	}
+}
+
 func TestAPartInDoubtKeepsItsReference(t *testing.T) {
 	s, w := storeAt(t, noon), aWhole(2)
 	ctx := t.Context()
-	first, err := s.begin(ctx, w, upTo(2), noQuotas)
+	first, err := s.begin(ctx, w, upTo(2), noQuotas, false)
 	must(t, err)
 	must(t, s.intend(ctx, w, 0))
 	must(t, s.took(ctx, w, 0, first[0].Reference, "a"))
 	must(t, s.intend(ctx, w, 1))
-	again, err := s.begin(ctx, w, upTo(2), noQuotas)
+	again, err := s.begin(ctx, w, upTo(2), noQuotas, false)
 	must(t, err)
 	if again[0].State != accepted || again[0].ProviderID != "a" || again[1].State != doubt || again[1].Reference != first[1].Reference {
 		t.Errorf("begun again it is %+v, at first %+v", again, first)
 	}
 	must(t, s.refuse(ctx, w, 1, "CMS 21"))
-	again, err = s.begin(ctx, w, []int{1}, noQuotas)
+	again, err = s.begin(ctx, w, []int{1}, noQuotas, false)
 	must(t, err)
 	if again[0].State != waiting || again[0].Reference == first[1].Reference {
 		t.Errorf("after a refusal it is %+v", again[0])
 	}
 	w.Text++
-	if again, err = s.begin(ctx, w, upTo(2), noQuotas); err != nil || again[0].State != waiting || again[1].State != waiting {
+	if again, err = s.begin(ctx, w, upTo(2), noQuotas, false); err != nil || again[0].State != waiting || again[1].State != waiting {
 		t.Errorf("another text is %+v, %v", again, err)
 	}
 }
@@ -105,7 +143,7 @@ func TestQuotasAreExactUnderTwoNodes(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 10 {
-					_, err := s.begin(context.Background(), aWhole(2), upTo(2), q)
+					_, err := s.begin(context.Background(), aWhole(2), upTo(2), q, false)
 					var full *exhausted
 					switch {
 					case err == nil:
@@ -136,7 +174,7 @@ func TestAQuotaBeginsAnewAtLocalMidnight(t *testing.T) {
 	begin := func(at time.Time) error {
 		s := NewStore(db) // as after a restart
 		s.now = func() time.Time { return at }
-		_, err := s.begin(t.Context(), aWhole(1), upTo(1), q)
+		_, err := s.begin(t.Context(), aWhole(1), upTo(1), q, false)
 		return err
 	}
 	var full *exhausted
@@ -164,7 +202,7 @@ func TestAQuotaBeginsAnewAtLocalMidnight(t *testing.T) {
 func TestWhatWasNotSentIsGivenBack(t *testing.T) {
 	s, w := storeAt(t, noon), aWhole(4)
 	ctx := t.Context()
-	_, err := s.begin(ctx, w, upTo(4), noQuotas)
+	_, err := s.begin(ctx, w, upTo(4), noQuotas, false)
 	must(t, err)
 	must(t, s.intend(ctx, w, 0))
 	must(t, s.took(ctx, w, 0, 1, "a"))
@@ -181,7 +219,7 @@ func TestWhatWasNotSentIsGivenBack(t *testing.T) {
 	}
 
 	lost := aWhole(2)
-	_, err = s.begin(ctx, lost, upTo(2), noQuotas)
+	_, err = s.begin(ctx, lost, upTo(2), noQuotas, false)
 	must(t, err)
 	s.now = func() time.Time { return noon.Add(2 * time.Hour) }
 	if n, err := s.Sweep(ctx); err != nil || n != 2 {
@@ -208,7 +246,7 @@ func TestAReportFindsItsPart(t *testing.T) {
 		s.now = func() time.Time { return at }
 		w := aWhole(1)
 		w.Recipient = hashNumber(number)
-		_, err := s.begin(ctx, w, upTo(1), noQuotas)
+		_, err := s.begin(ctx, w, upTo(1), noQuotas, false)
 		must(t, err)
 		must(t, s.intend(ctx, w, 0))
 		if took {
@@ -220,6 +258,14 @@ func TestAReportFindsItsPart(t *testing.T) {
 	newer := sendAt(noon, "+8613800138000", 7, true)
 	other := sendAt(noon, "+8613900139000", 7, true)
 	inDoubt := sendAt(noon, "+4479460000000", 0, false)
+	before := sendAt(noon, "+4479460000001", 9, true)
+	over := sendAt(noon, "+4479460000002", 9, true)
+	must(t, s.lose(ctx, over, 0))
+	for _, number := range []string{"+4479460000001", "+4479460000002"} {
+		after := sendAt(noon.Add(time.Hour), number, 0, false) // in doubt, with a reference that came again
+		_, err := s.db.Exec(ctx, `UPDATE modem_parts SET reference = 9 WHERE delivery_id = $1`, after.Delivery)
+		must(t, err)
+	}
 	for name, c := range map[string]struct {
 		number    string
 		reference byte
@@ -232,6 +278,8 @@ func TestAReportFindsItsPart(t *testing.T) {
 		"with the number as it is dialled": {"13900139000", 7, noon, other.Delivery},
 		"without a time":                   {"+8613900139000", 7, time.Time{}, other.Delivery},
 		"in doubt, by another reference":   {"+4479460000000", 99, noon, inDoubt.Delivery},
+		"of what went at its time":         {"+4479460000001", 9, noon.Add(time.Second), before.Delivery},
+		"of what is over":                  {"+4479460000002", 9, noon.Add(time.Second), uuid.Nil},
 		"of nobody":                        {"+8613800138001", 7, noon, uuid.Nil},
 		"of another reference":             {"+8613900139000", 8, noon, uuid.Nil},
 	} {
@@ -269,7 +317,7 @@ func TestWhoseReferencesAModemHasIsLearnt(t *testing.T) {
 	if keeps() {
 		t.Error("nothing is known, and it is trusted")
 	}
-	_, err := s.begin(t.Context(), aWhole(1), upTo(1), noQuotas)
+	_, err := s.begin(t.Context(), aWhole(1), upTo(1), noQuotas, false)
 	must(t, err)
 	must(t, s.learn(t.Context(), "sim", false))
 	if !keeps() {

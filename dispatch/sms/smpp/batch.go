@@ -178,7 +178,7 @@ func (b *batch) submit(i int, p portion) {
 	m := &b.ms[i]
 	if b.link.version >= pdu.Version34 {
 		// What an SMSC before 3.4 does with an option is not defined (section 3.3).
-		p.reference = b.client.nextReference()
+		p.reference = b.client.nextReference(m.Address)
 	}
 	start := len(b.said)
 	said, err := b.writer.append(b.said, 0, m, p)
@@ -346,9 +346,11 @@ func (b *batch) failUnit(p *place, failure *dispatch.SendError) {
 	b.fail(p.message, failure)
 }
 
-func (c *Client) nextReference() uint16 {
+// nextReference numbers a unit to an address, as none in doubt there is.
+func (c *Client) nextReference(address string) uint16 {
 	for {
-		if n := uint16(c.references.Add(1)); n != 0 { //nolint:gosec // the lower bits
+		n := uint16(c.references.Add(1)) //nolint:gosec // the lower bits
+		if n != 0 && !c.doubts.has(reference{n, address}) {
 			return n
 		}
 	}

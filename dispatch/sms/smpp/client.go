@@ -17,6 +17,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,9 @@ func NewClient(cfg Account, parts Parts) (*Client, error) {
 		ids:    newIDs(cfg.ReceiptIDs), doubts: newDoubts(), repeats: newRepeats(),
 		links: map[*link]struct{}{},
 	}
+	// Receipts of what other nodes sent, and this one before it was started
+	// anew, come here, too: their references must not be ours.
+	c.references.Store(rand.Uint32()) //nolint:gosec // it is no secret
 	if cfg.TLS != tlsFirst {
 		return c, nil
 	}

@@ -108,6 +108,14 @@ func (d *doubts) delivery(id string, r reference) uuid.UUID {
 	return d.references[r]
 }
 
+// has reports whether a message in doubt has a reference.
+func (d *doubts) has(r reference) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.references[r]
+	return known
+}
+
 // get is a message in doubt.
 func (d *doubts) get(delivery uuid.UUID) (doubt, bool) {
 	d.mu.Lock()

@@ -115,6 +115,39 @@ func TestAReceiptSettlesADoubt(t *testing.T) {
 	}
 }
 
+// TestAReceiptOfAnotherMessageSettlesNoDoubt: the centre gives receipts to
+// whichever node is there, of what another sent, or a process before.
+func TestAReceiptOfAnotherMessageSettlesNoDoubt(t *testing.T) {
+	t.Parallel()
+	s := startSMSC(t, smsc.Config{})
+	account := accountAt(t, s.Addr())
+	account.Timeout = 100 * time.Millisecond
+	other, c := newClient(t, account, nil), newClient(t, account, nil)
+	m := to("+8613800000001", "hello")
+	if _, err := open(t, other).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	setFaults(t, s, smsc.Fault{Kind: smsc.DropBefore, Times: 1})
+	if _, err := open(t, c).Send(t.Context(), to(m.Address, "never taken")); failure(t, err).Class != dispatch.Doubt {
+		t.Fatalf("it gives %v", err)
+	}
+	theirs, _ := s.Units()[0].Message.Options.Number(pdu.UserMessageReference)
+	if delivery := c.doubts.delivery(s.Units()[0].ID, reference{theirs, m.Address}); delivery != uuid.Nil {
+		t.Errorf("the receipt of the other message settles the doubt about %v", delivery)
+	}
+}
+
+func TestAReferenceInDoubtIsNotGivenAgain(t *testing.T) {
+	c := newClient(t, accountAt(t, "127.0.0.1:1"), nil)
+	c.doubts.add(unit{delivery: uuid.Must(uuid.NewV7()), address: "+8613800000001", reference: 42})
+	for address, want := range map[string]uint16{"+8613800000001": 43, "+8613800000002": 42} {
+		c.references.Store(3<<16 + 41)
+		if n := c.nextReference(address); n != want {
+			t.Errorf("to %s goes %d, want %d", address, n, want)
+		}
+	}
+}
+
 func TestDoubtsAreForgotten(t *testing.T) {
 	d := newDoubts()
 	for i := range mostDoubts + 5 {

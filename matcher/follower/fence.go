@@ -1,0 +1,140 @@
+package follower
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"herald/matcher/predicate"
+)
+
+// The most that a fence carries: beyond, the join is cheaper.
+const (
+	maxFenceChanges = 1000
+	maxFenceAnchors = 4000
+)
+
+// LIMIT with ORDER BY, and LATERAL, keep it to the indexes' ends however large
+// the tables are, and whatever the planner believes of them.
+const selectFence = `
+	WITH recent AS (
+		(SELECT trigger, subscription_id FROM anchor_changes WHERE xid >= $1 ORDER BY xid, seq LIMIT $5)
+		UNION ALL
+		(SELECT c.trigger, c.subscription_id
+		 FROM unnest($2::xid8[]) AS pending (xid)
+		 CROSS JOIN LATERAL (
+			SELECT trigger, subscription_id FROM anchor_changes WHERE xid = pending.xid ORDER BY xid, seq LIMIT $5
+		 ) c
+		 WHERE pg_visible_in_snapshot(pending.xid, pg_current_snapshot())
+		 LIMIT $5)
+	)
+	SELECT told.fits, told.changes, c.trigger, c.subscription_id, a.key, a.bound, a.upper
+	FROM (SELECT ` + fits + `, (SELECT count(*) FROM recent)) AS told (fits, changes)
+	LEFT JOIN (SELECT DISTINCT trigger, subscription_id FROM recent) AS c ON told.fits AND told.changes < $5
+	LEFT JOIN LATERAL (
+		SELECT key, coalesce(bound, 0), coalesce(upper, 0) FROM subscription_anchors
+		WHERE subscription_id = c.subscription_id LIMIT $6
+	) AS a (key, bound, upper) ON true
+	LIMIT $6`
+
+// Fence is what has changed and may not be in the index yet. It is filled in
+// when the batch that it was queued in is read; before, it means nothing.
+type Fence struct {
+	view    View
+	lost    bool // the index and what follows may lack something
+	whole   map[string]bool
+	waiting map[place][]waiting
+}
+
+// place is where subscriptions are looked up.
+type place struct{ trigger, key string }
+
+// waiting is a subscription at a place, as the SQL join finds it.
+type waiting struct {
+	id           int64
+	bound, upper float64
+}
+
+// QueueFence adds the statement of the fence to a batch of the transaction
+// that matches events. The batch is to be sent after the view's index was read
+// for them; see the package's comment.
+func (v View) QueueFence(batch *pgx.Batch, into *Fence) {
+	*into = Fence{view: v, lost: true}
+	c := v.state.cursor
+	v.follower.counts.fences.Add(1)
+	batch.Queue(selectFence, c.max, c.pending, c.line, c.min, maxFenceChanges+1, maxFenceAnchors+1).Query(into.read)
+}
+
+func (f *Fence) read(rows pgx.Rows) error {
+	var fits bool
+	var changes int
+	var trigger, key *string
+	var id *int64
+	var bound, upper *float64
+	n := 0
+	_, err := pgx.ForEachRow(rows, []any{&fits, &changes, &trigger, &id, &key, &bound, &upper}, func() error {
+		n++
+		switch {
+		case trigger == nil:
+		case id == nil:
+			f.add(*trigger)
+		case key != nil:
+			f.wait(place{*trigger, *key}, waiting{*id, *bound, *upper})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.lost = !fits || changes > maxFenceChanges || n > maxFenceAnchors || !f.view.holds()
+	if f.lost {
+		f.view.follower.counts.joins.Add(1)
+	}
+	return nil
+}
+
+func (f *Fence) add(trigger string) {
+	if f.whole == nil {
+		f.whole = map[string]bool{}
+	}
+	f.whole[trigger] = true
+}
+
+func (f *Fence) wait(at place, w waiting) {
+	if f.waiting == nil {
+		f.waiting = map[place][]waiting{}
+	}
+	f.waiting[at] = append(f.waiting[at], w)
+}
+
+// Changed reports whether the candidates of a trigger must come from the SQL
+// join in this transaction: all of its subscriptions may have changed, or more
+// than a fence carries, or the index cannot be relied on.
+func (f *Fence) Changed(trigger string) bool { return f.lost || f.whole[trigger] }
+
+// Match appends to into the subscriptions of a trigger that a probe finds and
+// that the index may lack, as the SQL join would; some may be in both.
+func (f *Fence) Match(trigger string, bound predicate.Bound, probe predicate.Probe, into []int64) []int64 {
+	for _, w := range f.waiting[place{trigger, probe.Key}] {
+		if w.meets(bound, probe.Value) {
+			into = append(into, w.id)
+		}
+	}
+	return into
+}
+
+func (w waiting) meets(bound predicate.Bound, value float64) bool {
+	switch bound {
+	case predicate.NoBound:
+		return true
+	case predicate.Below:
+		return value < w.bound
+	case predicate.AtMost:
+		return value <= w.bound
+	case predicate.Above:
+		return value > w.bound
+	case predicate.AtLeast:
+		return value >= w.bound
+	case predicate.Between:
+		return w.bound <= value && value <= w.upper
+	}
+	return true // whatever it is, what meets is judged again
+}
