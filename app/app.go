@@ -28,6 +28,7 @@ import (
 	"herald/dispatch/replies"
 	"herald/dispatch/sms/parts"
 	"herald/matcher"
+	"herald/matcher/follower"
 	"herald/webhooks"
 )
 
@@ -50,7 +51,8 @@ type App struct {
 	replies  *replies.Store
 	bounces  *bounces.Listener // nil: none on this node
 	hooks    *webhooks.Store
-	intake   *matcher.Intake
+	intake   *matcher.Intake    // nil: events are not taken on this node
+	follower *follower.Follower // likewise
 	server   *http.Server
 	listen   net.Listener
 
@@ -121,6 +123,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startJobs(ctx); err != nil {
 		return err
 	}
+	a.startMatcher()
 	a.begin("bookkeeper", a.books.Run)
 	a.startReceipts()
 	a.begin("old replies", a.replies.Run)

@@ -59,7 +59,7 @@ var house = map[string][]string{
 	"herald/matcher/follower":         {"herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index"},
 	"herald/matcher/absence":          {"herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
-	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/absence", "herald/matcher/states", "herald/dispatch", "herald/dispatch/timing"},
+	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/matcher/eventform":        {"herald/problem", "herald/matcher", "herald/jsontext", "herald/xmlform"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},

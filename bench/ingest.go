@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"herald/access"
 	"herald/app/config"
 	"herald/matcher/predicate"
@@ -183,23 +181,23 @@ func (s *stage) subscribeAll(ctx context.Context, n int, product func(i int) str
 		}
 		keys[i], bounds[i] = waits[0].Key, waits[0].Bound
 	}
-	return pgx.BeginFunc(ctx, s.herald.DB.Pool(), func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+	_, err = s.herald.DB.Pool().Exec(ctx, `
 WITH wished AS (SELECT * FROM unnest($1::text[], $2::text[], $3::float8[]) WITH ORDINALITY AS w (product, key, bound, i)),
 made AS (
     INSERT INTO subscriptions (member_id, trigger, params, channels, cool_down, origin)
     SELECT m.id, 'price_drop', jsonb_build_object('product', w.product, 'target', 100), '{email}', '0', 'import'
     FROM wished w JOIN members m ON m.account = 'bench' || w.i
-    RETURNING id, params ->> 'product' AS product, member_id
+    RETURNING id, member_id
+), anchored AS (
+    INSERT INTO subscription_anchors (subscription_id, trigger, key, bound)
+    SELECT made.id, 'price_drop', w.key, w.bound
+    FROM made JOIN members m ON m.id = made.member_id JOIN wished w ON m.account = 'bench' || w.i
 )
-INSERT INTO subscription_anchors (subscription_id, trigger, key, bound)
-SELECT made.id, 'price_drop', w.key, w.bound
-FROM made JOIN members m ON m.id = made.member_id JOIN wished w ON m.account = 'bench' || w.i`, products, keys, bounds)
-		if err != nil {
-			return fmt.Errorf("make subscriptions: %w", err)
-		}
-		return nil
-	})
+INSERT INTO anchor_changes (trigger, subscription_id) SELECT 'price_drop', id FROM made`, products, keys, bounds)
+	if err != nil {
+		return fmt.Errorf("make subscriptions: %w", err)
+	}
+	return nil
 }
 
 // crier sends events.

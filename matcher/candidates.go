@@ -21,31 +21,54 @@ type candidate struct {
 }
 
 // search is how a transaction finds candidates: in memory where this node's
-// index is loaded, with the fence for what has changed since the index read
-// it; otherwise by a join of the tables, which is also held against the index
-// from time to time.
+// index is loaded, with the fence for what has changed and the index may lack;
+// otherwise by a join of the tables, which is also held against the index from
+// time to time.
 type search struct {
 	view    follower.View
 	indexed bool // view is there
-	fence   follower.Fence
 	sampled bool // both ways are gone
-	joined  []candidate
+	fence   follower.Fence
+	found   []candidate // by the index or, where that is not there, by the join
+	joined  []candidate // by the join, of a sample
 }
 
-func (i *Intake) newSearch() (s search) {
-	if i.cfg.Follower == nil {
-		return s
+// look reads the index for entries. It comes before the fence, whose rule it
+// is (see package follower), and so before it is known which events are new.
+func (t *transaction) look(entries []*entry) {
+	if t.cfg.Follower == nil {
+		return
 	}
-	if s.view, s.indexed = i.cfg.Follower.View(); s.indexed {
-		s.sampled = i.counts.indexed.Add(1)%int64(i.cfg.AuditOneIn) == 0
+	s := &t.search
+	if s.view, s.indexed = t.cfg.Follower.View(); !s.indexed {
+		return
 	}
-	return s
+	s.sampled = t.counts.indexed.Add(1)%int64(t.cfg.AuditOneIn) == 0
+	var ids []int64
+	for _, e := range entries {
+		for j, h := range e.plan.hits {
+			condition := s.view.Index.Condition(h.trigger.Name)
+			for _, probe := range h.probes {
+				ids = condition.Match(probe, t.received, ids[:0])
+				s.add(e, j, ids)
+			}
+		}
+	}
+}
+
+func (s *search) add(e *entry, hit int, ids []int64) {
+	for _, id := range ids {
+		s.found = append(s.found, candidate{e, hit, id})
+	}
 }
 
 // queue asks what belongs to the first round trip of the transaction. What the
-// join saw the fence sees, because it comes after it.
+// join sees the fence sees, because it comes after it.
 func (s *search) queue(batch *pgx.Batch, entries []*entry) {
-	if !s.indexed || s.sampled {
+	switch {
+	case !s.indexed:
+		queueJoins(batch, entries, &s.found)
+	case s.sampled:
 		queueJoins(batch, entries, &s.joined)
 	}
 	if s.indexed {
@@ -56,62 +79,59 @@ func (s *search) queue(batch *pgx.Batch, entries []*entry) {
 // find is the candidates of the events that were recorded, in their order,
 // each once.
 func (t *transaction) find(ctx context.Context) ([]candidate, error) {
-	found := slices.DeleteFunc(t.search.joined, func(c candidate) bool { return c.entry.place < 0 })
-	if t.search.indexed {
-		joined := found
-		var unsure []*entry
-		if found, unsure = t.lookUp(); len(unsure) > 0 {
+	s := &t.search
+	if s.indexed {
+		if unsure := s.overlay(t.fresh); len(unsure) > 0 {
 			batch := &pgx.Batch{}
-			queueJoins(batch, unsure, &found)
+			queueJoins(batch, unsure, &s.found)
 			if err := t.send(ctx, batch); err != nil {
 				return nil, fmt.Errorf("find candidates: %w", err)
 			}
 		}
-		if t.search.sampled {
-			found = t.audit(found, joined)
-		}
 	}
-	found = slices.DeleteFunc(found, func(c candidate) bool { return c.entry.plan.hits[c.hit].late })
+	found := slices.DeleteFunc(s.found, candidate.moot)
 	slices.SortFunc(found, candidate.compare)
-	return slices.Compact(found), nil
+	found = slices.Compact(found)
+	if s.sampled {
+		found = t.audit(found, slices.DeleteFunc(s.joined, candidate.moot))
+	}
+	return found, nil
 }
+
+// moot is a candidate whose event was recorded before, or came too late.
+func (c candidate) moot() bool { return c.entry.place < 0 || c.entry.plan.hits[c.hit].late }
 
 func (c candidate) compare(d candidate) int {
 	return cmp.Or(cmp.Compare(c.entry.place, d.entry.place), cmp.Compare(c.hit, d.hit), cmp.Compare(c.subscription, d.subscription))
 }
 
-// lookUp finds candidates in the index and the fence. Unsure are the events
-// whose trigger has changed so much that only the tables can say.
-func (t *transaction) lookUp() (found []candidate, unsure []*entry) {
+// overlay adds what the fence has. Unsure are the events with a trigger of
+// which only the tables can tell.
+func (s *search) overlay(entries []*entry) (unsure []*entry) {
 	var ids []int64
-	for _, e := range t.fresh {
+	for _, e := range entries {
 		sure := true
 		for j, h := range e.plan.hits {
-			if t.search.fence.Whole(h.trigger.Name) {
+			if s.fence.Changed(h.trigger.Name) {
 				sure = false
 				continue
 			}
-			condition := t.search.view.Index.Condition(h.trigger.Name)
 			for _, probe := range h.probes {
-				ids = condition.Match(probe, t.received, ids[:0])
-				ids = t.search.fence.Match(h.trigger.Name, h.trigger.condition.Bound(), probe, ids)
-				for _, id := range ids {
-					found = append(found, candidate{e, j, id})
-				}
+				ids = s.fence.Match(h.trigger.Name, h.trigger.condition.Bound(), probe, ids[:0])
+				s.add(e, j, ids)
 			}
 		}
 		if !sure {
 			unsure = append(unsure, e)
 		}
 	}
-	return found, unsure
+	return unsure
 }
 
-// audit holds what the index found against what the join found. A candidate
-// that the index missed is an alarm; it is added, and the index made anew.
+// audit holds what was found against what the join found. A candidate that
+// was missed is an alarm; it is added, and the index made anew.
 func (t *transaction) audit(found, joined []candidate) []candidate {
 	t.counts.audited.Add(1)
-	slices.SortFunc(found, candidate.compare)
 	known := found
 	missed := 0
 	for _, c := range joined {

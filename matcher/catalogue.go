@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/matcher/predicate"
+	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -22,6 +23,7 @@ type watched struct {
 	schema                     predicate.Schema
 	condition                  *predicate.Predicate
 	summaries                  *subscriptions.Summaries
+	change                     *states.Rule // nil: it is no trigger on a change
 	coolDown, expiry, patience time.Duration
 }
 
@@ -75,10 +77,16 @@ func watch(t subscriptions.Trigger) (*watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watched{
+	w := &watched{
 		Trigger: t, schema: t.Schema(), condition: condition,
 		summaries: summaries, coolDown: coolDown, expiry: expiry, patience: patience,
-	}, nil
+	}
+	if t.Change != nil {
+		if w.change, err = states.RuleOf(t); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // summary says a subscription in a line, falling back to the trigger's title.
@@ -99,8 +107,8 @@ type plan struct {
 // hit is an event that may meet subscriptions of a trigger.
 type hit struct {
 	trigger *watched
-	event   map[string]any // the data, typed by the trigger
-	probes  []predicate.Probe
+	event   map[string]any    // the data, typed by the trigger
+	probes  []predicate.Probe // none: it is only remembered
 
 	// Of a trigger on a change, set within the transaction: the event before
 	// this one, if one is known, and whether this one is older than that.
@@ -126,7 +134,7 @@ func (c *catalogue) plan(e Event) (plan, error) {
 		if err != nil {
 			return plan{}, unavailable(fmt.Errorf("look %s up: %w", w.Name, err))
 		}
-		if len(probes) > 0 {
+		if len(probes) > 0 || w.change != nil {
 			p.hits = append(p.hits, hit{trigger: w, event: values, probes: probes})
 		}
 	}

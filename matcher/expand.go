@@ -52,6 +52,7 @@ func (t *transaction) spread(ctx context.Context, candidates []candidate) ([]can
 	if len(rows) == 0 {
 		return rest, nil
 	}
+	t.spreads = true
 	columns := []string{"event_id", "trigger", "subscriptions", "previous", "next_at"}
 	if _, err := t.tx.CopyFrom(ctx, pgx.Identifier{"fan_outs"}, columns, pgx.CopyFromRows(rows)); err != nil {
 		return nil, fmt.Errorf("write fan-outs: %w", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/matcher/follower"
+	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -77,6 +78,7 @@ type Intake struct {
 	enqueue Enqueuer
 	cfg     IntakeConfig
 	shelf   *shelf
+	states  *states.Store
 	counts  counts
 
 	spreading chan struct{} // of one: there may be rows of fan_outs
@@ -118,7 +120,8 @@ func NewIntake(pool *pgxpool.Pool, triggers *subscriptions.Triggers, enqueue Enq
 	cfg = cfg.withDefaults()
 	i := &Intake{
 		pool: pool, enqueue: enqueue, cfg: cfg,
-		shelf: &shelf{pool: pool, triggers: triggers, logger: cfg.Logger},
+		shelf:  &shelf{pool: pool, triggers: triggers, logger: cfg.Logger},
+		states: states.NewStore(pool, cfg.Now, cfg.Logger),
 		// Every request holds at least one event, so this never blocks
 		// before QueueEvents does.
 		queue:     make(chan *request, cfg.QueueEvents),

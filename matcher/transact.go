@@ -33,14 +33,17 @@ type transaction struct {
 	met   []*pairing // in the order of fresh, then by subscription
 	at    time.Time  // when the subscriptions were locked
 	tally map[*entry]tally
+
+	spreads bool // it has written rows of fan_outs
 }
 
 // tally is what an event came to.
 type tally struct{ matches, notifications, expanding int }
 
 // transact commits entries and what also does, trying again while other
-// transactions or changed triggers are in the way, and fills in the
-// entries' results before also. It ends with the intake's lifetime, too, whosever ctx is.
+// transactions or changed triggers are in the way. The entries' results are
+// filled in before also is called. It ends with the intake's lifetime, too,
+// whosever ctx is.
 func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) error {
 	ctx, cancel := context.WithTimeout(ctx, i.cfg.CommitTimeout)
 	defer cancel()
@@ -52,7 +55,6 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 		}
 		planned := replan(entries, catalogue)
 		t := i.begin(catalogue)
-		t.search = i.newSearch()
 		err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
 			t.tx = tx
 			if err := t.run(ctx, planned); err != nil {
@@ -69,6 +71,9 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 		})
 		if err == nil {
 			i.counts.committed(entries)
+			if t.spreads {
+				i.wake()
+			}
 			return nil
 		}
 		stale := errors.Is(err, errStale)
@@ -112,7 +117,11 @@ func (t *transaction) run(ctx context.Context, entries []*entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	t.look(entries)
 	if err := t.record(ctx, entries); err != nil {
+		return err
+	}
+	if err := t.compareWithPrevious(ctx); err != nil {
 		return err
 	}
 	candidates, err := t.find(ctx)
@@ -197,7 +206,8 @@ func (t *transaction) decide() ([]Match, []dispatch.Notification, error) {
 	return matches, notifications, nil
 }
 
-// report fills in the results of entries, once the transaction has committed.
+// report fills in the results of entries, as they will be once the transaction
+// has committed.
 func (t *transaction) report(entries []*entry) {
 	recorded := make(map[*entry]bool, len(t.fresh))
 	for _, e := range t.fresh {
@@ -210,9 +220,6 @@ func (t *transaction) report(entries []*entry) {
 		}
 		sum := t.tally[e]
 		e.result.Matches, e.result.Notifications, e.result.Expanding = sum.matches, sum.notifications, sum.expanding
-		if sum.expanding > 0 {
-			t.wake()
-		}
 	}
 }
 

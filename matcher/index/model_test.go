@@ -118,7 +118,9 @@ type machine struct {
 
 func (m *machine) drawBound() float64 { return rapid.SampledFrom(figures).Draw(m.T, "figure") }
 
-func (m *machine) drawKey() string { return rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(m.T, "key") }
+func (m *machine) drawKey() string {
+	return rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(m.T, "key")
+}
 
 // drawKeys are for one subscription, each key once.
 func (m *machine) drawKeys() []predicate.Key {
