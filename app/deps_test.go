@@ -36,7 +36,9 @@ var house = map[string][]string{
 	"herald/hardware/sim/sgip":        {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/hardware/sim/ismg", "herald/dispatch/sms/wire"},
 	"herald/hardware/gsm":             {"herald/hardware/gsm/tpdu"},
 	"herald/hardware/gsm/tpdu":        {},
-	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/matcher/predicate"},
+	"herald/calendar":                 {},
+	"herald/calendars":                {"herald/problem", "herald/calendar"},
+	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/calendar", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},
 	"herald/dispatch/limits":          {"herald/problem"},
 	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/timeid", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
@@ -58,11 +60,15 @@ var house = map[string][]string{
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher/follower":         {"herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index"},
 	"herald/matcher/absence":          {"herald/subscriptions", "herald/matcher/predicate"},
+	"herald/matcher/history":          {"herald/timeid"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/dispatch", "herald/dispatch/timing"},
-	"herald/matcher/eventform":        {"herald/problem", "herald/matcher", "herald/jsontext", "herald/xmlform"},
+	"herald/matcher/eventform":        {"herald/problem", "herald/matcher", "herald/subscriptions", "herald/jsontext", "herald/xmlform"},
+	"herald/collectors":               {"herald/problem", "herald/matcher"},
+	"herald/collectors/mapping":       {"herald/problem", "herald/matcher", "herald/matcher/eventform", "herald/xmlform"},
+	"herald/collectors/poller":        {"herald/problem", "herald/collectors", "herald/collectors/mapping", "herald/matcher/eventform"},
 	"herald/campaigns/segment":        {"herald/problem"},
-	"herald/campaigns":                {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
+	"herald/campaigns":                {"herald/problem", "herald/calendar", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
 	"herald/web/page":                 below("herald/matcher"),
 	"herald/web/api":                  append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/jsontext", "herald/matcher/eventform", "herald/xmlform"),
 	"herald/web/receipts":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/bounces", "herald/dispatch/sms/gateway"},
@@ -84,7 +90,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/follower", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/campaigns", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 
@@ -153,7 +159,7 @@ func rooms(t *testing.T) map[string][]string {
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		switch words[0] {
-		case "herald/postgres/pgtest", "herald/dispatch/sms/link/linktest", "herald/hardware/sim/simtest", "herald/e2e", "herald/e2e/peers":
+		case "herald/postgres/pgtest", "herald/dispatch/sms/link/linktest", "herald/collectors/collectortest", "herald/hardware/sim/simtest", "herald/e2e", "herald/e2e/peers":
 			continue // tests
 		}
 		list[words[0]] = words[1:]

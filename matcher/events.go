@@ -39,11 +39,11 @@ func (s *Events) BySource(ctx context.Context, source, id string) (Record, error
 	return s.one(ctx, `WHERE id = (SELECT event_id FROM event_keys WHERE digest = $1)`, keyDigest(source, id))
 }
 
-// keyDigest is what a sender's name of an event is kept by: SHA-256 of the
-// source, a zero byte, which neither contains, and the id.
-func keyDigest(source, id string) []byte {
+// keyDigest is what a sender's name of an event is kept by: the first half of
+// SHA-256 of the source, a zero byte, which neither contains, and the id.
+func keyDigest(source, id string) uuid.UUID {
 	sum := sha256.Sum256([]byte(source + "\x00" + id))
-	return sum[:]
+	return uuid.UUID(sum[:len(uuid.UUID{})])
 }
 
 func (s *Events) one(ctx context.Context, where string, args ...any) (Record, error) {

@@ -17,7 +17,7 @@ import (
 const insertEvents = `
 	WITH new AS (
 		INSERT INTO event_keys (digest, event_id)
-		SELECT digest, id FROM unnest($9::bytea[], $1::uuid[]) AS k (digest, id)
+		SELECT digest, id FROM unnest($9::uuid[], $1::uuid[]) AS k (digest, id)
 		ON CONFLICT (digest) DO NOTHING
 		RETURNING event_id
 	)
@@ -64,7 +64,7 @@ func (t *transaction) queueInsert(batch *pgx.Batch, entries []*entry, inserted *
 	n := len(sorted)
 	ids, times := make([]uuid.UUID, n), make([]time.Time, n)
 	sources, sourceIDs, types := make([]string, n), make([]string, n), make([]string, n)
-	subjects, data, digests := make([]string, n), make([]string, n), make([][]byte, n)
+	subjects, data, digests := make([]string, n), make([]string, n), make([]uuid.UUID, n)
 	for i, e := range sorted {
 		ids[i], sources[i], sourceIDs[i], types[i] = e.id, e.event.Source, e.event.ID, e.event.Type
 		subjects[i], data[i], times[i] = e.event.Subject, string(e.data), e.event.Time

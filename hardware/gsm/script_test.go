@@ -115,9 +115,13 @@ func (s *script) raw(text string) {
 }
 
 // takesUnit asks for the unit and then answers; nothing when empty.
-func (s *script) takesUnit(answer string) {
+func (s *script) takesUnit(answer string) { s.takesUnitFor(0, answer) }
+
+// takesUnitFor is takesUnit with time between the two.
+func (s *script) takesUnitFor(d time.Duration, answer string) {
 	s.raw("\r\n> ")
 	s.on("unit", func(string) {
+		time.Sleep(d) // of the bubble
 		if answer != "" {
 			s.write(answer)
 		}

@@ -74,58 +74,32 @@ func TestASlowNetworkIsNoFailure(t *testing.T) {
 	s := newScript()
 	with(t, s, nil, func(t *testing.T, m *Modem) {
 		ready(t, m)
-		s.on("AT+CMGS", func(string) {
-			s.raw("\r\n> ")
-			s.on("unit", func(string) {
-				time.Sleep(119 * time.Second)
-				s.write("+CMGS: 1\r\n\r\nOK")
-			})
-		})
+		s.on("AT+CMGS", func(string) { s.takesUnitFor(119*time.Second, "+CMGS: 1\r\n\r\nOK") })
 		if sent, err := m.Submit(t.Context(), aSubmit(1)); err != nil || sent.Reference != 1 {
 			t.Errorf("%+v, %v", sent, err)
 		}
 	})
 }
 
-// Pitfall 2: what comes after the time-out is the answer to nothing else, and
-// still counts when it says what came of the message.
+// Pitfall 2: what comes after the time-out, while we get back in step, is the
+// answer to nothing else, and still counts when it says what came of the
+// message.
 func TestALateAnswerAnswersNothingElse(t *testing.T) {
-	s := newScript()
-	with(t, s, nil, func(t *testing.T, m *Modem) {
-		ready(t, m)
-		s.on("AT+CMGS", func(string) {
-			s.raw("\r\n> ")
-			s.on("unit", func(string) {
-				time.Sleep(152 * time.Second) // the questions wait until then
-				s.write("+CMGS: 9\r\n\r\nOK")
-			})
+	for answer, took := range map[string]bool{"+CMGS: 9\r\n\r\nOK": true, "+CMS ERROR: 42": false} {
+		s := newScript()
+		with(t, s, nil, func(t *testing.T, m *Modem) {
+			ready(t, m)
+			s.on("AT+CMGS", func(string) { s.takesUnitFor(152*time.Second, answer) }) // the questions wait until then
+			sent, err := m.Submit(t.Context(), aSubmit(9))
+			if took && (err != nil || sent.Reference != 9) || !took && !is(err, CMS, 42) {
+				t.Errorf("%q, late, is %+v, %v", answer, sent, err)
+			}
+			s.on("AT+CMGS", func(string) { s.takesUnit("+CMS ERROR: 38") })
+			if _, err = m.Submit(t.Context(), aSubmit(10)); !is(err, CMS, 38) {
+				t.Errorf("after %q the next message has the answer %v", answer, err)
+			}
 		})
-		sent, err := m.Submit(t.Context(), aSubmit(9))
-		if err != nil || sent.Reference != 9 {
-			t.Errorf("an answer while we get back in step: %+v, %v", sent, err)
-		}
-		s.on("AT+CMGS", func(string) { s.takesUnit("+CMS ERROR: 38") })
-		if _, err = m.Submit(t.Context(), aSubmit(10)); !is(err, CMS, 38) {
-			t.Errorf("the next message has the answer %v", err)
-		}
-	})
-}
-
-func TestALateRefusalCountsToo(t *testing.T) {
-	s := newScript()
-	with(t, s, nil, func(t *testing.T, m *Modem) {
-		ready(t, m)
-		s.on("AT+CMGS", func(string) {
-			s.raw("\r\n> ")
-			s.on("unit", func(string) {
-				time.Sleep(152 * time.Second)
-				s.write("+CMS ERROR: 42")
-			})
-		})
-		if _, err := m.Submit(t.Context(), aSubmit(9)); !is(err, CMS, 42) {
-			t.Errorf("it is %v", err)
-		}
-	})
+	}
 }
 
 func TestAnAnswerAfterAllIsReported(t *testing.T) {
@@ -178,13 +152,7 @@ func TestWhoeverStopsWaitingIsToldLater(t *testing.T) {
 		}
 	}, func(t *testing.T, m *Modem) {
 		ready(t, m)
-		s.on("AT+CMGS", func(string) {
-			s.raw("\r\n> ")
-			s.on("unit", func(string) {
-				time.Sleep(time.Minute)
-				s.write("+CMGS: 4\r\n\r\nOK")
-			})
-		})
+		s.on("AT+CMGS", func(string) { s.takesUnitFor(time.Minute, "+CMGS: 4\r\n\r\nOK") })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		began := time.Now()

@@ -19,9 +19,6 @@ const (
 	auditRounds = 5    // how often a subscription is looked at that is changing
 )
 
-// errCutShort says that the index was given up while it was audited.
-var errCutShort = errors.New("the index was given up meanwhile")
-
 // auditUntil audits on schedule until ctx ends.
 func (f *Follower) auditUntil(ctx context.Context) {
 	ticker := time.NewTicker(f.cfg.AuditEvery)
@@ -32,7 +29,7 @@ func (f *Follower) auditUntil(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if _, err := f.Audit(ctx); err != nil && !errors.Is(err, errCutShort) {
+		if _, err := f.Audit(ctx); err != nil && !errors.Is(err, errGivenUp) {
 			f.failed(ctx, "the index cannot be compared with the tables", err)
 		}
 	}
@@ -211,7 +208,7 @@ func (a *audit) lookAgain(ctx context.Context) error {
 func (a *audit) examine(ctx context.Context, ids []int64) error {
 	before := a.state.Load()
 	if before == nil {
-		return errCutShort
+		return errGivenUp
 	}
 	differ, err := a.compare(ctx, ids)
 	if err != nil {
@@ -222,7 +219,7 @@ func (a *audit) examine(ctx context.Context, ids []int64) error {
 		return err
 	}
 	if !(View{follower: a.Follower, state: before}).holds() {
-		return errCutShort
+		return errGivenUp
 	}
 	for _, id := range ids {
 		_, changing := found.single[id]

@@ -12,8 +12,11 @@ import (
 	"herald/matcher/index"
 )
 
-// errLost says that the index cannot be brought up to date from where it is.
-var errLost = errors.New("what was changed since cannot be told")
+// Why an index cannot be brought up to date from where it is.
+var (
+	errLost    = errors.New("what has changed since cannot be told any more")
+	errGivenUp = errors.New("the index was given up")
+)
 
 // cursor is a snapshot of PostgreSQL: it sees the transactions before max
 // except those pending. See "Transaction ID and Snapshot Information
@@ -93,7 +96,7 @@ func (f *Follower) poll(ctx context.Context) (n int, err error) {
 	turn := f.turns.begin()
 	was := f.state.Load()
 	if was == nil {
-		return 0, errLost
+		return 0, errGivenUp
 	}
 	f.counts.polls.Add(1)
 	found, err := since(ctx, f.pool, was.cursor)
@@ -104,7 +107,7 @@ func (f *Follower) poll(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	if !f.state.CompareAndSwap(was, &state{found.to, was.load}) {
-		return 0, errLost
+		return 0, errGivenUp
 	}
 	f.turns.end(turn)
 	n = len(found.whole) + len(found.single)

@@ -159,7 +159,7 @@ func (f *Follower) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		changes, err := f.poll(ctx)
 		switch {
-		case errors.Is(err, errLost):
+		case errors.Is(err, errLost), errors.Is(err, errGivenUp):
 			f.cfg.Logger.WarnContext(ctx, "the index is loaded anew", "reason", err)
 			return
 		case err != nil:

@@ -25,11 +25,8 @@ const (
 
 // Predicate is a compiled condition. It is safe for concurrent use.
 type Predicate struct {
-	schema  Schema
-	program cel.Program
-	reads   []string // the names the whole condition reads
-	terms   []term
-	anchor  anchor
+	terms  []term
+	anchor anchor
 }
 
 // term is one top-level part of a condition.
@@ -37,8 +34,10 @@ type term struct {
 	Term                // Got, Wanted and Met are left empty
 	simple  *comparison // nil where it is more than one comparison
 	place   *nearness   // where it is a call of within
+	native  *node       // nil where CEL alone can evaluate it
 	program cel.Program
 	reads   []string
+	ofEvent bool // it reads nothing else
 }
 
 // Compile parses, checks and plans a condition. What is wrong with it is told
@@ -135,6 +134,8 @@ func (s Schema) typeOf(root, name string) Type {
 		return s.Param[name]
 	case "previous":
 		return s.previous()[name]
+	case "member":
+		return String
 	}
 	return ""
 }

@@ -20,11 +20,13 @@ func shop() predicate.Schema {
 			"product": predicate.String, "name": predicate.String, "status": predicate.String,
 			"price": predicate.Number, "was": predicate.Number, "stock": predicate.Number,
 			"gift": predicate.Boolean, "at": predicate.Time, "account": predicate.String,
+			"latitude": predicate.Number, "longitude": predicate.Number,
 		},
 		Param: map[string]predicate.Type{
 			"product": predicate.String, "word": predicate.String, "products": predicate.Strings,
 			"names": predicate.Strings, "target": predicate.Number, "floor": predicate.Number,
 			"gift": predicate.Boolean, "since": predicate.Time,
+			"latitude": predicate.Number, "longitude": predicate.Number, "distance": predicate.Number,
 		},
 		Optional: map[string]bool{"event.was": true, "param.floor": true},
 	}
@@ -33,6 +35,13 @@ func shop() predicate.Schema {
 func broadcast() predicate.Schema {
 	s := shop()
 	s.Broadcast = true
+	return s
+}
+
+// watching is shop with the event before.
+func watching() predicate.Schema {
+	s := shop()
+	s.Previous = true
 	return s
 }
 
@@ -62,6 +71,45 @@ func TestCompileRefuses(t *testing.T) {
 		"what is not told of the member": {
 			"event.name == member.name",
 			[]place{{"name", "1:21: member.name is not known here, only member.account, member.time_zone, member.birthday"}},
+		},
+		"an event before where there is none": {
+			"event.product == param.product && event.price < previous.price",
+			[]place{{"name", "1:57: there is no event before it: only a trigger on changes has previous.price"}},
+		},
+		"a place that is not on earth": {
+			"within(event.latitude, event.longitude, 91, 0, 10)",
+			[]place{{"range", "1:7: a latitude is -90 to 90 degrees"}},
+		},
+		"a distance that is none": {
+			"within(event.latitude, event.longitude, param.latitude, param.longitude, -1)",
+			[]place{{"range", "1:7: a distance is 0 to 20016 kilometres"}},
+		},
+		"a place of text": {
+			"within(event.name, event.longitude, param.latitude, param.longitude, 5)",
+			[]place{{"type", "1:7: found no matching overload for 'within' applied to '(string, number, number, number, number)'"}},
+		},
+		"a place without a distance": {
+			"within(event.latitude, event.longitude, param.latitude, param.longitude)",
+			[]place{{"type", "1:7: found no matching overload for 'within' applied to '(number, number, number, number)'"}},
+		},
+		"a function nobody knows": {
+			"near(event.latitude, event.longitude)",
+			[]place{{"type", "1:5: undeclared reference to 'near'"}},
+		},
+		"an event that is compared with itself and the one before": {
+			"event.price == previous.price && event.product == previous.product",
+			[]place{
+				{"name", "1:24: there is no event before it: only a trigger on changes has previous.price"},
+				{"name", "1:59: there is no event before it: only a trigger on changes has previous.product"},
+			},
+		},
+		"loops in loops in loops": {
+			"event.product == param.product && param.names.exists(a, param.names.exists(b, param.names.exists(c, a == b && b == c)))",
+			[]place{{"cost", "1:1: too dear to evaluate: estimated at"}},
+		},
+		"a place for each of a set": {
+			"event.product == param.product && param.names.exists(a, param.products.exists(b, a == b && within(event.latitude, event.longitude, 1, 2, 3)))",
+			[]place{{"cost", "1:1: too dear to evaluate: estimated at"}},
 		},
 		"several names at once": {
 			"event.a == param.b",
@@ -120,7 +168,7 @@ func TestCompileRefuses(t *testing.T) {
 			[]place{{"syntax", "1:17: Syntax error: mismatched input"}},
 		},
 		"an empty condition":   {"", []place{{"syntax", "1:1: Syntax error"}}},
-		"a bad literal regexp": {"event.product == param.product && event.name.matches('(')", []place{{"syntax", "1:1: "}}},
+		"a bad literal regexp": {"event.product == param.product && event.name.matches('(')", []place{{"syntax", "1:53: error parsing regexp"}}},
 		"bytes that are not text": {
 			"event.product == '\xff'", []place{{"syntax", "1:1: not valid UTF-8"}},
 		},
@@ -181,22 +229,34 @@ func FuzzCompile(f *testing.F) {
 		"param.products.exists(p, p == event.product) && event.at > timestamp('2026-01-01T00:00:00Z')",
 		"event.price in [1, 2.5, -3] ? true : event.gift == param.gift",
 		"-(-event.price) * 2 / 3 + 1 % 2 >= param['target']",
+		"within(event.latitude, event.longitude, param.latitude, -180, 50) && previous.price > event.price",
+		"event.price >= param.floor && event.price <= param.target && member.time_zone != member.birthday",
 		"((((((((((((((((", "event.a.b.c == {'x': [1]}.x[0]", "'\\x00' == event.name",
 	} {
 		f.Add(seed)
 	}
-	event := map[string]any{"product": "a", "price": 1.5, "name": "中文", "gift": true}
-	param := map[string]any{"product": "a", "target": 2.0, "products": []string{"a", "b"}, "word": "中"}
+	event := map[string]any{"product": "a", "price": 1.5, "name": "中文", "gift": true, "latitude": 31.2, "longitude": -180.0}
+	param := map[string]any{"product": "a", "target": 2.0, "products": []string{"a", "b"}, "word": "中", "latitude": 31.0}
+	previous := map[string]any{"price": 2.0, "time": noon}
+	schema := watching()
+	schema.Broadcast = true
 	f.Fuzz(func(t *testing.T, condition string) {
-		p, err := predicate.Compile(condition, broadcast())
+		p, err := predicate.Compile(condition, schema)
 		if err != nil {
 			if problem.CodeOf(err) != problem.Invalid {
 				t.Fatalf("Compile(%q): %v, want a problem of code invalid", condition, err)
 			}
 			return
 		}
-		v := predicate.Values{Event: event, Param: param, Member: wei}
+		v := predicate.Values{Event: event, Previous: previous, Param: param, Known: true, Member: wei}
 		met, err := p.Eval(v)
+		oracle, broken := predicate.Oracle(condition, schema)
+		if broken != nil {
+			t.Fatalf("%q compiles, and as a whole does not: %v", condition, broken)
+		}
+		if want, wantErr := oracle(v); met != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("Eval(%q) = %v, %v, by CEL %v, %v", condition, met, err, want, wantErr)
+		}
 		if err != nil && met {
 			t.Errorf("Eval(%q) is met and fails: %v", condition, err)
 		}

@@ -1,6 +1,7 @@
 package predicate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,16 +16,87 @@ import (
 // values themselves make no sense in the condition, such as a regular
 // expression that does not parse; the condition is then not met.
 func (p *Predicate) Eval(v Values) (bool, error) {
-	return evaluate(p.program, v, p.reads)
+	result := yes
+	for i := range p.terms {
+		if result = result.and(p.terms[i].natively(&v)); result == no {
+			return false, nil
+		}
+	}
+	if result <= absent {
+		return result == yes, nil
+	}
+	return p.withCEL(v)
+}
+
+// natively is the verdict on a term without CEL.
+func (t *term) natively(v *Values) verdict {
+	if t.native == nil {
+		return odd
+	}
+	return t.native.asTruth(v)
+}
+
+// withCEL evaluates a condition of which some terms need CEL. Like && it lets
+// what is false decide over what cannot be told.
+func (p *Predicate) withCEL(v Values) (bool, error) {
+	var senseless error
+	met := true
+	for i := range p.terms {
+		result, err := p.terms[i].evaluate(v)
+		if result == no {
+			return false, nil
+		}
+		met = met && result == yes
+		senseless = cmp.Or(senseless, err)
+	}
+	if senseless != nil && p.readsAbsent(&v) {
+		return false, nil
+	}
+	return met, senseless
+}
+
+func (p *Predicate) readsAbsent(v *Values) bool {
+	return slices.ContainsFunc(p.terms, func(t term) bool { return t.readsAbsent(v) })
+}
+
+// evaluate is the verdict on a term, odd with the reason.
+func (t *term) evaluate(v Values) (verdict, error) {
+	if result := t.natively(&v); result != odd {
+		return result, nil
+	}
+	return t.byCEL(v)
+}
+
+func (t *term) byCEL(v Values) (verdict, error) {
+	result, _, err := t.program.Eval(activation{&v})
+	if err == nil {
+		if met, ok := result.Value().(bool); ok {
+			return verdictOf(met), nil
+		}
+		err = errors.New("neither true nor false")
+	}
+	if t.readsAbsent(&v) {
+		return absent, nil
+	}
+	return odd, fmt.Errorf("evaluate the condition: %w", err)
+}
+
+func (t *term) readsAbsent(v *Values) bool {
+	return slices.ContainsFunc(t.reads, func(name string) bool {
+		_, ok := activation{v}.ResolveName(name)
+		return !ok
+	})
 }
 
 // Explain is the condition term by term, as this event met or missed it.
 // Eval is true where every term is met.
 func (p *Predicate) Explain(v Values) []Term {
 	terms := make([]Term, 0, len(p.terms))
-	for _, t := range p.terms {
+	for i := range p.terms {
+		t := &p.terms[i]
 		explained := t.Term
-		explained.Met, _ = evaluate(t.program, v, t.reads)
+		result, _ := t.evaluate(v)
+		explained.Met = result == yes
 		switch {
 		case t.simple != nil:
 			explained.Got = v.Event[t.simple.attribute]
@@ -47,31 +119,11 @@ func shown(constant any) any {
 	return constant
 }
 
-func evaluate(program cel.Program, v Values, reads []string) (bool, error) {
-	result, _, err := program.Eval(activation{&v})
-	if err != nil {
-		if slices.ContainsFunc(reads, func(name string) bool { return v.absent(name) }) {
-			return false, nil
-		}
-		return false, fmt.Errorf("evaluate the condition: %w", err)
-	}
-	met, ok := result.Value().(bool)
-	if !ok {
-		return false, errors.New("evaluate the condition: neither true nor false")
-	}
-	return met, nil
-}
-
-func (v *Values) absent(name string) bool {
-	_, ok := activation{v}.ResolveName(name)
-	return !ok
-}
-
 // activation lets CEL read Values by qualified name; it implements cel.Activation.
 type activation struct{ values *Values }
 
 func (a activation) ResolveName(name string) (any, bool) {
-	root, key, _ := strings.Cut(name, ".")
+	root, key := splitName(name)
 	var value any
 	switch root {
 	case "event":
@@ -84,6 +136,12 @@ func (a activation) ResolveName(name string) (any, bool) {
 		value = a.values.previous(key)
 	}
 	return value, value != nil
+}
+
+// splitName is "event", "price" for event.price.
+func splitName(name string) (root, key string) {
+	root, key, _ = strings.Cut(name, ".")
+	return root, key
 }
 
 // previous is what the event before said; nil when it is absent.

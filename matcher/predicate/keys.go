@@ -70,16 +70,17 @@ func (p *Predicate) Keys(param map[string]any, m Member) ([]Key, error) {
 // placeKeys are base extended by each cell that the place's surroundings lie in.
 func placeKeys(base Key, n nearness, param map[string]any) ([]Key, error) {
 	var figures [3]float64
+	var fields problem.Fields
 	for i, f := range []figure{n.ofLatitude, n.ofLongitude, n.distance} {
 		value, ok, err := f.of(param)
 		if err != nil || !ok {
 			return nil, err
 		}
+		if may := reasonable[i+2]; !may.has(value) {
+			fields.AddArgs("params."+f.param, "range", map[string]any{"min": may.min, "max": may.max}, "%s", may)
+		}
 		figures[i] = value
 	}
-	var fields problem.Fields
-	names := map[string]string{"latitude": n.ofLatitude.param, "longitude": n.ofLongitude.param, "distance": n.distance.param}
-	checkPlace(&fields, func(what string) string { return "params." + names[what] }, figures[0], figures[1], figures[2])
 	if err := fields.Err(unusable); err != nil {
 		return nil, err
 	}
@@ -128,9 +129,13 @@ func setKeys(base Key, name string, param map[string]any) ([]Key, error) {
 
 const unusable = "the parameters cannot be used"
 
-// Probes are what an event is looked up by; none when an absent attribute
-// means that it can meet no subscription.
+// Probes are what an event is looked up by; none when it can meet no
+// subscription, because of an absent attribute or of a term that it decides
+// alone.
 func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
+	if p.missesAlone(event) {
+		return nil, nil
+	}
 	var base strings.Builder
 	for _, c := range p.anchor.equal {
 		value := event[c.attribute]
@@ -161,6 +166,20 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 		probes[i] = Probe{Key: key, Value: value}
 	}
 	return probes, nil
+}
+
+// missesAlone reports whether the event misses a term that reads nothing else.
+// Terms that need CEL are left to Eval.
+func (p *Predicate) missesAlone(event map[string]any) bool {
+	v := &Values{Event: event}
+	for i := range p.terms {
+		if t := &p.terms[i]; t.ofEvent {
+			if result := t.natively(v); result == no || result == absent {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // extend adds the prefix and set parts of an event to the key of its equality

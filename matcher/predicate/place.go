@@ -19,15 +19,6 @@ const within = "within"
 // Geodetic Reference System 1980, Journal of Geodesy 74, 2000).
 const earthRadius = 6371.0088
 
-// The readings that make sense of a place. Longitudes are written from -180 to
-// 180 by some and from 0 to 360 by others.
-const (
-	maxLatitude  = 90.0
-	minLongitude = -180.0
-	maxLongitude = 360.0
-	maxDistance  = 20_016.0 // kilometres, half the way round the earth
-)
-
 // nearness is a term: a place of the event within a distance of a place.
 type nearness struct {
 	latitude, longitude     string // attributes
@@ -84,10 +75,20 @@ func figureOf(e ast.Expr) (figure, bool) {
 	return figure{}, false
 }
 
-// check refuses literals that no place has.
-func (n nearness) check() error {
+// checkPlaces refuses literals that no place has.
+func checkPlaces(checked *ast.AST) error {
 	var fields problem.Fields
-	checkPlace(&fields, func(string) string { return "condition" }, n.ofLatitude.literal, n.ofLongitude.literal, n.distance.literal)
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != within {
+			return
+		}
+		at := position(checked.SourceInfo().GetStartLocation(e.ID()))
+		for i, arg := range e.AsCall().Args() {
+			if figure, ok := literalOf[types.Double](arg); ok && !reasonable[i].has(float64(figure)) {
+				fields.Add("condition", "range", "%s: %s", at, reasonable[i])
+			}
+		}
+	}))
 	return fields.Err(refusal)
 }
 
@@ -123,26 +124,28 @@ func numberIn(values map[string]any, root, name string) (n float64, ok bool, err
 }
 
 func isPlace(latitude, longitude float64) bool {
-	return math.Abs(latitude) <= maxLatitude && longitude >= minLongitude && longitude <= maxLongitude
+	return latitudes.has(latitude) && longitudes.has(longitude)
 }
 
-// checkPlace notes what makes no sense of a place and a distance, under the
-// path that is given for "latitude", "longitude" and "distance".
-func checkPlace(fields *problem.Fields, path func(string) string, latitude, longitude, km float64) {
-	for _, one := range []struct {
-		name, unit      string
-		value, min, max float64
-	}{
-		{"latitude", "degrees", latitude, -maxLatitude, maxLatitude},
-		{"longitude", "degrees", longitude, minLongitude, maxLongitude},
-		{"distance", "kilometres", km, 0, maxDistance},
-	} {
-		if !(one.value >= one.min && one.value <= one.max) {
-			fields.AddArgs(path(one.name), "range", map[string]any{"min": one.min, "max": one.max},
-				"a %s is %g to %g %s", one.name, one.min, one.max, one.unit)
-		}
-	}
+// span is what a figure of a place may be.
+type span struct {
+	name, unit string
+	min, max   float64
 }
+
+func (s span) has(n float64) bool { return n >= s.min && n <= s.max }
+
+func (s span) String() string {
+	return fmt.Sprintf("a %s is %g to %g %s", s.name, s.min, s.max, s.unit)
+}
+
+var (
+	latitudes  = span{"latitude", "degrees", -90, 90}
+	longitudes = span{"longitude", "degrees", -180, 360} // some count from -180 to 180, some from 0 to 360
+	distances  = span{"distance", "kilometres", 0, 20_016}
+	// reasonable are the arguments of within.
+	reasonable = [5]span{latitudes, longitudes, latitudes, longitudes, distances}
+)
 
 // near is what within answers; the error says that the figures make no sense.
 func near(latitude, longitude, ofLatitude, ofLongitude, km float64) (bool, error) {
@@ -151,8 +154,8 @@ func near(latitude, longitude, ofLatitude, ofLongitude, km float64) (bool, error
 		return false, fmt.Errorf("there is no place at latitude %g, longitude %g", latitude, longitude)
 	case !isPlace(ofLatitude, ofLongitude):
 		return false, fmt.Errorf("there is no place at latitude %g, longitude %g", ofLatitude, ofLongitude)
-	case !(km >= 0 && km <= maxDistance):
-		return false, fmt.Errorf("a distance is 0 to %g kilometres, not %g", maxDistance, km)
+	case !distances.has(km):
+		return false, fmt.Errorf("%s, not %g", distances, km)
 	}
 	return distance(latitude, longitude, ofLatitude, ofLongitude) <= km, nil
 }

@@ -1,7 +1,6 @@
 package predicate
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,29 +9,29 @@ import (
 	"cel.dev/cel-go/common/operators"
 )
 
-// plan splits a checked condition into terms with a program each, and finds
-// its anchor.
+// plan splits a checked condition into terms, and finds its anchor.
 func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate, error) {
-	program, err := env.PlanProgram(checked, cel.EvalOptions(cel.OptOptimize))
-	if err != nil {
-		return nil, refuse("syntax", "1:1: "+err.Error())
+	if err := checkPlaces(checked); err != nil {
+		return nil, err
 	}
-	p := &Predicate{schema: s, program: program, reads: namesIn(checked.Expr()), anchor: anchor{schema: s}}
+	p := &Predicate{anchor: anchor{schema: s}}
 	for i, e := range conjuncts(checked.Expr()) {
+		at := position(checked.SourceInfo().GetStartLocation(e.ID()))
 		part := ast.NewCheckedAST(ast.NewAST(e, checked.SourceInfo()), checked.TypeMap(), checked.ReferenceMap())
-		program, err := env.PlanProgram(part)
+		program, err := env.PlanProgram(part, cel.EvalOptions(cel.OptOptimize))
 		if err != nil {
-			return nil, fmt.Errorf("plan the term %q: %w", texts[i], err)
+			return nil, refuse("syntax", at+": "+err.Error())
 		}
 		t := term{Term: Term{Text: texts[i]}, program: program, reads: namesIn(e)}
+		t.ofEvent = !slices.ContainsFunc(t.reads, func(name string) bool { return !strings.HasPrefix(name, "event.") })
+		if n, ok := (translator{s}).truth(e); ok {
+			t.native = &n
+		}
 		if c, ok := comparisonOf(e); ok {
 			t.simple = &c
 			t.Attribute, t.Operator, t.Param, t.Previous = c.attribute, c.operator, c.param, c.previous
 			p.anchor.add(c)
 		} else if place, ok := placeOf(e); ok {
-			if err := place.check(); err != nil {
-				return nil, err
-			}
 			t.place = &place
 			t.Attribute, t.Operator, t.Param = place.latitude, within, place.distance.param
 			p.anchor.addPlace(place)

@@ -39,9 +39,9 @@
 //	event.n >= param.lo && event.n <= param.hi           the first; numbers and times
 //	event.n <= param.m (also < > >=)                     the first, where none has two sides
 //
-// Every other term, including those the event decides alone, is left to Eval.
-// Keys and Probes never lose a subscription that Eval would find met; they may
-// find more.
+// Every other term is left to Eval, but that an event which misses a term by
+// itself, such as event.stock > 0, has no probes. Keys and Probes never lose a
+// subscription that Eval would find met; they may find more.
 package predicate
 
 // Type is the type of an attribute or a parameter.
@@ -93,19 +93,26 @@ var memberFields = []string{"account", "time_zone", "birthday"}
 
 // value is the field of a name; nil when it is absent.
 func (m *Member) value(name string) any {
+	if text, known := m.text(name); known == yes {
+		return text
+	}
+	return nil
+}
+
+func (m *Member) text(name string) (string, verdict) {
 	var text string
 	switch name {
 	case "account":
-		return m.Account
+		return m.Account, yes
 	case "time_zone":
 		text = m.TimeZone
 	case "birthday":
 		text = m.Birthday
 	}
 	if text == "" {
-		return nil
+		return "", absent
 	}
-	return text
+	return text, yes
 }
 
 // Bound says how an anchor's range term compares the event with the

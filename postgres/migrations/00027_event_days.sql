@@ -3,14 +3,14 @@
 
 -- +goose Up
 -- What a sender calls an event, kept apart: no index over all partitions can
--- be unique without the partitions' key. The digest is SHA-256 of the source,
--- a zero byte and the sender's id.
+-- be unique without the partitions' key. The digest is the first half of
+-- SHA-256 of the source, a zero byte and the sender's id.
 CREATE TABLE event_keys (
-    digest   bytea PRIMARY KEY,
+    digest   uuid PRIMARY KEY,
     event_id uuid NOT NULL
 );
 INSERT INTO event_keys (digest, event_id)
-SELECT sha256(convert_to(source, 'UTF8') || '\x00'::bytea || convert_to(source_id, 'UTF8')), id
+SELECT encode(substr(sha256(convert_to(source, 'UTF8') || '\x00'::bytea || convert_to(source_id, 'UTF8')), 1, 16), 'hex')::uuid, id
 FROM events;
 
 ALTER TABLE events RENAME TO events_until_now;

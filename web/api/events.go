@@ -127,40 +127,21 @@ func (a *API) readEvents(w http.ResponseWriter, r *http.Request, form string) (i
 }
 
 // eventTypes are the attributes' types by the type of event, as the triggers
-// have them. They are read when the first event asks.
-func (a *API) eventTypes(ctx context.Context) eventform.Types {
-	var known map[string]xmlform.Members
-	return func(eventType string) xmlform.Members {
-		if known == nil {
-			known = a.readEventTypes(ctx)
-		}
-		return known[eventType]
-	}
-}
-
-// readEventTypes reads them from the triggers. When that fails the events say
+// have them, read when the first event asks. When that fails the events say
 // their types themselves or are refused by the matcher, which reads the same
 // triggers.
-func (a *API) readEventTypes(ctx context.Context) map[string]xmlform.Members {
-	types := map[string]xmlform.Members{}
-	triggers, err := a.cfg.Triggers.List(ctx)
-	if err != nil {
-		a.log.ErrorContext(ctx, "the triggers could not be read", "request_id", requestID(ctx), "error", err)
-	}
-	for _, t := range triggers {
-		if types[t.EventType] == nil {
-			types[t.EventType] = xmlform.Members{}
-		}
-		for _, attribute := range t.Attributes {
-			switch attribute.Type {
-			case "number", "boolean":
-				types[t.EventType][attribute.Name] = xmlform.Type(attribute.Type)
-			default:
-				types[t.EventType][attribute.Name] = xmlform.String
+func (a *API) eventTypes(ctx context.Context) eventform.Types {
+	var known eventform.Types
+	return func(eventType string) xmlform.Members {
+		if known == nil {
+			triggers, err := a.cfg.Triggers.List(ctx)
+			if err != nil {
+				a.log.ErrorContext(ctx, "the triggers could not be read", "request_id", requestID(ctx), "error", err)
 			}
+			known = eventform.TypesOf(triggers)
 		}
+		return known(eventType)
 	}
-	return types
 }
 
 func newResults(n int) *EventResults { return &EventResults{Results: make([]EventResult, 0, n)} }

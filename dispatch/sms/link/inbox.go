@@ -2,10 +2,10 @@ package link
 
 import (
 	"context"
-	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms"
+	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/wire"
 )
 
@@ -18,17 +18,13 @@ type inbox struct {
 }
 
 // newInbox makes an inbox of an account that keeps most short messages.
-func newInbox(account string, parts Parts, most int) *inbox {
-	return &inbox{account: account, parts: parts, queue: newQueue[sms.Piece](most)}
+func newInbox(account string, store Parts, most int) *inbox {
+	return &inbox{account: account, parts: store, queue: newQueue[sms.Piece](most)}
 }
 
 // put keeps p, by its Key, until it was taken, when taken is called. It is
 // false when there is no room.
 func (b *inbox) put(p sms.Piece, taken func()) bool { return b.queue.put(p.Key, p, taken) }
-
-// overdueEvery is the time between two looks for messages whose parts did not
-// all come.
-const overdueEvery = time.Minute
 
 // run gives the messages that are whole to take until ctx ends or take fails;
 // what it failed with is given again.
@@ -37,7 +33,7 @@ func (b *inbox) run(ctx context.Context, take func(context.Context, []dispatch.I
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		if err := b.look(ctx, take); err != nil {
+		if err := parts.LookOverdue(ctx, b.parts, b.account, take); err != nil {
 			cancel(err)
 		}
 	}()
@@ -50,22 +46,6 @@ func (b *inbox) run(ctx context.Context, take func(context.Context, []dispatch.I
 	cancel(err)
 	<-looked
 	return err
-}
-
-// look gives what came of messages whose parts did not all come.
-func (b *inbox) look(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
-	again := time.NewTicker(overdueEvery)
-	defer again.Stop()
-	for {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return nil
-		}
-		if err := b.parts.Overdue(ctx, b.account, take); err != nil && ctx.Err() == nil {
-			return err
-		}
-	}
 }
 
 // Piece makes the content of a short message one that an Intake takes; it is

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms"
@@ -14,10 +13,6 @@ import (
 	"herald/hardware/gsm/tpdu"
 	"herald/subscriptions"
 )
-
-// overdueEvery is the time between two looks for messages whose last pieces do
-// not come.
-const overdueEvery = time.Minute
 
 // errNobody leaves what came in the modem.
 var errNobody = errors.New("nobody is there to take it")
@@ -28,18 +23,10 @@ func (s *Sender) Receive(ctx context.Context, take func(context.Context, []dispa
 	s.setTakers(func() { s.receive = take })
 	defer s.setTakers(func() { s.receive = nil })
 	s.modem.Collect()
-	tick := time.NewTicker(overdueEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := s.parts.Overdue(ctx, s.cfg.Name, take); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("give what came in pieces: %w", err)
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := parts.LookOverdue(ctx, s.parts, s.cfg.Name, take); err != nil {
+		return err
 	}
+	return ctx.Err()
 }
 
 // Reports gives what the operator says of messages to take, until ctx ends.

@@ -390,6 +390,13 @@ func TestAModemWithItsOwnReferencesLeavesDoubt(t *testing.T) {
 	if _, err := b.Resolve(t.Context(), m); class(err) != dispatch.Doubt || b.sim.Texts().Count() != 2 {
 		t.Errorf("it is %v, and %d arrived", err, b.sim.Texts().Count())
 	}
+	// The centre would take it for a message that had the reference before.
+	if _, err := open(t, b.Sender).Send(t.Context(), m); err != nil {
+		t.Errorf("whoever wants it sent again gets %v", err)
+	}
+	if sent := b.sim.Parts(); len(sent) != 3 || sent[2].RejectDuplicates {
+		t.Errorf("sent were %+v", sent)
+	}
 }
 
 func TestAReportEndsDoubt(t *testing.T) {

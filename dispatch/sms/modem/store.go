@@ -41,7 +41,8 @@ type part struct {
 	ProviderID string
 	Detail     string
 	// Shared says that another part has had the same reference, to the same
-	// recipient or later: what the centre says of that may be said of either.
+	// recipient or later, or that the modem gives references of its own: what
+	// the centre says of it may be said of either.
 	Shared     bool
 	text       int64   // hash of the whole message
 	day, month *string // the periods it counts in; nil: none
@@ -86,7 +87,8 @@ func hash(text string) int64 {
 const sharedSQL = `EXISTS (
     SELECT FROM modem_parts o
     WHERE o.sim = p.sim AND o.reference = p.reference AND o.state IN ('accepted', 'doubt') AND (o.recipient = p.recipient OR o.at > p.at)
-      AND (o.delivery_id, o.account, o.part) <> (p.delivery_id, p.account, p.part))`
+      AND (o.delivery_id, o.account, o.part) <> (p.delivery_id, p.account, p.part))
+  OR EXISTS (SELECT FROM modem_references r WHERE r.sim = p.sim AND r.own)`
 
 const (
 	lockPartsSQL = `

@@ -93,8 +93,8 @@ func (s *Store) Collect(ctx context.Context, account string, pieces []sms.Piece,
 }
 
 // Overdue gives take what came of messages whose pieces an account has waited
-// for in vain, as far as it came. Call it now and then, such as each minute;
-// any number of nodes may.
+// for in vain, as far as it came. Any number of nodes may call it now and then,
+// as LookOverdue does.
 func (s *Store) Overdue(ctx context.Context, account string, take func(context.Context, []dispatch.Inbound) error) error {
 	rows, err := s.db.Query(ctx, overdueSQL, account, s.now().Add(-WaitForPieces), overdueLimit)
 	if err != nil {
@@ -109,6 +109,29 @@ func (s *Store) Overdue(ctx context.Context, account string, take func(context.C
 		return err
 	}
 	return s.give(ctx, account, nil, waiting, take)
+}
+
+// overdueEvery is the time between two looks for messages whose pieces did not
+// all come.
+const overdueEvery = time.Minute
+
+// LookOverdue calls Overdue each minute until ctx ends, or it fails otherwise.
+func LookOverdue(ctx context.Context, s interface {
+	Overdue(ctx context.Context, account string, take func(context.Context, []dispatch.Inbound) error) error
+}, account string, take func(context.Context, []dispatch.Inbound) error,
+) error {
+	again := time.NewTicker(overdueEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := s.Overdue(ctx, account, take); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("give what came in pieces: %w", err)
+		}
+	}
 }
 
 // give gives take messages that came in one piece and others that came in

@@ -9,6 +9,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/sms"
+	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
 )
 
@@ -22,7 +23,7 @@ func (c *Client) Receive(ctx context.Context, take func(context.Context, []dispa
 	overdue := make(chan struct{})
 	go func() {
 		defer close(overdue)
-		if err := c.lookOverdue(ctx, take); err != nil {
+		if err := parts.LookOverdue(ctx, c.parts, c.cfg.Name, take); err != nil {
 			cancel(err)
 		}
 	}()
@@ -32,25 +33,6 @@ func (c *Client) Receive(ctx context.Context, take func(context.Context, []dispa
 	cancel(err)
 	<-overdue
 	return fmt.Errorf("account %s: incoming messages: %w", c.cfg.Name, errors.Join(err, context.Cause(ctx)))
-}
-
-// overdueEvery is the time between two looks for messages whose parts did not
-// all come.
-const overdueEvery = time.Minute
-
-func (c *Client) lookOverdue(ctx context.Context, take func(context.Context, []dispatch.Inbound) error) error {
-	tick := time.NewTicker(overdueEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := c.parts.Overdue(ctx, c.cfg.Name, take); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
-	}
 }
 
 // written is what somebody wrote; false: it is no text.

@@ -1,0 +1,84 @@
+package calendar
+
+import (
+	"math/bits"
+	"time"
+)
+
+// The lunar years that lunarYears knows.
+const (
+	firstLunarYear = 1900
+	lastLunarYear  = 2100
+)
+
+// firstNewYear is the first day of firstLunarYear.
+var firstNewYear = Date{1900, time.January, 31}
+
+// lunarYears are the years of the Chinese calendar as the Hong Kong Observatory
+// publishes them ("Gregorian-Lunar Calendar Conversion Table", 1901 to 2100).
+// Bit i is set where the year's month i (0 is the first) has 30 days, not 29;
+// bits 13 and up are the number of the month that a leap month follows, 0
+// where there is none. The observatory warns that the new moons of September
+// 2057, September 2089 and August 2097 come so near to midnight that the
+// months may yet begin a day off.
+var lunarYears = [...]uint32{
+	0x116d2, 0x00752, 0x00ea5, 0x0b64a, 0x0064b, 0x00a9b, 0x09556, 0x0056a, 0x00b59, 0x05752, // 1900
+	0x00752, 0x0db25, 0x00b25, 0x00a4b, 0x0b4ab, 0x002ad, 0x0056b, 0x04b69, 0x00da9, 0x0fd92, // 1910
+	0x00e92, 0x00d25, 0x0ba4d, 0x00a56, 0x002b6, 0x095b5, 0x006d4, 0x00ea9, 0x05e92, 0x00e92, // 1920
+	0x0cd26, 0x0052b, 0x00a57, 0x0b2b6, 0x00b5a, 0x006d4, 0x06ec9, 0x00749, 0x0f693, 0x00a93, // 1930
+	0x0052b, 0x0ca5b, 0x00aad, 0x0056a, 0x09b55, 0x00ba4, 0x00b49, 0x05a93, 0x00a95, 0x0f52d, // 1940
+	0x00536, 0x00aad, 0x0b5aa, 0x005b2, 0x00da5, 0x07d4a, 0x00d4a, 0x10a95, 0x00a97, 0x00556, // 1950
+	0x0cab5, 0x00ad5, 0x006d2, 0x08ea5, 0x00ea5, 0x0064a, 0x06c97, 0x00a9b, 0x0f55a, 0x0056a, // 1960
+	0x00b69, 0x0b752, 0x00b52, 0x00b25, 0x0964b, 0x00a4b, 0x114ab, 0x002ad, 0x0056d, 0x0cb69, // 1970
+	0x00da9, 0x00d92, 0x09d25, 0x00d25, 0x15a4d, 0x00a56, 0x002b6, 0x0c5b5, 0x006d5, 0x00ea9, // 1980
+	0x0be92, 0x00e92, 0x00d26, 0x06a56, 0x00a57, 0x114d6, 0x0035a, 0x006d5, 0x0b6c9, 0x00749, // 1990
+	0x00693, 0x0952b, 0x0052b, 0x00a5b, 0x0555a, 0x0056a, 0x0fb55, 0x00ba4, 0x00b49, 0x0ba93, // 2000
+	0x00a95, 0x0052d, 0x08aad, 0x00ab5, 0x135aa, 0x005d2, 0x00da5, 0x0dd4a, 0x00d4a, 0x00c95, // 2010
+	0x0952e, 0x00556, 0x00ab5, 0x055b2, 0x006d2, 0x0cea5, 0x00725, 0x0064b, 0x0ac97, 0x00cab, // 2020
+	0x0055a, 0x06ad6, 0x00b69, 0x17752, 0x00b52, 0x00b25, 0x0da4b, 0x00a4b, 0x004ab, 0x0a55b, // 2030
+	0x005ad, 0x00b6a, 0x05b52, 0x00d92, 0x0fd25, 0x00d25, 0x00a55, 0x0b4ad, 0x004b6, 0x005b5, // 2040
+	0x06daa, 0x00ec9, 0x11e92, 0x00e92, 0x00d26, 0x0ca56, 0x00a57, 0x00556, 0x086d5, 0x00755, // 2050
+	0x00749, 0x06e93, 0x00693, 0x0f52b, 0x0052b, 0x00a5b, 0x0b55a, 0x0056a, 0x00b65, 0x0974a, // 2060
+	0x00b4a, 0x11a95, 0x00a95, 0x0052d, 0x0caad, 0x00ab5, 0x005aa, 0x08ba5, 0x00da5, 0x00d4a, // 2070
+	0x07c95, 0x00c96, 0x0f94e, 0x00556, 0x00ab5, 0x0b5b2, 0x006d2, 0x00ea5, 0x08e4a, 0x0068b, // 2080
+	0x10c97, 0x004ab, 0x0055b, 0x0cad6, 0x00b6a, 0x00752, 0x09725, 0x00b45, 0x00a8b, 0x0549b, // 2090
+	0x004ab, // 2100
+}
+
+// leapMonth is the month of a lunar year that a leap month follows; 0: none.
+func leapMonth(year int) int { return int(lunarYears[year-firstLunarYear] >> 13) }
+
+// monthsOf is how many months a lunar year has.
+func monthsOf(year int) int {
+	if leapMonth(year) > 0 {
+		return 13
+	}
+	return 12
+}
+
+// lengthOf is how many days the month with an index (0 is the first) has.
+func lengthOf(year, index int) int { return 29 + int(lunarYears[year-firstLunarYear]>>index&1) }
+
+// newYear is the first day of a lunar year, up to the one after the last.
+func newYear(year int) Date {
+	days := 0
+	for y := firstLunarYear; y < year; y++ {
+		days += 29*monthsOf(y) + bits.OnesCount32(lunarYears[y-firstLunarYear]&0x1fff)
+	}
+	return firstNewYear.AddDays(days)
+}
+
+// lunarDate is the date of a day of a month of a lunar year; of a leap month
+// only the month before it counts. A 30th that the month does not have is its
+// 29th.
+func lunarDate(year, month, day int) Date {
+	index := month - 1
+	if leap := leapMonth(year); leap > 0 && month > leap {
+		index++
+	}
+	days := min(day, lengthOf(year, index)) - 1
+	for i := range index {
+		days += lengthOf(year, i)
+	}
+	return newYear(year).AddDays(days)
+}

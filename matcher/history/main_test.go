@@ -1,0 +1,9 @@
+package history
+
+import (
+	"testing"
+
+	"herald/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
