@@ -59,7 +59,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/modem":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/hardware/gsm", "herald/hardware/gsm/tpdu"},
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher/follower":         {"herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index"},
-	"herald/matcher/absence":          {"herald/subscriptions", "herald/matcher/predicate"},
+	"herald/matcher/absence":          {"herald/problem", "herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher/history":          {"herald/timeid"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher":                  {"herald/problem", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/dispatch", "herald/dispatch/timing"},

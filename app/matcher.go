@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"herald/matcher"
+	"herald/matcher/absence"
 	"herald/matcher/follower"
 	"herald/matcher/index"
 )
@@ -27,5 +28,7 @@ func (a *App) startMatcher() {
 		return
 	}
 	a.begin("index", a.follower.Run)
+	sweep := absence.NewSweep(a.DB.Pool(), a.intake, absence.SweepConfig{Now: time.Now, Logger: a.log})
+	a.begin("absences", sweep.Run)
 	a.begin("states of triggers on changes", a.intake.Tidy)
 }

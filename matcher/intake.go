@@ -178,7 +178,7 @@ func (i *Intake) Accept(ctx context.Context, events []Event) ([]Result, error) {
 
 // Also is what a transaction does besides: it commits with the events or not
 // at all. It is called again when the transaction has to be tried again.
-type Also func(ctx context.Context, tx pgx.Tx) error
+type Also = func(ctx context.Context, tx pgx.Tx) error
 
 // AcceptAnd accepts events and does something else in the same transaction:
 // all of it happens or nothing. Bad events are refused one by one, as by

@@ -121,6 +121,9 @@ func (t *transaction) run(ctx context.Context, entries []*entry) error {
 	if err := t.record(ctx, entries); err != nil {
 		return err
 	}
+	if err := t.watch(ctx); err != nil {
+		return err
+	}
 	if err := t.compareWithPrevious(ctx); err != nil {
 		return err
 	}
