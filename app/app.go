@@ -29,6 +29,7 @@ import (
 	"herald/dispatch/sms/parts"
 	"herald/matcher"
 	"herald/matcher/follower"
+	"herald/matcher/history"
 	"herald/webhooks"
 )
 
@@ -47,6 +48,7 @@ type App struct {
 	sending  *dispatch.Accounts
 	worker   *dispatch.Worker
 	books    *dispatch.Bookkeeper
+	days     *history.Keeper
 	receipts *dispatch.Receipts
 	replies  *replies.Store
 	bounces  *bounces.Listener // nil: none on this node
@@ -101,6 +103,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildBooks(); err != nil {
 		return err
 	}
+	a.days = history.NewKeeper(a.DB.Pool(), history.Config{Keep: a.cfg.Matcher.KeepEvents, Logger: a.log})
 	if err := a.buildReceipts(ctx); err != nil {
 		return err
 	}
@@ -125,6 +128,10 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.startMatcher()
 	a.begin("bookkeeper", a.books.Run)
+	if err := a.days.Turn(ctx); err != nil { // events come in without their day, too
+		a.log.WarnContext(ctx, "the days of events could not be made", "error", err)
+	}
+	a.begin("days of events", a.days.Run)
 	a.startReceipts()
 	a.begin("old replies", a.replies.Run)
 	go func() {

@@ -140,7 +140,7 @@ func examineDatabase(ctx context.Context, db *postgres.DB) []Finding {
 	defer cancel()
 	list := []Finding{examineServer(limited, db), examineSchema(limited, db)}
 	if list[1].State == Fine {
-		list = append(list, examineLedger(ctx, db))
+		list = append(list, examineLedger(ctx, db), examineDays(limited, db))
 	}
 	return list
 }

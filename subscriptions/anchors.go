@@ -3,6 +3,7 @@ package subscriptions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -24,6 +25,15 @@ type anchored struct {
 	id, member int64
 	reads      predicate.Member
 	params     map[string]any
+}
+
+const selectAnchored = `
+	SELECT s.id, s.member_id, ` + memberReads + `, s.params
+	FROM subscriptions s JOIN members m ON m.id = s.member_id `
+
+func scanAnchored(row pgx.CollectableRow) (a anchored, err error) {
+	err = row.Scan(&a.id, &a.member, &a.reads.Account, &a.reads.TimeZone, &a.reads.Birthday, &a.params)
+	return a, err
 }
 
 // reanchor makes the anchors of all subscriptions of a trigger anew, the
@@ -58,18 +68,11 @@ func (s *Triggers) reanchor(ctx context.Context, tx pgx.Tx, old, t Trigger, by s
 }
 
 func anchorable(ctx context.Context, tx pgx.Tx, trigger string, after int64) ([]anchored, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT s.id, s.member_id, `+memberReads+`, s.params
-		FROM subscriptions s JOIN members m ON m.id = s.member_id
-		WHERE s.trigger = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`, trigger, after, anchorPage)
+	rows, err := tx.Query(ctx, selectAnchored+`WHERE s.trigger = $1 AND s.id > $2 ORDER BY s.id LIMIT $3`, trigger, after, anchorPage)
 	if err != nil {
 		return nil, fmt.Errorf("read subscriptions of %s: %w", trigger, err)
 	}
-	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (anchored, error) {
-		var a anchored
-		err := row.Scan(&a.id, &a.member, &a.reads.Account, &a.reads.TimeZone, &a.reads.Birthday, &a.params)
-		return a, err
-	})
+	page, err := pgx.CollectRows(rows, scanAnchored)
 	if err != nil {
 		return nil, fmt.Errorf("read subscriptions of %s: %w", trigger, err)
 	}
@@ -82,18 +85,14 @@ func (s *Triggers) reanchorPage(ctx context.Context, tx pgx.Tx, old, t Trigger, 
 	for _, a := range page {
 		params, bad := t.CheckParams(withoutDropped(old, t, a.params))
 		if len(bad) > 0 {
-			return &problem.Error{
-				Code:    problem.Conflict,
-				Message: fmt.Sprintf("the parameters of subscription %d, and perhaps of others, would no longer fit; give a new parameter a default, or make another trigger", a.id),
-				Fields:  bad,
-			}
+			return misfit(a.id, problem.Fields(bad).Err(""))
 		}
 		if err := s.refit(batch, a, params, by); err != nil {
 			return err
 		}
 		keys, err := condition.Keys(params, a.reads)
 		if err != nil {
-			return fmt.Errorf("anchor subscription %d: %w", a.id, err)
+			return misfit(a.id, err)
 		}
 		rows = appendAnchors(rows, a.id, t.Name, condition.Bound(), keys)
 	}
@@ -101,6 +100,19 @@ func (s *Triggers) reanchorPage(ctx context.Context, tx pgx.Tx, old, t Trigger, 
 		return fmt.Errorf("fit parameters of %s: %w", t.Name, err)
 	}
 	return insertAnchors(ctx, tx, rows)
+}
+
+// misfit tells that a subscription's parameters do not fit a new definition.
+func misfit(id int64, err error) error {
+	var p *problem.Error
+	if !errors.As(err, &p) {
+		return fmt.Errorf("anchor subscription %d: %w", id, err)
+	}
+	return &problem.Error{
+		Code:    problem.Conflict,
+		Message: fmt.Sprintf("the parameters of subscription %d, and perhaps of others, would no longer fit; give a new parameter a default, or make another trigger", id),
+		Fields:  p.Fields,
+	}
 }
 
 // refit writes parameters that a new definition completed or shortened.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"herald/calendar"
 )
 
 // What a definition may hold of what takes time.
@@ -79,15 +81,12 @@ func (d *definition) absence(t Trigger) {
 		path := fmt.Sprintf("absence.closed_by[%d]", i)
 		d.eventType(path, name, false)
 		d.once(path, name, seen)
-		if name == t.EventType {
-			d.bad.Add(path, "same", "must be another type than the one that opens")
-		}
 	}
 }
 
 func (d *definition) dates(t Trigger) {
-	if strings.TrimSpace(t.Dates.Occasion) == "" {
-		d.bad.Add("dates.occasion", "required", "must be given")
+	if _, err := calendar.Parse(t.Dates.Occasion); err != nil {
+		d.bad.Add("dates.occasion", "occasion", "%s", err.Error())
 	}
 	var hour Clock
 	if err := hour.UnmarshalText([]byte(t.Dates.Hour)); err != nil {
@@ -103,7 +102,7 @@ func (d *definition) dates(t Trigger) {
 		return a.Name == b.Name && a.Type == b.Type && !a.Optional
 	})
 	if !alike {
-		d.bad.Add("attributes", "applies", "of a trigger on dates are zone, date and day, or left out")
+		d.bad.Add("attributes", "applies", "of a trigger on dates are zone, date, day and occasion, or left out")
 	}
 }
 

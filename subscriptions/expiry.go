@@ -107,7 +107,7 @@ func (r *expiryRun) take(ctx context.Context, tx pgx.Tx, d due, n int) ([]*expir
 		LIMIT $3
 		FOR UPDATE OF s SKIP LOCKED
 		FOR SHARE OF t SKIP LOCKED
-		FOR KEY SHARE OF m SKIP LOCKED`, r.now, r.failed, n)
+		FOR SHARE OF m SKIP LOCKED`, r.now, r.failed, n)
 	if err != nil {
 		return nil, fmt.Errorf("find what is due: %w", err)
 	}

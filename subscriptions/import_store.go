@@ -93,6 +93,7 @@ type planned struct {
 	contacts []NewContact
 	hash     string // "": none to set
 	differs  bool   // from the member as stored; says nothing of a new one
+	moved    bool   // to another time zone or birthday
 }
 
 // store writes the rows without mistakes in one transaction, and notes in the
@@ -140,6 +141,7 @@ func (im *importer) plan(ctx context.Context, tx pgx.Tx, batch []importRow, hash
 		if !m.hasPassword {
 			p.hash = hashes[row.account]
 		}
+		p.moved = registered && (p.profile.timeZone != m.TimeZone || p.profile.birthday != m.Birthday)
 		p.differs = p.hash != "" || !reflect.DeepEqual(p.profile, profileOf(m.Member))
 		plan = append(plan, p)
 	}
@@ -274,7 +276,7 @@ func insertImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 // updateImported writes the profiles that differ and returns whose they are.
 func updateImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned) (touched map[int64]bool, err error) {
 	touched = map[int64]bool{}
-	var ids []int64
+	var ids, moved []int64
 	var a profileArrays
 	for _, p := range plan {
 		if p.id == 0 || !p.differs {
@@ -282,6 +284,9 @@ func updateImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 		}
 		touched[p.id] = true
 		ids = append(ids, p.id)
+		if p.moved {
+			moved = append(moved, p.id)
+		}
 		if err := a.add(p.profile, p.hash); err != nil {
 			return nil, err
 		}
@@ -304,7 +309,7 @@ func updateImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 	if err != nil {
 		return nil, fmt.Errorf("update imported members: %w", err)
 	}
-	return touched, nil
+	return touched, reanchorMembers(ctx, tx, moved)
 }
 
 // addImportedContacts adds the addresses that are new, and verifies those that

@@ -208,16 +208,17 @@ func (s *Members) Count(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-// Update changes a member's profile. Errors: Invalid with every mistake by
+// Update changes a member's profile, and what their subscriptions wait on where
+// that hangs on the time zone or the birthday. Errors: Invalid with every mistake by
 // field; NotFound.
 func (s *Members) Update(ctx context.Context, id int64, c MemberChange) (Member, error) {
 	var m Member
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var err error
-		if m, err = selectMember(ctx, tx, `id = $1 FOR UPDATE`, id); err != nil {
+		was, err := selectMember(ctx, tx, `id = $1 FOR NO KEY UPDATE`, id)
+		if err != nil {
 			return err
 		}
-		p := c.applied(m)
+		p := c.applied(was)
 		var fields problem.Fields
 		p.check(&s.zones, s.now(), &fields)
 		if err := fields.Err("the change has mistakes"); err != nil {
@@ -238,7 +239,10 @@ func (s *Members) Update(ctx context.Context, id int64, c MemberChange) (Member,
 		if err != nil {
 			return fmt.Errorf("update member %d: %w", id, err)
 		}
-		return nil
+		if p.timeZone == was.TimeZone && p.birthday == was.Birthday {
+			return nil
+		}
+		return reanchorMembers(ctx, tx, []int64{id})
 	})
 	if err != nil {
 		return Member{}, err

@@ -22,14 +22,19 @@ func TestStarterSummaries(t *testing.T) {
 		"new_product":   {"categories": []string{"books", "home"}},
 		"low_balance":   {"below": 20.0},
 		"promotion":     {"categories": "toys"},
+		"price_fall":    {"product": "teapot-3"},
+		"level_crossed": {"index": "SPX", "level": 1250.5},
 	}
 	want := map[string][2]string{
 		"back_in_stock":    {"teapot-3 back in stock", "teapot-3 重新到货"},
+		"level_crossed":    {"SPX falls below 1250.5", "SPX 跌破 1250.5"},
 		"low_balance":      {"Balance below 20", "余额低于 20"},
 		"new_product":      {"New in Books and media, Home and kitchen", "新品：图书音像、家居厨具"},
 		"order_status":     {"Every step of your orders", "我的订单每一步进展"},
 		"order_unfinished": {"Orders you have not finished", "我尚未完成的订单"},
+		"order_unpaid":     {"Orders you have not paid", "我尚未付款的订单"},
 		"price_drop":       {"NFLX at 1250000.5 or less", "NFLX 降至 1250000.5 或更低"},
+		"price_fall":       {"teapot-3 falls by 10 % or more", "teapot-3 一次下跌 10% 或更多"},
 		"promotion":        {"Offers in Toys and children", "优惠活动：玩具母婴"},
 	}
 	set, err := starterSet()
@@ -136,7 +141,10 @@ func TestLoadStarterByNodesThatStartTogether(t *testing.T) {
 			t.Errorf("%s is at version %d, enabled %v", trigger.Name, trigger.Version, trigger.Enabled)
 		}
 	}
-	want := []string{"back_in_stock", "low_balance", "new_product", "order_status", "order_unfinished", "price_drop", "promotion"}
+	want := []string{
+		"back_in_stock", "level_crossed", "low_balance", "new_product", "order_status", "order_unfinished", "order_unpaid",
+		"price_drop", "price_fall", "promotion",
+	}
 	if !slices.Equal(names, want) {
 		t.Errorf("loaded %v, want %v", names, want)
 	}

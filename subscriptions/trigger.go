@@ -92,23 +92,28 @@ type ChangeRule struct {
 type Absence struct {
 	// Key are the attributes that an event and what closes it have in common:
 	// ["order"]. An event without one of them opens nothing.
-	Key      []string `json:"key" yaml:"key"`
-	ClosedBy []string `json:"closed_by" yaml:"closed_by"` // event types: ["order.paid", "order.cancelled"]
-	Within   string   `json:"within" yaml:"within"`       // "24h"
+	Key []string `json:"key" yaml:"key"`
+	// ClosedBy are event types: ["order.paid", "order.cancelled"]. The trigger's
+	// own may be one of them: each event then closes the watch before it.
+	ClosedBy []string `json:"closed_by" yaml:"closed_by"`
+	Within   string   `json:"within" yaml:"within"` // "24h"
 }
 
 // Dates lets dates meet subscriptions: on each day of the occasion, when the
 // hour comes in a time zone that members live in, there is an event with the
-// attributes zone, date ("2006-01-02") and day ("02-28"). Attributes are then
-// these three; leave them and EventType empty.
+// attributes zone, date ("2006-01-02"), day ("02-28") and occasion ("qixi",
+// as it is listed). Attributes are then these four; leave them and EventType
+// empty.
 type Dates struct {
-	Occasion string `json:"occasion" yaml:"occasion"` // which days; see package calendar
+	Occasion string `json:"occasion" yaml:"occasion"` // which days, as calendar.Parse reads them: "birthday", "qixi, mid_autumn"
 	Hour     string `json:"hour" yaml:"hour"`         // of the local day: "09:00"
 	// LeapDay is when members born on 29 February are thought of in other
 	// years: "feb28" or "mar1"; empty: "feb28".
 	LeapDay string `json:"leap_day,omitempty" yaml:"leap_day,omitempty"`
 	// Missed says what becomes of days that passed while Herald was down:
-	// "skip" none, "once" the last of them, "all" each; empty: "once".
+	// "skip" none are told, "once" each subscriber is told of one at most (the
+	// last; of birthdays and other days of one's own each concerns others),
+	// "all" each is told, of the last year; empty: "once".
 	Missed string `json:"missed,omitempty" yaml:"missed,omitempty"`
 	Lead   int    `json:"lead,omitempty" yaml:"lead,omitempty"` // days before the occasion, 0 to 60
 }
@@ -171,6 +176,7 @@ func dateAttributes() []Attribute {
 		{Name: "zone", Title: Text{"en": "Time zone", "zh": "时区"}, Type: text},
 		{Name: "date", Title: Text{"en": "Date", "zh": "日期"}, Type: text},
 		{Name: "day", Title: Text{"en": "Day", "zh": "月日"}, Type: text},
+		{Name: "occasion", Title: Text{"en": "Occasion", "zh": "节日"}, Type: text},
 	}
 }
 

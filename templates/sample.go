@@ -5,6 +5,8 @@ package templates
 // saved, and a preview may show it.
 //
 //	event    the attributes of the event
+//	previous of a trigger on changes the attributes of the event before, and time;
+//	         absent where there was none
 //	param    what the subscriber filled in
 //	member   account, name, locale
 //	trigger  name, title
@@ -21,10 +23,12 @@ func Sample() map[string]any {
 			"order": "A-1042", "status": "shipped", "carrier": "Post", "tracking": "RR123456789CN",
 			"items": 3.0, "total": 129.5, "account": "wei", "balance": 8.2,
 			"promotion": "tea-week", "title": "A week of tea", "text": "20 % off all teapots.", "code": "TEA20",
-			"until": "2026-06-30T18:00:00Z",
+			"until": "2026-06-30T18:00:00Z", "index": "SPX", "value": 1249.6,
 		},
+		"previous": map[string]any{"price": 59.0, "value": 1251.3, "time": "2026-06-01T08:00:00Z"},
 		"param": map[string]any{
 			"product": "teapot-3", "target": 49.0, "below": 10.0, "categories": []any{"home"},
+			"percent": 20.0, "index": "SPX", "level": 1250.0,
 		},
 		"member":  map[string]any{"account": "wei", "name": "Wei", "locale": "en"},
 		"trigger": map[string]any{"name": "price_drop", "title": "Price drop"},

@@ -25,6 +25,13 @@ func NewDecoder(data []byte, maxDepth int) *Decoder {
 	return &Decoder{xml: xml.NewDecoder(bytes.NewReader(data)), maxDepth: maxDepth}
 }
 
+// NewReader reads from r, which has no byte order mark, and holds no more of it
+// than the value that is being read. It reads an io.ByteReader byte by byte and
+// not beyond what it needs.
+func NewReader(r io.Reader, maxDepth int) *Decoder {
+	return &Decoder{xml: xml.NewDecoder(r), maxDepth: maxDepth}
+}
+
 // ToJSON is the JSON of an XML document whose root element is the value; the
 // root's name is not looked at. It returns a problem: Malformed with the line
 // where the document cannot be read, Invalid with fields where an element

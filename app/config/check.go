@@ -31,6 +31,7 @@ func (c Config) check() problem.Fields {
 	within(&f, "api.burst", c.API.Burst, 1, 1_000_000)
 	within(&f, "matcher.batch_events", c.Matcher.BatchEvents, 1, 10_000)
 	within(&f, "matcher.queue_events", c.Matcher.QueueEvents, c.Matcher.BatchEvents, 10_000_000)
+	lasting(&f, "matcher.keep_events", c.Matcher.KeepEvents, 24*time.Hour, 10*365*24*time.Hour)
 	if _, err := cron.ParseStandard(c.Subscriptions.ExpirySchedule); err != nil {
 		f.Add("subscriptions.expiry_schedule", "cron", "is not a cron expression: %v", err)
 	}

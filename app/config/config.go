@@ -61,8 +61,9 @@ type API struct {
 
 // Matcher is the intake of events.
 type Matcher struct {
-	QueueEvents int `yaml:"queue_events" help:"Events that may wait for the database before senders are told to come again."`
-	BatchEvents int `yaml:"batch_events" help:"Events that share one transaction at most."`
+	QueueEvents int           `yaml:"queue_events" help:"Events that may wait for the database before senders are told to come again."`
+	BatchEvents int           `yaml:"batch_events" help:"Events that share one transaction at most."`
+	KeepEvents  time.Duration `yaml:"keep_events" help:"How long events can be searched and previews look back; what is older is dropped by days. As long, a sender's repeated event is told from a new one. At least a day; triggers that look back further keep theirs."`
 }
 
 // Subscriptions is the upkeep of what members asked for.
@@ -163,7 +164,7 @@ func Default() Config {
 		Database:      Database{MaxConnections: 40},
 		HTTP:          HTTP{Listen: "127.0.0.1:8080", MaxBody: 1 << 20, StopAfter: 20 * time.Second},
 		API:           API{RequestsPerSecond: 200, Burst: 400},
-		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000},
+		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000, KeepEvents: 30 * 24 * time.Hour},
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
 		Replies:       Replies{Keep: 365 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Webhooks:      Webhooks{Workers: 20},

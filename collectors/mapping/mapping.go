@@ -29,7 +29,8 @@ type Mapping struct {
 	SourceColumn string // or the column that says it
 
 	// Data is the columns of the data by the names of its attributes; empty:
-	// all columns that make nothing else, under their own names.
+	// all columns but those of the id, the time, the type and the source, under
+	// their own names.
 	Data map[string]string
 	// Zone is where times without a zone were written; nil: UTC.
 	Zone *time.Location
@@ -83,7 +84,7 @@ func (m Mapping) Event(row map[string]any, id string) (matcher.Event, problem.Fi
 	return e, f
 }
 
-// data are the values that make no other attribute, or those that are named.
+// data are the values of the columns that are named, or of all but the envelope's.
 func (m Mapping) data(row map[string]any) map[string]any {
 	data := map[string]any{}
 	if len(m.Data) > 0 {
@@ -95,7 +96,7 @@ func (m Mapping) data(row map[string]any) map[string]any {
 		return data
 	}
 	maps.Copy(data, row)
-	for _, column := range m.Columns() {
+	for _, column := range []string{m.ID, m.Time, m.TypeColumn, m.SourceColumn} {
 		delete(data, column)
 	}
 	maps.DeleteFunc(data, func(_ string, value any) bool { return value == nil || value == "" })

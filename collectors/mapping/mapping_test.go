@@ -33,11 +33,11 @@ func TestARowBecomesAnEvent(t *testing.T) {
 		mapping mapping.Mapping
 		want    matcher.Event
 	}{
-		"all other columns are data": {
+		"all but the envelope is data": {
 			mapping.Mapping{ID: "no", TypeColumn: "kind", Source: "/shop", Subject: "sku", Time: "changed", Zone: shanghai, Types: prices},
 			matcher.Event{
 				ID: "9007199254740993", Type: "price.changed", Source: "/shop", Subject: "kettle", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-				Data: map[string]any{"price": 49.5, "sale": true, "stock": 3.0},
+				Data: map[string]any{"sku": "kettle", "price": 49.5, "sale": true, "stock": 3.0},
 			},
 		},
 		"data has names of its own": {

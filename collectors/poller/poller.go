@@ -155,7 +155,7 @@ type row struct {
 type position struct {
 	Cursor string `json:"cursor"`
 	// Seen are the rows with the cursor's value that were taken, and Ties how
-	// many rows the database gave that have it.
+	// many rows the database gave at once that have it.
 	Seen []string `json:"seen,omitempty"`
 	Ties int      `json:"ties,omitempty"`
 }
@@ -236,6 +236,9 @@ func (p *Poller) items(rows []row, at position, m mapping.Mapping) ([]collectors
 		return nil, at
 	}
 	next := position{Cursor: rows[len(rows)-1].cursor}
+	if next.Cursor == at.Cursor { // the database may give rows that are alike in any order
+		next.Seen = slices.Clone(at.Seen)
+	}
 	seen := map[string]bool{}
 	for _, print := range at.Seen {
 		seen[print] = true
@@ -257,6 +260,9 @@ func (p *Poller) items(rows []row, at position, m mapping.Mapping) ([]collectors
 			next.Ties++
 			next.Seen = append(next.Seen, print)
 		}
+	}
+	if next.Cursor == at.Cursor {
+		next.Ties = max(next.Ties, at.Ties)
 	}
 	slices.Sort(next.Seen)
 	next.Seen = slices.Compact(next.Seen)

@@ -32,7 +32,7 @@ func MariaDB(t testing.TB, password string) string {
 		t.Fatalf("%v\n%s", err, said)
 	}
 	first := filepath.Join(dir, "first.sql")
-	statement := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\nCREATE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\nGRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
+	statement := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\nCREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\nGRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
 	if err := os.WriteFile(first, []byte(statement), 0o644); err != nil { //nolint:gosec // the server's user reads it
 		t.Fatal(err)
 	}

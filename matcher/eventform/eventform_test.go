@@ -354,3 +354,57 @@ func bench(b *testing.B, form string, body []byte) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*benchmarked), "µs/event")
 }
+
+func TestADocumentIsReadAnEventAtATime(t *testing.T) {
+	t.Parallel()
+	l := eventform.Defaults()
+	first := inXML(xmlHead, "<data><product>kettle</product><price>49.5</price><sale>true</sale></data>")
+	second := `<c:event specversion="1.0"><c:id>e-2</c:id><c:source>/shop</c:source></c:event>`
+	d := eventform.NewDocument(strings.NewReader("<?xml version=\"1.0\"?>\n<batch xmlns:c=\""+eventform.Namespace+"\">\n"+first+"\n "+second+"</batch>\n"), types, l)
+	item, err := d.Next()
+	if diff := cmp.Diff(want(), item.Event); diff != "" || err != nil || item.Err != nil || item.Line != 3 {
+		t.Errorf("line %d, err %v, refused %v (-want +got):\n%s", item.Line, err, item.Err, diff)
+	}
+	if string(d.Text()) != first {
+		t.Errorf("text %s", d.Text())
+	}
+	if item, err = d.Next(); err != nil || item.Err == nil || item.Event.ID != "e-2" || string(d.Text()) != second {
+		t.Errorf("the second: %+v, %v, text %s", item, err, d.Text())
+	}
+	again, err := eventform.NewFragment([]byte(second), types, l).Next()
+	if err != nil || again.Event.ID != "e-2" {
+		t.Errorf("the second alone: %+v, %v", again, err)
+	}
+	for range 2 {
+		if _, err := d.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+	d = eventform.NewDocument(strings.NewReader(first), types, l)
+	if item, err = d.Next(); err != nil || item.Event.ID != "e-1" || string(d.Text()) != first {
+		t.Errorf("one event: %+v, %v", item, err)
+	}
+}
+
+func TestADocumentEndsWhereItCannotBeRead(t *testing.T) {
+	t.Parallel()
+	l := eventform.Defaults()
+	l.LineBytes = 1000
+	for name, tt := range map[string]struct {
+		text string
+		code problem.Code
+	}{
+		"cut off":            {"<batch>" + inXML(xmlHead, "") + "<event><id>", problem.Malformed},
+		"something else":     {"<batch>" + inXML(xmlHead, "") + "<order/></batch>", problem.Malformed},
+		"a long event":       {"<batch>" + inXML(xmlHead, "") + "<event><id>" + strings.Repeat("x", 2000) + "</id></event></batch>", problem.TooLarge},
+		"something after it": {"<batch>" + inXML(xmlHead, "") + "</batch><more/>", problem.Malformed},
+	} {
+		d := eventform.NewDocument(strings.NewReader(tt.text), types, l)
+		if item, err := d.Next(); err != nil || item.Err != nil {
+			t.Errorf("%s: the first: %+v, %v", name, item, err)
+		}
+		if _, err := d.Next(); problem.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v, want %s", name, err, tt.code)
+		}
+	}
+}

@@ -17,12 +17,17 @@ type Lines struct {
 	in     *bufio.Reader
 	limits Limits
 	line   int
+	text   []byte // of the last line
 }
 
 // NewLines reads from r.
 func NewLines(r io.Reader, l Limits) *Lines {
 	return &Lines{in: bufio.NewReaderSize(r, min(max(l.LineBytes+2, 16), 64<<10)), limits: l}
 }
+
+// Text is the line of the last event as it was written; empty when it was too
+// long. It may be changed by Next.
+func (l *Lines) Text() []byte { return l.text }
 
 // Next is the next event; io.EOF at the end, r's own error when reading fails.
 // Empty lines are passed over.
@@ -33,6 +38,7 @@ func (l *Lines) Next() (Item, error) {
 			return Item{}, err
 		}
 		text = bytes.TrimSpace(text)
+		l.text = text
 		if tooLong {
 			return l.refuse(problem.New(problem.TooLarge, "the line has more than %d bytes", l.limits.LineBytes)), nil
 		}

@@ -30,8 +30,8 @@ func XML(body []byte, types Types, l Limits) (items []Item, batch bool, err erro
 	if err != nil {
 		return nil, false, err
 	}
-	if root.Name.Space != "" && root.Name.Space != Namespace {
-		return nil, false, jsontext.Malformed(d.Line(), 0, fmt.Sprintf("the namespace %q is not that of events, %q", root.Name.Space, Namespace))
+	if err := checkNamespace(d, root); err != nil {
+		return nil, false, err
 	}
 	switch root.Name.Local {
 	case "event":
@@ -50,6 +50,13 @@ func XML(body []byte, types Types, l Limits) (items []Item, batch bool, err erro
 	return items, root.Name.Local == "batch", d.End()
 }
 
+func checkNamespace(d *xmlform.Decoder, root xml.StartElement) error {
+	if root.Name.Space != "" && root.Name.Space != Namespace {
+		return jsontext.Malformed(d.Line(), 0, fmt.Sprintf("the namespace %q is not that of events, %q", root.Name.Space, Namespace))
+	}
+	return nil
+}
+
 func readXMLBatch(d *xmlform.Decoder, types Types, l Limits) ([]Item, error) {
 	var items []Item
 	for {
@@ -57,8 +64,8 @@ func readXMLBatch(d *xmlform.Decoder, types Types, l Limits) ([]Item, error) {
 		if err != nil || start == nil {
 			return items, err
 		}
-		if start.Name.Local != "event" {
-			return nil, jsontext.Malformed(d.Line(), 0, "a <batch> holds <event> elements, not <"+start.Name.Local+">")
+		if err := checkEvent(d, *start); err != nil {
+			return nil, err
 		}
 		if len(items) == l.Batch {
 			return nil, tooMany(l)
@@ -69,6 +76,13 @@ func readXMLBatch(d *xmlform.Decoder, types Types, l Limits) ([]Item, error) {
 		}
 		items = append(items, item)
 	}
+}
+
+func checkEvent(d *xmlform.Decoder, start xml.StartElement) error {
+	if start.Name.Local != "event" {
+		return jsontext.Malformed(d.Line(), 0, "a <batch> holds <event> elements, not <"+start.Name.Local+">")
+	}
+	return nil
 }
 
 // readXMLEvent reads an <event> whose start has been read. Its data may come

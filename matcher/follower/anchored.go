@@ -20,7 +20,16 @@ const selectAnchors = `
 	       CASE WHEN s.valid_from > s.created_at THEN s.valid_from END, s.valid_until
 	FROM subscriptions s LEFT JOIN subscription_anchors a ON a.subscription_id = s.id`
 
-// binaryAnchors asks for the columns of selectAnchors in binary.
+// selectAllAnchors reads the same of all that have anchors; most are without a
+// window, so it is spared going through all subscriptions.
+const selectAllAnchors = `
+	SELECT a.subscription_id, a.trigger, a.key, a.bound, a.upper, s.valid_from, s.valid_until
+	FROM subscription_anchors a LEFT JOIN (
+		SELECT id, CASE WHEN valid_from > created_at THEN valid_from END AS valid_from, valid_until
+		FROM subscriptions WHERE valid_from > created_at OR valid_until IS NOT NULL
+	) AS s ON s.id = a.subscription_id`
+
+// binaryAnchors asks for the columns of both in binary.
 var binaryAnchors = pgx.QueryResultFormats{1, 1, 1, 1, 1, 1, 1}
 
 // anchored is a subscription with what it waits on.

@@ -36,18 +36,33 @@ const fits = `(
 	AND pg_snapshot_xmax(pg_current_snapshot()) >= $1
 	AND (SELECT before FROM anchor_changes_pruned) <= $4)`
 
-// Of pending transactions, those that still run are not looked up: that would
-// read, to no avail, all that they have written so far.
-const selectChanges = `
-	WITH changed AS (
-		SELECT trigger, subscription_id FROM anchor_changes WHERE xid >= $1
-		UNION
+// recent begins a query with the changes since the cursor, as many as limit
+// says of each kind. The planner is kept from what it would make of the values
+// and of the tables' size: planning anew takes longer than running, and only
+// the ends of the index are ever to be read. Of pending transactions, those
+// that still run are not looked up: that would read, to no avail, all that
+// they have written so far.
+func recent(limit int) string {
+	return fmt.Sprintf(`
+	WITH recent AS (
+		(SELECT trigger, subscription_id FROM anchor_changes WHERE xid >= (SELECT $1::xid8) ORDER BY xid, seq LIMIT %[1]d)
+		UNION ALL
 		SELECT c.trigger, c.subscription_id
-		FROM unnest($2::xid8[]) AS pending (xid) JOIN anchor_changes c ON c.xid = pending.xid
+		FROM unnest((SELECT $2::xid8[])) AS pending (xid)
+		CROSS JOIN LATERAL (
+			SELECT trigger, subscription_id FROM anchor_changes WHERE xid = pending.xid ORDER BY xid, seq LIMIT %[1]d
+		) AS c
 		WHERE pg_visible_in_snapshot(pending.xid, pg_current_snapshot())
-	)
+	)`, limit)
+}
+
+// maxChanges is how many changes are taken in one by one; after more, all is
+// loaded anew.
+const maxChanges = 100_000
+
+var selectChanges = recent(maxChanges+1) + `
 	SELECT ` + fits + `, ` + selectSnapshot + `, array_agg(trigger), array_agg(subscription_id)
-	FROM changed`
+	FROM recent`
 
 const selectSnapshot = `
 	pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()),
@@ -76,7 +91,7 @@ func since(ctx context.Context, q querier, c cursor) (changes, error) {
 	if err != nil {
 		return changes{}, fmt.Errorf("read changes: %w", err)
 	}
-	if !usable {
+	if !usable || len(ids) > maxChanges {
 		return changes{}, errLost
 	}
 	for i, id := range ids {
@@ -93,7 +108,7 @@ func since(ctx context.Context, q querier, c cursor) (changes, error) {
 func (f *Follower) poll(ctx context.Context) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pollWithin)
 	defer cancel()
-	turn := f.turns.begin()
+	turn := f.turns.begin(f.wake)
 	was := f.state.Load()
 	if was == nil {
 		return 0, errGivenUp

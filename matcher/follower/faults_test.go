@@ -279,4 +279,3 @@ func TestBackoffGrowsAndIsNotTheSameForAll(t *testing.T) {
 		t.Error("two nodes wait equally long")
 	}
 }
-

@@ -1,6 +1,8 @@
 package follower
 
 import (
+	"fmt"
+
 	"github.com/jackc/pgx/v5"
 
 	"herald/matcher/predicate"
@@ -12,28 +14,16 @@ const (
 	maxFenceAnchors = 4000
 )
 
-// LIMIT with ORDER BY, and LATERAL, keep it to the indexes' ends however large
-// the tables are, and whatever the planner believes of them.
-const selectFence = `
-	WITH recent AS (
-		(SELECT trigger, subscription_id FROM anchor_changes WHERE xid >= $1 ORDER BY xid, seq LIMIT $5)
-		UNION ALL
-		(SELECT c.trigger, c.subscription_id
-		 FROM unnest($2::xid8[]) AS pending (xid)
-		 CROSS JOIN LATERAL (
-			SELECT trigger, subscription_id FROM anchor_changes WHERE xid = pending.xid ORDER BY xid, seq LIMIT $5
-		 ) c
-		 WHERE pg_visible_in_snapshot(pending.xid, pg_current_snapshot())
-		 LIMIT $5)
-	)
+// LATERAL keeps it to the index of anchors however many changes the planner
+// expects.
+var selectFence = recent(maxFenceChanges+1) + fmt.Sprintf(`
 	SELECT told.fits, told.changes, c.trigger, c.subscription_id, a.key, a.bound, a.upper
-	FROM (SELECT ` + fits + `, (SELECT count(*) FROM recent)) AS told (fits, changes)
-	LEFT JOIN (SELECT DISTINCT trigger, subscription_id FROM recent) AS c ON told.fits AND told.changes < $5
+	FROM (SELECT %[1]s, (SELECT count(*) FROM recent)) AS told (fits, changes)
+	LEFT JOIN (SELECT DISTINCT trigger, subscription_id FROM recent) AS c ON told.fits AND told.changes <= %[2]d
 	LEFT JOIN LATERAL (
-		SELECT key, coalesce(bound, 0), coalesce(upper, 0) FROM subscription_anchors
-		WHERE subscription_id = c.subscription_id LIMIT $6
-	) AS a (key, bound, upper) ON true
-	LIMIT $6`
+		SELECT key, bound, upper FROM subscription_anchors WHERE subscription_id = c.subscription_id LIMIT %[3]d
+	) AS a ON true
+	LIMIT %[3]d`, fits, maxFenceChanges, maxFenceAnchors+1)
 
 // Fence is what has changed and may not be in the index yet. It is filled in
 // when the batch that it was queued in is read; before, it means nothing.
@@ -60,7 +50,7 @@ func (v View) QueueFence(batch *pgx.Batch, into *Fence) {
 	*into = Fence{view: v, lost: true}
 	c := v.state.cursor
 	v.follower.counts.fences.Add(1)
-	batch.Queue(selectFence, c.max, c.pending, c.line, c.min, maxFenceChanges+1, maxFenceAnchors+1).Query(into.read)
+	batch.Queue(selectFence, c.max, c.pending, c.line, c.min).Query(into.read)
 }
 
 func (f *Fence) read(rows pgx.Rows) error {
@@ -77,7 +67,7 @@ func (f *Fence) read(rows pgx.Rows) error {
 		case id == nil:
 			f.add(*trigger)
 		case key != nil:
-			f.wait(place{*trigger, *key}, waiting{*id, *bound, *upper})
+			f.wait(place{*trigger, *key}, waiting{*id, figure(bound), figure(upper)})
 		}
 		return nil
 	})
@@ -89,6 +79,13 @@ func (f *Fence) read(rows pgx.Rows) error {
 		f.view.follower.counts.joins.Add(1)
 	}
 	return nil
+}
+
+func figure(f *float64) float64 {
+	if f == nil {
+		return 0
+	}
+	return *f
 }
 
 func (f *Fence) add(trigger string) {

@@ -256,9 +256,14 @@ type turns struct {
 	turned       chan struct{} // closed when one ends well
 }
 
-func (t *turns) begin() int64 {
+// begin serves those who wait for a turn up to now, as wake says.
+func (t *turns) begin(wake <-chan struct{}) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	select {
+	case <-wake:
+	default:
+	}
 	t.begun++
 	return t.begun
 }
@@ -275,10 +280,10 @@ func (t *turns) end(turn int64) {
 func (t *turns) next(ctx context.Context, kick func()) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	kick()
 	for wanted := t.begun + 1; t.ended < wanted; {
 		turned := t.turned
 		t.mu.Unlock()
-		kick()
 		select {
 		case <-turned:
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package follower
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,7 @@ func (f *Follower) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
 	f.state.Store(nil) // before the index is touched
-	turn, began := f.turns.begin(), f.cfg.Now()
+	turn, began := f.turns.begin(f.wake), f.cfg.Now()
 	if err := f.settle(ctx); err != nil {
 		return err
 	}
@@ -97,20 +98,21 @@ func (f *Follower) fill(ctx context.Context, tx pgx.Tx, triggers []string) (n in
 	}
 	where, args := ``, []any{binaryAnchors}
 	if triggers != nil {
-		where, args = ` WHERE s.trigger = ANY($1)`, append(args, triggers)
+		where, args = ` WHERE a.trigger = ANY($1)`, append(args, triggers)
 	}
-	rows, err := tx.Query(ctx, selectAnchors+where+` ORDER BY s.id`, args...)
+	rows, err := tx.Query(ctx, selectAllAnchors+where+` ORDER BY a.subscription_id`, args...)
 	if err != nil {
 		return 0, err
 	}
+	adders := newAdders()
 	err = eachAnchored(rows, func(a *anchored) error {
 		n++
 		if c := f.triggers[string(a.trigger)]; c != nil {
-			return c.Add(a.id, a.keys, a.window)
+			return adders.add(c, a)
 		}
 		return nil
 	})
-	return n, err
+	return n, cmp.Or(err, adders.close())
 }
 
 const selectDefinitions = `SELECT name, definition FROM triggers WHERE $1::text[] IS NULL OR name = ANY($1)`

@@ -127,27 +127,36 @@ func (t *turn) makeDays(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range append(missing(list, today, today.add(Ahead)), days...) {
-			if err := t.makeDay(ctx, table, d); err != nil {
-				return fmt.Errorf("make the day %s of %s: %w", d, table.name, err)
-			}
+		if days = append(days, missing(list, today, today.add(Ahead))...); len(days) == 0 {
+			continue
+		}
+		if err := t.change(ctx, creation(table, days)...); err != nil {
+			return fmt.Errorf("make days of %s: %w", table.name, err)
 		}
 	}
 	return nil
 }
 
-// makeDay attaches a table that was made beside the others: so those who write
+// creation attaches tables that are made beside the others: so those who write
 // to other days need not wait. What lies in the default partition moves along.
-func (t *turn) makeDay(ctx context.Context, table table, d day) error {
-	from, to := d.ids()
-	name, parent, rest := ident(d.of(table)), ident(table.name), ident(table.name+"_default")
-	key, bounds := ident(table.key), fmt.Sprintf("'%s' AND %s < '%s'", from, ident(table.key), to)
-	return t.change(ctx,
-		`LOCK TABLE `+rest+` IN ACCESS EXCLUSIVE MODE`,
-		`CREATE TABLE IF NOT EXISTS `+name+` (LIKE `+parent+` INCLUDING ALL)`,
-		`WITH moved AS (DELETE FROM `+rest+` WHERE `+key+` >= `+bounds+` RETURNING *) INSERT INTO `+name+` SELECT * FROM moved`,
-		`ALTER TABLE `+parent+` ATTACH PARTITION `+name+fmt.Sprintf(` FOR VALUES FROM ('%s') TO ('%s')`, from, to),
-	)
+func creation(table table, days []day) []string {
+	parent, rest, key := ident(table.name), ident(table.name+"_default"), ident(table.key)
+	statements := []string{`LOCK TABLE ` + rest + ` IN ACCESS EXCLUSIVE MODE`}
+	made := map[day]bool{}
+	for _, d := range days {
+		if made[d] {
+			continue
+		}
+		made[d] = true
+		name := ident(d.of(table))
+		from, to := d.ids()
+		statements = append(statements,
+			`CREATE TABLE IF NOT EXISTS `+name+` (LIKE `+parent+` INCLUDING ALL)`,
+			fmt.Sprintf(`WITH moved AS (DELETE FROM %[1]s WHERE %[2]s >= '%[3]s' AND %[2]s < '%[4]s' RETURNING *) INSERT INTO %[5]s SELECT * FROM moved`, rest, key, from, to, name),
+			fmt.Sprintf(`ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')`, parent, name, from, to),
+		)
+	}
+	return statements
 }
 
 // dropDays takes the days out that nobody needs, and then, when no reader can

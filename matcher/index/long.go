@@ -128,15 +128,6 @@ func (l *long) search(e entry) (entry, bool) {
 	return b.at(i), true
 }
 
-// top is the highest to.
-func (l *long) top() int64 {
-	highest := anywhere.from
-	for i := range l.blocks {
-		highest = max(highest, l.blocks[i].top)
-	}
-	return highest
-}
-
 func (l *long) collect(place int64, into []int64) []int64 {
 	for i := range l.blocks {
 		b := &l.blocks[i]

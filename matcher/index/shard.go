@@ -18,10 +18,12 @@ const splitBits = 28
 
 // shard is the keys that begin with the same bits.
 type shard struct {
-	mu    sync.RWMutex
-	split bool // it is no longer in use: look the key up again
-	content
+	mu      sync.RWMutex
+	content // zero when it has been split; its first words share a line of the cache with mu
 }
+
+// split reports whether it is no longer in use: look the key up again.
+func (s *shard) split() bool { return s.columns == 0 }
 
 func (s *shard) overgrown() bool {
 	return (s.keys > shardKeys || s.arena.live > shardWords && s.keys > 32) && s.skip < splitBits
@@ -59,7 +61,7 @@ func (m *multimap) shard(key uint64) *shard {
 func (m *multimap) read(key uint64) *shard {
 	for {
 		s := m.shard(key)
-		if s.mu.RLock(); !s.split {
+		if s.mu.RLock(); !s.split() {
 			return s
 		}
 		s.mu.RUnlock()
@@ -70,7 +72,7 @@ func (m *multimap) read(key uint64) *shard {
 func (m *multimap) write(key uint64) *shard {
 	for {
 		s := m.shard(key)
-		if s.mu.Lock(); !s.split {
+		if s.mu.Lock(); !s.split() {
 			return s
 		}
 		s.mu.Unlock()
@@ -91,7 +93,7 @@ func (m *multimap) halve(s *shard, key uint64) {
 	left := &shard{content: s.part(0, middle, s.skip+1, 0)}
 	right := &shard{content: s.part(middle, len(s.words), s.skip+1, 0)}
 	m.replace(s, key, left, right)
-	s.split, s.content = true, content{}
+	s.content = content{}
 }
 
 // replace puts two halves in the place of the shard of a key.

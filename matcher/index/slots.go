@@ -9,10 +9,10 @@ import "math/bits"
 // highest to, and a word that says where the list is.
 type slots struct {
 	words   []int64
-	room    int   // slots that keys point to; a few more follow
-	keys    int   // slots in use
-	skip    uint8 // leading bits that all keys have in common
-	columns uint8 // of an entry
+	room    uint32 // slots that keys point to; a few more follow
+	keys    uint32 // slots in use
+	skip    uint8  // leading bits that all keys have in common
+	columns uint8  // of an entry
 }
 
 // spareSlots follow the room, for keys that are pushed beyond it.
@@ -79,7 +79,7 @@ func (s *slots) close(i int) {
 // another table's slots between two of its words.
 func newSlots(from *slots, low, high, keys int, skip uint8) slots {
 	for room := keys*4/3 + 4; ; room += room/4 + 1 {
-		s := slots{room: room, skip: skip, columns: from.columns}
+		s := slots{room: uint32(room), skip: skip, columns: from.columns}
 		s.words = make([]int64, (room+spareSlots(room))*s.stride())
 		if s.spread(from, low, high) {
 			return s

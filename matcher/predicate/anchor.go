@@ -8,6 +8,7 @@ type comparison struct {
 	operator  string // as in Term.Operator
 	// What it is compared with: the first of these that is not empty.
 	param, member, previous string
+	reckoned                *node // of other values than the event's
 	literal                 any
 }
 
@@ -20,6 +21,8 @@ func (c comparison) constant(v *Values) any {
 		return v.Member.value(c.member)
 	case c.previous != "":
 		return v.previous(c.previous)
+	case c.reckoned != nil:
+		return c.reckoned.shown(v)
 	}
 	return c.literal
 }

@@ -101,6 +101,9 @@ func (p *Predicate) Explain(v Values) []Term {
 		case t.simple != nil:
 			explained.Got = v.Event[t.simple.attribute]
 			explained.Wanted = shown(t.simple.constant(&v))
+			if t.Previous != "" {
+				explained.Before = v.previous(t.Previous)
+			}
 		case t.place != nil:
 			explained.Got, explained.Wanted = t.place.found(&v)
 		}

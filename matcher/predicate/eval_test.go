@@ -121,6 +121,36 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestExplainTellsOfPlacesAndTheEventBefore(t *testing.T) {
+	condition := `within(event.latitude, event.longitude, param.latitude, param.longitude, param.distance) &&
+		event.price < previous.price && event.price <= previous.price * 0.9 && event.stock >= param.floor - 1 &&
+		event.name == member.birthday && previous.known`
+	p := mustCompile(t, condition, watching())
+	v := reading()
+	v.Event["latitude"], v.Event["longitude"] = 0.0, 179.5
+	v.Param["latitude"], v.Param["longitude"], v.Param["distance"] = 0.0, -179.5, 100.0
+	v.Previous, v.Known = map[string]any{"price": 50.0}, true
+	got := p.Explain(v)
+	if far, ok := got[0].Got.(float64); !ok || far < 111.19 || far > 111.2 {
+		t.Errorf("a distance of %v, want 111.195", got[0].Got)
+	}
+	got[0].Got = nil
+	want := []predicate.Term{
+		{
+			Text:      "within(event.latitude, event.longitude, param.latitude, param.longitude, param.distance)",
+			Attribute: "latitude", Operator: "within", Param: "distance", Wanted: 100.0,
+		},
+		{Text: "event.price < previous.price", Attribute: "price", Operator: "<", Previous: "price", Got: 49.0, Wanted: 50.0, Before: 50.0, Met: true},
+		{Text: "event.price <= previous.price * 0.9", Attribute: "price", Operator: "<=", Previous: "price", Got: 49.0, Wanted: 45.0, Before: 50.0},
+		{Text: "event.stock >= param.floor - 1", Attribute: "stock", Operator: ">=", Got: 3.0},
+		{Text: "event.name == member.birthday", Attribute: "name", Operator: "==", Got: "Kettle 水壶", Wanted: "02-28"},
+		{Text: "previous.known", Met: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestExplainShowsTheBeginningOfALongSet(t *testing.T) {
 	p := mustCompile(t, "event.product in param.products", shop())
 	v := reading()

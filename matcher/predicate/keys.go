@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,15 @@ const (
 // where Probe.Value lies between Key.Bound and Key.Upper, both included. It is
 // NoBound where the condition has no range term.
 func (p *Predicate) Bound() Bound { return p.anchor.bound }
+
+// WaitsOn reports whether the keys of a subscription hang on a field of the
+// member: "account", "time_zone" or "birthday".
+func (p *Predicate) WaitsOn(field string) bool {
+	if p.anchor.prefix != nil && p.anchor.prefix.member == field {
+		return true
+	}
+	return slices.ContainsFunc(p.anchor.equal, func(c comparison) bool { return c.member == field })
+}
 
 // Keys are what a subscription with these constants waits on; none when an
 // absent value or an empty set means that no event can meet it. A set of more

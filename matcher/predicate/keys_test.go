@@ -283,6 +283,40 @@ func TestKeysAndProbesRefuseValuesOfAnotherType(t *testing.T) {
 	}
 }
 
+func TestWaitsOn(t *testing.T) {
+	for condition, want := range map[string][]string{
+		"event.product == member.account && event.price < param.target":                   {"account"},
+		"event.name == member.time_zone && member.birthday == event.product":              {"time_zone", "birthday"},
+		"event.name.startsWith(member.time_zone)":                                         {"time_zone"},
+		"event.product == param.product && event.name != member.birthday":                 nil,
+		"event.product == param.product && (event.gift || event.name == member.birthday)": nil,
+	} {
+		p := mustCompile(t, condition, shop())
+		for _, field := range []string{"account", "time_zone", "birthday"} {
+			if got := p.WaitsOn(field); got != slices.Contains(want, field) {
+				t.Errorf("%s: waits on %s: %v", condition, field, got)
+			}
+		}
+	}
+}
+
+func TestAnEventThatMissesAloneHasNoProbes(t *testing.T) {
+	p := mustCompile(t, "event.product == param.product && event.stock > 0 && size(event.name) > 3", shop())
+	for name, c := range map[string]struct {
+		event map[string]any
+		want  int
+	}{
+		"it may meet":                    {map[string]any{"product": "a", "stock": 1.0, "name": "name"}, 1},
+		"it misses by itself":            {map[string]any{"product": "a", "stock": 0.0, "name": "name"}, 0},
+		"it does not say":                {map[string]any{"product": "a", "name": "name"}, 0},
+		"what needs CEL is left to Eval": {map[string]any{"product": "a", "stock": 1.0, "name": "x"}, 1},
+	} {
+		if probes, err := p.Probes(c.event); err != nil || len(probes) != c.want {
+			t.Errorf("%s: %v, %v", name, probes, err)
+		}
+	}
+}
+
 func TestProbesTryEveryPrefixUpToTheLimit(t *testing.T) {
 	p := mustCompile(t, "event.name.startsWith(param.word)", shop())
 	probes, err := p.Probes(map[string]any{"name": "中文a"})

@@ -289,6 +289,14 @@ func (n *node) asWithin(v *Values) verdict {
 	return verdictOf(met)
 }
 
+// shown is a calculated number; nil when a part of it is absent.
+func (n *node) shown(v *Values) any {
+	if figure, known := n.asNumber(v); known == yes {
+		return figure
+	}
+	return nil
+}
+
 // asNumber is the number, and yes where there is one.
 func (n *node) asNumber(v *Values) (float64, verdict) {
 	switch n.op {

@@ -27,9 +27,9 @@ func plan(env *cel.Env, checked *ast.AST, texts []string, s Schema) (*Predicate,
 		if n, ok := (translator{s}).truth(e); ok {
 			t.native = &n
 		}
-		if c, ok := comparisonOf(e); ok {
+		if c, ok := (translator{s}).comparisonOf(e); ok {
 			t.simple = &c
-			t.Attribute, t.Operator, t.Param, t.Previous = c.attribute, c.operator, c.param, c.previous
+			t.Attribute, t.Operator, t.Param, t.Previous = c.attribute, c.operator, c.param, soleName(t.reads, "previous.")
 			p.anchor.add(c)
 		} else if place, ok := placeOf(e); ok {
 			t.place = &place
@@ -69,28 +69,28 @@ var comparisonSigns = map[string]struct{ sign, turned string }{
 }
 
 // comparisonOf reads a checked term as a comparison of one attribute.
-func comparisonOf(e ast.Expr) (comparison, bool) {
+func (t translator) comparisonOf(e ast.Expr) (comparison, bool) {
 	if e.Kind() != ast.CallKind {
 		return comparison{}, false
 	}
 	call := e.AsCall()
 	name, args := call.FunctionName(), call.Args()
 	if sign, ok := comparisonSigns[name]; ok {
-		if c, ok := compare(args[0], sign.sign, args[1]); ok {
+		if c, ok := t.compare(args[0], sign.sign, args[1]); ok {
 			return c, true
 		}
-		return compare(args[1], sign.turned, args[0])
+		return t.compare(args[1], sign.turned, args[0])
 	}
 	switch {
 	case name == operators.In:
-		return compare(args[0], "in", args[1])
+		return t.compare(args[0], "in", args[1])
 	case name == "startsWith" && call.IsMemberFunction():
-		return compare(call.Target(), "prefix", args[0])
+		return t.compare(call.Target(), "prefix", args[0])
 	}
 	return comparison{}, false
 }
 
-func compare(left ast.Expr, sign string, right ast.Expr) (comparison, bool) {
+func (t translator) compare(left ast.Expr, sign string, right ast.Expr) (comparison, bool) {
 	attribute, ok := variable(left, "event.")
 	if !ok {
 		return comparison{}, false
@@ -109,7 +109,22 @@ func compare(left ast.Expr, sign string, right ast.Expr) (comparison, bool) {
 		c.literal = right.AsLiteral().Value()
 		return c, true
 	}
-	return comparison{}, false
+	n, ok := t.number(right)
+	c.reckoned = &n
+	return c, ok && !slices.ContainsFunc(namesIn(right), isOf("event."))
+}
+
+// soleName is the name after root that is read where there is but one; or empty.
+func soleName(names []string, root string) string {
+	found := slices.IndexFunc(names, isOf(root))
+	if found < 0 || slices.ContainsFunc(names[found+1:], isOf(root)) {
+		return ""
+	}
+	return strings.TrimPrefix(names[found], root)
+}
+
+func isOf(root string) func(name string) bool {
+	return func(name string) bool { return strings.HasPrefix(name, root) }
 }
 
 // variable is the name after root of an expression that reads one; empty and

@@ -150,8 +150,9 @@ type Term struct {
 	Attribute string `json:"attribute,omitempty"` // "price", where the term compares one attribute
 	Operator  string `json:"operator,omitempty"`  // ==, !=, <, <=, >, >=, in, prefix, within
 	Param     string `json:"param,omitempty"`     // "target", where it is compared with one parameter; of within the distance
-	Previous  string `json:"previous,omitempty"`  // "price", where it is compared with what the event before said
+	Previous  string `json:"previous,omitempty"`  // "price", where that of the event before has a part in it
 	Got       any    `json:"got,omitempty"`       // the attribute's value; of within the distance found, in kilometres
-	Wanted    any    `json:"wanted,omitempty"`    // the constant it was compared with; the beginning of a long set
+	Wanted    any    `json:"wanted,omitempty"`    // what it was compared with; the beginning of a long set
+	Before    any    `json:"before,omitempty"`    // what the event before said of Previous
 	Met       bool   `json:"met"`
 }

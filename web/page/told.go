@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"math"
 	"maps"
 	"slices"
 	"strings"
@@ -299,24 +300,45 @@ func (c Course) unit(a subscriptions.Attribute) string {
 	return currency
 }
 
-// terms words the comparisons of a met condition with what the reader chose
-// that tell more than that the event is the one asked for.
+// terms words the comparisons of a met condition with what the reader chose,
+// or with the event before, that tell more than that the event is the one
+// asked for.
 func (r Reader) terms(c Course, raw any) []string {
 	var lines []string
 	for _, term := range termsOf(raw) {
+		if !term.Met || term.Got == nil {
+			continue
+		}
+		if term.Operator == "within" {
+			lines = append(lines, r.T("term.within", "got", r.kilometres(term.Got), "wanted", r.kilometres(term.Wanted)))
+			continue
+		}
 		key := "term." + term.Operator
-		if !term.Met || term.Param == "" || term.Got == nil || !r.Has(key) {
+		if term.Before != nil {
+			key = "term.before." + term.Operator
+		}
+		if term.Before == nil && term.Param == "" || !r.Has(key) {
 			continue
 		}
 		for _, a := range c.Trigger.Attributes {
 			if a.Name != term.Attribute {
 				continue
 			}
-			said := r.T(key, "got", r.value(term.Got, c.unit(a)), "wanted", r.value(term.Wanted, c.unit(a)))
+			said := r.T(key, "got", r.value(term.Got, c.unit(a)), "wanted", r.value(term.Wanted, c.unit(a)), "before", r.value(term.Before, c.unit(a)))
 			lines = append(lines, r.T("told.attribute", "name", a.Title.In(r.Tag), "value", said))
 		}
 	}
 	return lines
+}
+
+// kilometres writes a distance, closer where it is short.
+func (r Reader) kilometres(v any) string {
+	km, _ := figure(v)
+	part := 10.0
+	if km < 1 {
+		part = 100
+	}
+	return r.Measure(math.Round(km*part)/part, "km")
 }
 
 // termsOf takes predicate.Terms as they are in memory or came from JSON.
@@ -331,11 +353,12 @@ func termsOf(raw any) []predicate.Term {
 			if !ok {
 				continue
 			}
-			t := predicate.Term{Got: m["got"], Wanted: m["wanted"]}
+			t := predicate.Term{Got: m["got"], Wanted: m["wanted"], Before: m["before"]}
 			t.Text, _ = m["text"].(string)
 			t.Attribute, _ = m["attribute"].(string)
 			t.Operator, _ = m["operator"].(string)
 			t.Param, _ = m["param"].(string)
+			t.Previous, _ = m["previous"].(string)
 			t.Met, _ = m["met"].(bool)
 			terms = append(terms, t)
 		}

@@ -27,6 +27,10 @@ func course(t *testing.T, who Audience) Course {
 		{"code": "subscription_met", "ok": true, "args": {"summary": "kept", "terms": [
 			{"attribute": "product", "operator": "==", "param": "product", "got": "4411", "wanted": "4411", "met": true},
 			{"attribute": "price", "operator": "<=", "param": "target", "got": 1489, "wanted": 1499, "met": true},
+			{"attribute": "latitude", "operator": "within", "param": "distance", "got": 12.3456, "wanted": 50, "met": true},
+			{"attribute": "latitude", "operator": "within", "got": 0.0123, "wanted": 0.5, "met": true},
+			{"attribute": "price", "operator": "<", "previous": "price", "got": 1489, "wanted": 1700, "before": 1700, "met": true},
+			{"attribute": "price", "operator": "<=", "previous": "price", "got": 1489, "wanted": 1530, "before": 1700, "met": true},
 			{"attribute": "price", "operator": ">", "got": 1489, "wanted": 0, "met": true}]}},
 		{"code": "valid", "ok": true, "args": {"until": "2026-06-01T16:00:00Z"}},
 		{"code": "cool_down_passed", "ok": true, "args": {"cool_down": "24h0m0s", "last": "2026-03-01T01:00:00Z"}},

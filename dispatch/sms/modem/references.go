@@ -67,25 +67,3 @@ func nextReferences(ctx context.Context, tx pgx.Tx, w whole, n int) (references 
 	}
 	return nil, fmt.Errorf("there are no references for %d parts", n)
 }
-
-// renew gives parts in doubt other references; in doubt they stay.
-func (s *Store) renew(ctx context.Context, tx pgx.Tx, w whole, shared []int, known map[int]part) error {
-	if len(shared) == 0 {
-		return nil
-	}
-	references, err := nextReferences(ctx, tx, w, len(shared))
-	if err != nil {
-		return err
-	}
-	numbers := make([]int16, len(shared))
-	for i, n := range shared {
-		p := known[n]
-		p.Reference = byte(references[i])  //nolint:gosec // 255 at most
-		known[n], numbers[i] = p, int16(n) //nolint:gosec // likewise
-	}
-	_, err = tx.Exec(ctx, `
-UPDATE modem_parts p SET reference = w.reference
-FROM unnest($3::smallint[], $4::smallint[]) AS w (part, reference)
-WHERE p.delivery_id = $1 AND p.account = $2 AND p.part = w.part`, w.Delivery, w.Account, numbers, references)
-	return err
-}

@@ -316,6 +316,58 @@ func TestADoubtIsResolvedAfterAllReferencesWereGiven(t *testing.T) {
 	}
 }
 
+// What is known to be taken is not sent again, whether the SIM is not known
+// yet or another by now.
+func TestWhatWasTakenStaysTaken(t *testing.T) {
+	t.Parallel()
+	b := start(t, sim.Config{ReportAfter: time.Hour}, nil)
+	one, several := message(1, "taken"), message(2, strings.Repeat("abcdefgh ", 60))
+	for _, m := range []dispatch.Message{one, several} {
+		if _, err := open(t, b.Sender).Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inDoubt := message(3, "in doubt")
+	b.setFaults(t, sim.Fault{Kind: sim.Lost, Command: "+CMGS", Times: 1})
+	if _, err := open(t, b.Sender).Send(t.Context(), inDoubt); class(err) != dispatch.Doubt {
+		t.Fatalf("it is %v", err)
+	}
+	taken := len(b.sim.Parts())
+	idle, err := New(b.cfg, b.store, b.parts, b.logger) // as after a restart, before it knows the SIM
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := startSim(t, sim.Config{ReportAfter: time.Hour, SIM: sim.SIM{IMSI: "001019876543210"}})
+	other := b.another(t, func(a *Account) { a.Device = far.Path() })
+	if _, err := open(t, other).Send(t.Context(), message(4, "first of its SIM")); err != nil { // which keeps our references
+		t.Fatal(err)
+	}
+	for when, s := range map[string]*Sender{"the SIM is not known": idle, "the SIM is another": other} {
+		for _, m := range []dispatch.Message{one, several} {
+			if receipt, err := s.Resolve(t.Context(), m); err != nil || receipt.ProviderID == "" {
+				t.Errorf("%s: what was taken is %+v, %v", when, receipt, err)
+			}
+		}
+		if _, err := s.Resolve(t.Context(), inDoubt); class(err) != dispatch.Doubt {
+			t.Errorf("%s: what is in doubt is %v", when, err)
+		}
+	}
+	for _, m := range []dispatch.Message{one, several} {
+		if receipt, err := open(t, other).Send(t.Context(), m); err != nil || receipt.ProviderID == "" {
+			t.Errorf("what was taken is %+v, %v", receipt, err)
+		}
+	}
+	if n, m := len(b.sim.Parts()), len(far.Parts()); n != taken || m != 1 {
+		t.Errorf("%d and %d parts were sent again", n-taken, m-1)
+	}
+	if _, err := open(t, other).Send(t.Context(), inDoubt); err != nil { // as somebody wants it
+		t.Error(err)
+	}
+	if sent := far.Parts(); len(sent) != 2 || sent[1].RejectDuplicates {
+		t.Errorf("sent again were %+v", sent[1:])
+	}
+}
+
 // The centre's CMS 197 may be of another message to the number.
 func TestASharedReferenceTellsNothing(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func (s *Sender) send(ctx context.Context, m dispatch.Message, mayRepeat func(si
 	if failure != nil {
 		return dispatch.Receipt{}, failure
 	}
-	if mayRepeat != nil && slices.ContainsFunc(ready, part.untold) {
+	if mayRepeat != nil && slices.ContainsFunc(ready, func(p part) bool { return p.untold(letter.SIM) }) {
 		s.release(ctx, letter.whole)
 		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Doubt, Err: errStaysInDoubt}
 	}
@@ -144,6 +144,9 @@ func (s *Sender) write(m dispatch.Message) (letter, *dispatch.SendError) {
 		Delivery: m.DeliveryID, Account: s.cfg.Name, SIM: s.modem.Health().SIM,
 		Recipient: hashNumber(m.Address), Text: textOf(m), Of: len(text.Parts),
 	}}
+	if l.SIM == "" { // it is being set up, and nothing is known of what this SIM sent
+		return letter{}, &dispatch.SendError{Class: dispatch.SessionFatal, Err: gsm.ErrNotReady}
+	}
 	if !m.ExpiresAt.IsZero() {
 		l.valid.For = max(m.ExpiresAt.Sub(s.now()), time.Minute)
 	}
@@ -317,7 +320,8 @@ func (s *Sender) release(ctx context.Context, w whole) {
 // its parts since, and by sending those in doubt again under their references,
 // which the centre refuses if it has them (3GPP TS 23.040, sections 9.2.3.6
 // and 9.2.3.25). Where another part to the recipient has the reference, too,
-// that would tell nothing, and the doubt stays.
+// that would tell nothing, and the doubt stays, as it does while another SIM is
+// in the modem.
 func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	failed := func(f *dispatch.SendError) (dispatch.Receipt, error) {
 		f.Account = s.cfg.Name
@@ -327,15 +331,21 @@ func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rece
 	if err != nil {
 		return failed(&dispatch.SendError{Class: dispatch.Doubt, Err: err})
 	}
-	inDoubt, changed, refusal := false, false, ""
+	taken, inDoubt, changed, refusal := 0, false, false, ""
 	for _, p := range known {
-		inDoubt = inDoubt || p.State == doubt
-		changed = changed || p.text != textOf(m)
-		if p.State == refused {
+		switch p.State {
+		case accepted:
+			taken++
+		case doubt:
+			inDoubt = true
+		case refused:
 			refusal = p.Detail
 		}
+		changed = changed || p.text != textOf(m)
 	}
 	switch {
+	case taken > 0 && taken == known[0].of: // whatever it would say now, and by which SIM
+		return s.receipt(ctx, m.DeliveryID, known), nil
 	case len(known) == 0 && s.now().Sub(bornAt(m.DeliveryID)) > keepParts/2, changed:
 		return failed(&dispatch.SendError{Class: dispatch.Doubt, Err: errStaysInDoubt}) // nobody knows any more
 	case len(known) == 0: // its intent was never noted
@@ -355,4 +365,13 @@ func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rece
 		return failed(failure)
 	}
 	return receipt, nil
+}
+
+// receipt is that of a message of which all parts are known to be taken.
+func (s *Sender) receipt(ctx context.Context, delivery uuid.UUID, known []part) dispatch.Receipt {
+	w := whole{Delivery: delivery, Account: s.cfg.Name, Of: len(known)}
+	for _, p := range known {
+		s.tellParts(ctx, w, p.Number, p.ProviderID)
+	}
+	return dispatch.Receipt{ProviderID: known[0].ProviderID, Account: s.cfg.Name, Code: "OK", Detail: detail(len(known))}
 }

@@ -44,13 +44,15 @@ type part struct {
 	// recipient or later, or that the modem gives references of its own: what
 	// the centre says of it may be said of either.
 	Shared     bool
+	of         int     // parts of the whole message
 	text       int64   // hash of the whole message
+	sim        string  // that it goes by
 	day, month *string // the periods it counts in; nil: none
 }
 
 // untold reports whether the centre's word on the reference of a part in doubt
-// would not tell whether it has that part.
-func (p part) untold() bool { return p.State == doubt && p.Shared }
+// would not tell a SIM whether it has that part.
+func (p part) untold(sim string) bool { return p.State == doubt && (p.Shared || p.sim != sim) }
 
 // whole is a message on its way: the delivery's, on one account and SIM.
 type whole struct {
@@ -92,7 +94,7 @@ const sharedSQL = `EXISTS (
 
 const (
 	lockPartsSQL = `
-SELECT part, reference, state, provider_id, detail, day, month, text <> $3 OR of <> $4 OR sim <> $5, ` + sharedSQL + `
+SELECT part, reference, state, provider_id, detail, day, month, sim, text <> $3 OR of <> $4, ` + sharedSQL + `
 FROM modem_parts p
 WHERE delivery_id = $1 AND account = $2
 ORDER BY part
@@ -103,10 +105,10 @@ DELETE FROM modem_parts WHERE delivery_id = $1 AND account = $2`
 
 	writePartsSQL = `
 INSERT INTO modem_parts (delivery_id, account, part, of, text, sim, reference, recipient, state, day, month, at)
-SELECT $1, $2, w.part, $3, $4, $5, w.reference, $6, 'waiting', $7, $8, $9
+SELECT $1, $2, w.part, $3, $4, $5, w.reference, $6, $12, $7, $8, $9
 FROM unnest($10::smallint[], $11::smallint[]) AS w (part, reference)
 ON CONFLICT (delivery_id, account, part) DO UPDATE
-SET reference = excluded.reference, state = excluded.state, day = excluded.day, month = excluded.month, at = excluded.at,
+SET sim = excluded.sim, reference = excluded.reference, state = excluded.state, day = excluded.day, month = excluded.month, at = excluded.at,
     detail = ''`
 )
 
@@ -115,9 +117,10 @@ SET reference = excluded.reference, state = excluded.state, day = excluded.day, 
 // fails with *exhausted when a quota has no room for them all. missing are
 // those that the caller has no other word of.
 //
-// A part in doubt keeps its reference: with that it is sent again. Where the
-// reference is shared, so that this would tell nothing, it is given another if
-// renew says so.
+// A part that was taken stays so, whatever SIM is in the modem now. One in doubt
+// keeps its reference: with that it is sent again. Where that would tell
+// nothing, because the reference is shared or another SIM's, it is given
+// another if renew says so.
 func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas, renew bool) (parts []part, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		known, stale, err := lockParts(ctx, tx, w)
@@ -135,14 +138,19 @@ func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas, ren
 			switch p, found := known[n]; {
 			case !found || p.State == refused:
 				fresh = append(fresh, n)
-			case renew && p.untold():
+			case p.State == waiting && p.sim != w.SIM:
+				if err := uncount(ctx, tx, p.sim, p.day, p.month); err != nil {
+					return err
+				}
+				fresh = append(fresh, n)
+			case renew && p.untold(w.SIM):
 				shared = append(shared, n)
 			}
 		}
-		if err := s.prepare(ctx, tx, w, fresh, q, known); err != nil {
+		if err := s.prepare(ctx, tx, w, waiting, fresh, q, known); err != nil {
 			return err
 		}
-		if err := s.renew(ctx, tx, w, shared, known); err != nil {
+		if err := s.prepare(ctx, tx, w, doubt, shared, q, known); err != nil {
 			return err
 		}
 		parts = parts[:0]
@@ -158,9 +166,9 @@ func (s *Store) begin(ctx context.Context, w whole, missing []int, q Quotas, ren
 }
 
 // lockParts reads what is known of a message's parts. stale says that it was
-// another text, or another SIM's.
+// another text.
 func lockParts(ctx context.Context, tx pgx.Tx, w whole) (known map[int]part, stale bool, err error) {
-	rows, err := tx.Query(ctx, lockPartsSQL, w.Delivery, w.Account, w.Text, w.Of, w.SIM)
+	rows, err := tx.Query(ctx, lockPartsSQL, w.Delivery, w.Account, w.Text, w.Of)
 	if err != nil {
 		return nil, false, err
 	}
@@ -168,7 +176,7 @@ func lockParts(ctx context.Context, tx pgx.Tx, w whole) (known map[int]part, sta
 	var p part
 	var reference int16
 	var other bool
-	_, err = pgx.ForEachRow(rows, []any{&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month, &other, &p.Shared}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.day, &p.month, &p.sim, &other, &p.Shared}, func() error {
 		p.Reference = byte(reference)
 		known[p.Number] = p
 		stale = stale || other
@@ -182,7 +190,7 @@ func lockParts(ctx context.Context, tx pgx.Tx, w whole) (known map[int]part, sta
 func (s *Store) forget(ctx context.Context, tx pgx.Tx, w whole, known map[int]part) error {
 	for _, p := range known {
 		if p.State == waiting {
-			if err := uncount(ctx, tx, w.SIM, p.day, p.month); err != nil {
+			if err := uncount(ctx, tx, p.sim, p.day, p.month); err != nil {
 				return err
 			}
 		}
@@ -191,8 +199,9 @@ func (s *Store) forget(ctx context.Context, tx pgx.Tx, w whole, known map[int]pa
 	return err
 }
 
-// prepare gives parts references and counts them, and adds them to known.
-func (s *Store) prepare(ctx context.Context, tx pgx.Tx, w whole, fresh []int, q Quotas, known map[int]part) error {
+// prepare gives parts references and counts them, and adds them to known. Those
+// that are in doubt stay so, under their new references.
+func (s *Store) prepare(ctx context.Context, tx pgx.Tx, w whole, state string, fresh []int, q Quotas, known map[int]part) error {
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -207,10 +216,13 @@ func (s *Store) prepare(ctx context.Context, tx pgx.Tx, w whole, fresh []int, q 
 	}
 	numbers := make([]int16, len(fresh))
 	for i, n := range fresh {
-		numbers[i] = int16(n)                                                                                //nolint:gosec // 255 at most
-		known[n] = part{Number: n, Reference: byte(references[i]), State: waiting, day: &day, month: &month} //nolint:gosec // likewise
+		numbers[i] = int16(n) //nolint:gosec // 255 at most
+		known[n] = part{
+			Number: n, Reference: byte(references[i]), State: state, Shared: state == doubt, //nolint:gosec // likewise
+			sim: w.SIM, day: &day, month: &month,
+		}
 	}
-	_, err = tx.Exec(ctx, writePartsSQL, w.Delivery, w.Account, w.Of, w.Text, w.SIM, w.Recipient, day, month, now, numbers, references)
+	_, err = tx.Exec(ctx, writePartsSQL, w.Delivery, w.Account, w.Of, w.Text, w.SIM, w.Recipient, day, month, now, numbers, references, state)
 	return err
 }
 
@@ -332,7 +344,7 @@ func (s *Store) drop(ctx context.Context, query string, args ...any) (n int64, e
 // parts is how far a delivery has come on an account, in order.
 func (s *Store) parts(ctx context.Context, delivery uuid.UUID, account string) ([]part, error) {
 	rows, err := s.db.Query(ctx, `
-SELECT part, reference, state, provider_id, detail, text
+SELECT part, reference, state, provider_id, detail, of, text, sim
 FROM modem_parts
 WHERE delivery_id = $1 AND account = $2
 ORDER BY part`, delivery, account)
@@ -341,7 +353,7 @@ ORDER BY part`, delivery, account)
 	}
 	parts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p part, err error) {
 		var reference int16
-		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.text)
+		err = row.Scan(&p.Number, &reference, &p.State, &p.ProviderID, &p.Detail, &p.of, &p.text, &p.sim)
 		p.Reference = byte(reference)
 		return p, err
 	})
