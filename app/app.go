@@ -28,6 +28,7 @@ import (
 	"herald/dispatch/replies"
 	"herald/dispatch/sms/parts"
 	"herald/matcher"
+	"herald/matcher/follower"
 	"herald/matcher/history"
 	"herald/webhooks"
 )
@@ -52,7 +53,8 @@ type App struct {
 	replies  *replies.Store
 	bounces  *bounces.Listener // nil: none on this node
 	hooks    *webhooks.Store
-	intake   *matcher.Intake
+	intake   *matcher.Intake    // nil: events are not taken on this node
+	follower *follower.Follower // likewise
 	server   *http.Server
 	listen   net.Listener
 
@@ -124,6 +126,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startJobs(ctx); err != nil {
 		return err
 	}
+	a.startMatcher()
 	a.begin("bookkeeper", a.books.Run)
 	if err := a.days.Turn(ctx); err != nil { // events come in without their day, too
 		a.log.WarnContext(ctx, "the days of events could not be made", "error", err)

@@ -120,6 +120,9 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Triggers.Replan(ctx); err != nil {
+		return nil, fmt.Errorf("cannot prepare the triggers: %w", err)
+	}
 	if err := s.Triggers.LoadStarter(ctx); err != nil {
 		return nil, fmt.Errorf("cannot load the starter triggers: %w", err)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"herald/app/config"
 	"herald/dispatch/sms"
-	"herald/matcher"
 	"herald/postgres"
 	"herald/subscriptions"
 	"herald/web"
@@ -53,11 +52,7 @@ func (a *App) buildWeb() error {
 
 // faces makes the intake and every face on top of it.
 func (a *App) faces() (http.Handler, error) {
-	a.intake = matcher.NewIntake(a.DB.Pool(), a.Triggers, a.Deliveries, matcher.IntakeConfig{
-		BatchEvents: a.cfg.Matcher.BatchEvents, QueueEvents: a.cfg.Matcher.QueueEvents, Now: time.Now, Logger: a.log,
-	})
-	a.cleanups.onStop("intake", a.intake.Close)
-	a.metrics.MustRegister(a.intake)
+	a.buildMatcher()
 	// The store's own tidying cannot be stopped without a race: Start begins ours.
 	sessions := pgxstore.NewWithCleanupInterval(a.DB.Pool(), 0)
 	links, err := a.links()

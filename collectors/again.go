@@ -41,7 +41,7 @@ func (r *Runner) again(ctx context.Context, c Collector) (int, error) {
 	var ids, inVain []int64 // of events; of those that are none
 	var reasons []string
 	for _, l := range letters {
-		item, err := c.Source.Reread(ctx, l.Original)
+		item, err := c.Source.Reread(ctx, l.Key, l.Original)
 		if err == nil {
 			err = item.Err
 		}

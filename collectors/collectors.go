@@ -55,8 +55,8 @@ type Source interface {
 	// left, or, where Schedule is nil, when ctx ends. Its error is tried again
 	// later and shown to operators: it holds no secrets.
 	Collect(ctx context.Context, turn *Turn) error
-	// Reread makes an item anew of the original of a dead letter.
-	Reread(ctx context.Context, original []byte) (Item, error)
+	// Reread makes an item anew of a dead letter: of its key and its original.
+	Reread(ctx context.Context, key string, original []byte) (Item, error)
 	// Check says what keeps it from being reached. It changes nothing.
 	Check(ctx context.Context) error
 }
@@ -109,6 +109,7 @@ type State struct {
 type Letter struct {
 	ID        int64
 	Collector string
+	Key       string // what it is within its collector
 	Batch     string
 	Place     string
 	Reason    string

@@ -26,7 +26,7 @@ type LetterFilter struct {
 }
 
 const selectLetters = `
-	SELECT id, collector, batch, place, reason, original, cut, at, tries, again_at, again_by
+	SELECT id, collector, key, batch, place, reason, original, cut, at, tries, again_at, again_by
 	FROM collector_dead_letters `
 
 // Letters are a collector's dead letters, the newest first.
@@ -49,7 +49,7 @@ func (s *Store) letters(ctx context.Context, sql string, args ...any) ([]Letter,
 
 func scanLetter(row pgx.CollectableRow) (Letter, error) {
 	var l Letter
-	err := row.Scan(&l.ID, &l.Collector, &l.Batch, &l.Place, &l.Reason, &l.Original, &l.Cut, &l.At, &l.Tries, &l.AgainAt, &l.AgainBy)
+	err := row.Scan(&l.ID, &l.Collector, &l.Key, &l.Batch, &l.Place, &l.Reason, &l.Original, &l.Cut, &l.At, &l.Tries, &l.AgainAt, &l.AgainBy)
 	return l, err
 }
 

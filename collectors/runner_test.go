@@ -101,7 +101,7 @@ func (l *list) Collect(ctx context.Context, turn *collectors.Turn) error {
 	}
 }
 
-func (l *list) Reread(_ context.Context, original []byte) (collectors.Item, error) {
+func (l *list) Reread(_ context.Context, _ string, original []byte) (collectors.Item, error) {
 	var p priceAt
 	err := json.Unmarshal(original, &p)
 	return item(p), err

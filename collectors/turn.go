@@ -108,12 +108,12 @@ func busy(err error) bool {
 
 // once hands a page over.
 func (t *Turn) once(ctx context.Context, items []Item, after json.RawMessage) error {
-	events, bad := split(items)
+	events := eventsOf(items)
 	now := t.store.now()
 	var by step
 	_, err := t.intake.AcceptWith(ctx, events, func(ctx context.Context, tx pgx.Tx, results []matcher.Result) error {
 		by = step{position: after, waiting: t.waiting, lag: lag(events, now)}
-		letters := append(refused(bad, nil), refused(goodItems(items), results)...)
+		letters := refused(items, results)
 		by.refused = len(letters)
 		for _, r := range results {
 			switch r.Status {
@@ -137,39 +137,31 @@ func (t *Turn) once(ctx context.Context, items []Item, after json.RawMessage) er
 	return nil
 }
 
-// split parts the items that are events from those that are none.
-func split(items []Item) (events []matcher.Event, bad []Item) {
+// eventsOf are the items that are events.
+func eventsOf(items []Item) []matcher.Event {
+	var events []matcher.Event
 	for _, item := range items {
 		if item.Err == nil {
 			events = append(events, item.Event)
-		} else {
-			bad = append(bad, item)
 		}
 	}
-	return events, bad
+	return events
 }
 
-func goodItems(items []Item) []Item {
-	var good []Item
-	for _, item := range items {
-		if item.Err == nil {
-			good = append(good, item)
-		}
-	}
-	return good
-}
-
-// refused are the items that are not events or, with results, those whose
-// event was refused.
+// refused are the items that are no events and those whose event was refused,
+// in their order; results are those of the events.
 func refused(items []Item, results []matcher.Result) []dead {
 	var list []dead
-	for i, item := range items {
+	n := 0
+	for _, item := range items {
 		err := item.Err
-		if results != nil {
-			if results[i].Status != matcher.Refused {
+		if err == nil {
+			result := results[n]
+			n++
+			if result.Status != matcher.Refused {
 				continue
 			}
-			err = results[i].Err
+			err = result.Err
 		}
 		list = append(list, dead{item, reason(err)})
 	}
@@ -182,6 +174,9 @@ func reason(err error) string {
 	if errors.As(err, &p) {
 		told := *p
 		told.Err = nil // for the log
+		if told.Code == problem.Malformed {
+			told.Fields = nil // the message names the place
+		}
 		return told.Error()
 	}
 	if err == nil {

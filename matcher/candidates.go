@@ -5,163 +5,150 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"herald/matcher/predicate"
+	"herald/matcher/follower"
+	"herald/matcher/index"
 )
 
-// candidate is a subscription that an anchor led to.
+// candidate is a subscription that an anchor led to. It may meet the event or
+// not; none that meets it is missing.
 type candidate struct {
-	entry        int // index into the entries that were recorded
+	entry        *entry
 	hit          int // index into the entry's plan
 	subscription int64
 }
 
-// The rows are given in the order of (source, id), so that two transactions
-// with the same events wait for each other and do not deadlock. Event_keys
-// keeps the sender's names unique over all days.
-const insertEvents = `
-	WITH new AS (
-		INSERT INTO event_keys (digest, event_id)
-		SELECT digest, id FROM unnest($9::uuid[], $1::uuid[]) AS k (digest, id)
-		ON CONFLICT (digest) DO NOTHING
-		RETURNING event_id
-	)
-	INSERT INTO events (id, source, source_id, type, subject, time, data, received_at)
-	SELECT e.id, e.source, e.source_id, e.type, e.subject, e.time, e.data::jsonb, $8
-	FROM new
-	JOIN unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[])
-	     AS e (id, source, source_id, type, subject, time, data) ON e.id = new.event_id
-	RETURNING id`
-
-// joins finds candidates, by how the condition's range term compares: the
-// event's value stands on the right, so the comparison is turned around.
-var joins = map[predicate.Bound]string{
-	predicate.NoBound: selectCandidates,
-	predicate.Below:   selectCandidates + ` AND a.bound > p.value`,
-	predicate.AtMost:  selectCandidates + ` AND a.bound >= p.value`,
-	predicate.Above:   selectCandidates + ` AND a.bound < p.value`,
-	predicate.AtLeast: selectCandidates + ` AND a.bound <= p.value`,
-	predicate.Between: selectCandidates + ` AND a.bound <= p.value AND a.upper >= p.value`,
+// search is how a transaction finds candidates: in memory where this node's
+// index is loaded, with the fence for what has changed and the index may lack;
+// otherwise by a join of the tables, which is also held against the index from
+// time to time.
+type search struct {
+	view    follower.View
+	indexed bool // view is there
+	sampled bool // both ways are gone
+	fence   follower.Fence
+	found   []candidate // by the index or, where that is not there, by the join
+	joined  []candidate // by the join, of a sample
 }
 
-// Indexes: subscription_anchors_lookup (trigger, key, bound) and, of Between,
-// subscription_anchors_between (trigger, key, bound, upper).
-const selectCandidates = `
-	SELECT p.entry, p.hit, a.subscription_id
-	FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::float8[]) AS p (entry, hit, trigger, key, value)
-	JOIN subscription_anchors a ON a.trigger = p.trigger AND a.key = p.key`
-
-// record writes the events that are new and finds their candidates, in one
-// round trip.
-func (t *transaction) record(ctx context.Context, entries []*entry) ([]candidate, error) {
-	batch := &pgx.Batch{}
-	var inserted []uuid.UUID
-	t.queueInsert(batch, entries, &inserted)
-	var found []candidate
-	for bound, probes := range probesOf(entries) {
-		probes.queue(batch, joins[bound], &found)
+// look reads the index for entries. It comes before the fence, whose rule it
+// is (see package follower), and so before it is known which events are new.
+func (t *transaction) look(entries []*entry) {
+	if t.cfg.Follower == nil {
+		return
 	}
-	if err := t.send(ctx, batch); err != nil {
-		return nil, fmt.Errorf("record events and find candidates: %w", err)
+	s := &t.search
+	if s.view, s.indexed = t.cfg.Follower.View(); !s.indexed {
+		return
 	}
-	return t.keepFresh(entries, inserted, found), nil
-}
-
-// queueInsert leaves out repetitions within the batch: the first one counts.
-func (t *transaction) queueInsert(batch *pgx.Batch, entries []*entry, inserted *[]uuid.UUID) {
-	sorted := slices.Clone(entries)
-	slices.SortStableFunc(sorted, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.event.Source, b.event.Source), cmp.Compare(a.event.ID, b.event.ID))
-	})
-	sorted = slices.CompactFunc(sorted, func(a, b *entry) bool {
-		return a.event.Source == b.event.Source && a.event.ID == b.event.ID
-	})
-	n := len(sorted)
-	ids, times := make([]uuid.UUID, n), make([]time.Time, n)
-	sources, sourceIDs, types := make([]string, n), make([]string, n), make([]string, n)
-	subjects, data, digests := make([]string, n), make([]string, n), make([]uuid.UUID, n)
-	for i, e := range sorted {
-		ids[i], sources[i], sourceIDs[i], types[i] = e.id, e.event.Source, e.event.ID, e.event.Type
-		subjects[i], data[i], times[i] = e.event.Subject, string(e.data), e.event.Time
-		digests[i] = keyDigest(e.event.Source, e.event.ID)
-		if e.event.Time.IsZero() {
-			times[i] = t.received
-		}
-	}
-	batch.Queue(insertEvents, ids, sources, sourceIDs, types, subjects, times, data, t.received, digests).
-		Query(func(rows pgx.Rows) (err error) {
-			*inserted, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-			return err
-		})
-}
-
-// keepFresh keeps what belongs to events that this transaction recorded, in
-// the order of the events.
-func (t *transaction) keepFresh(entries []*entry, inserted []uuid.UUID, found []candidate) []candidate {
-	isNew := make(map[uuid.UUID]bool, len(inserted))
-	for _, id := range inserted {
-		isNew[id] = true
-	}
-	place := make([]int, len(entries)) // in t.fresh; -1: not new
-	for i, e := range entries {
-		place[i] = -1
-		if isNew[e.id] {
-			place[i] = len(t.fresh)
-			t.fresh = append(t.fresh, e)
-		}
-	}
-	kept := found[:0]
-	for _, c := range found {
-		if c.entry = place[c.entry]; c.entry >= 0 {
-			kept = append(kept, c)
-		}
-	}
-	slices.SortFunc(kept, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.entry, b.entry), cmp.Compare(a.hit, b.hit), cmp.Compare(a.subscription, b.subscription))
-	})
-	return slices.Compact(kept)
-}
-
-// probes are the arguments of one join.
-type probes struct {
-	entries, hits  []int32
-	triggers, keys []string
-	values         []float64
-}
-
-func probesOf(entries []*entry) map[predicate.Bound]*probes {
-	all := map[predicate.Bound]*probes{}
-	for i, e := range entries {
+	s.sampled = t.counts.indexed.Add(1)%int64(t.cfg.AuditOneIn) == 0
+	var ids []int64
+	for _, e := range entries {
 		for j, h := range e.plan.hits {
-			p := all[h.trigger.condition.Bound()]
-			if p == nil {
-				p = &probes{}
-				all[h.trigger.condition.Bound()] = p
+			condition := s.view.Index.Condition(h.trigger.Name)
+			for _, probe := range h.probes {
+				ids = condition.Match(probe, t.received, ids[:0])
+				s.add(e, j, ids)
+			}
+		}
+	}
+}
+
+func (s *search) add(e *entry, hit int, ids []int64) {
+	for _, id := range ids {
+		s.found = append(s.found, candidate{e, hit, id})
+	}
+}
+
+// queue asks what belongs to the first round trip of the transaction. What the
+// join sees the fence sees, because it comes after it.
+func (s *search) queue(batch *pgx.Batch, entries []*entry) {
+	switch {
+	case !s.indexed:
+		queueJoins(batch, entries, &s.found)
+	case s.sampled:
+		queueJoins(batch, entries, &s.joined)
+	}
+	if s.indexed {
+		s.view.QueueFence(batch, &s.fence)
+	}
+}
+
+// find is the candidates of the events that were recorded, in their order,
+// each once.
+func (t *transaction) find(ctx context.Context) ([]candidate, error) {
+	s := &t.search
+	if s.indexed {
+		if unsure := s.overlay(t.fresh); len(unsure) > 0 {
+			batch := &pgx.Batch{}
+			queueJoins(batch, unsure, &s.found)
+			if err := t.send(ctx, batch); err != nil {
+				return nil, fmt.Errorf("find candidates: %w", err)
+			}
+		}
+	}
+	found := slices.DeleteFunc(s.found, candidate.moot)
+	slices.SortFunc(found, candidate.compare)
+	found = slices.Compact(found)
+	if s.sampled {
+		found = t.audit(found, slices.DeleteFunc(s.joined, candidate.moot))
+	}
+	return found, nil
+}
+
+// moot is a candidate whose event was recorded before, or came too late.
+func (c candidate) moot() bool { return c.entry.place < 0 || c.entry.plan.hits[c.hit].late }
+
+func (c candidate) compare(d candidate) int {
+	return cmp.Or(cmp.Compare(c.entry.place, d.entry.place), cmp.Compare(c.hit, d.hit), cmp.Compare(c.subscription, d.subscription))
+}
+
+// overlay adds what the fence has. Unsure are the events with a trigger of
+// which only the tables can tell.
+func (s *search) overlay(entries []*entry) (unsure []*entry) {
+	var ids []int64
+	for _, e := range entries {
+		sure := true
+		for j, h := range e.plan.hits {
+			if s.fence.Changed(h.trigger.Name) {
+				sure = false
+				continue
 			}
 			for _, probe := range h.probes {
-				p.entries, p.hits = append(p.entries, int32(i)), append(p.hits, int32(j))
-				p.triggers, p.keys = append(p.triggers, h.trigger.Name), append(p.keys, probe.Key)
-				p.values = append(p.values, probe.Value)
+				ids = s.fence.Match(h.trigger.Name, h.trigger.condition.Bound(), probe, ids[:0])
+				s.add(e, j, ids)
 			}
+		}
+		if !sure {
+			unsure = append(unsure, e)
 		}
 	}
-	return all
+	return unsure
 }
 
-func (p *probes) queue(batch *pgx.Batch, sql string, found *[]candidate) {
-	args := []any{p.entries, p.hits, p.triggers, p.keys, p.values}
-	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var c candidate
-			if err := rows.Scan(&c.entry, &c.hit, &c.subscription); err != nil {
-				return err
-			}
-			*found = append(*found, c)
+// audit holds what was found against what the join found. A candidate that
+// was missed is an alarm; it is added, and the index made anew.
+func (t *transaction) audit(found, joined []candidate) []candidate {
+	t.counts.audited.Add(1)
+	known := found
+	missed := 0
+	for _, c := range joined {
+		if _, ok := slices.BinarySearchFunc(known, c, candidate.compare); ok {
+			continue
 		}
-		return rows.Err()
-	})
+		found = append(found, c)
+		h := c.entry.plan.hits[c.hit]
+		if t.search.view.Index.Condition(h.trigger.Name).Explain(c.subscription, h.probes, t.received) == index.NotValid {
+			continue // the index knows it, and passes over what is not in force
+		}
+		missed++
+		t.cfg.Logger.Error("the index missed a subscription", "trigger", h.trigger.Name, "subscription", c.subscription, "event", c.entry.id)
+	}
+	if missed > 0 {
+		t.counts.missed.Add(int64(missed))
+		t.cfg.Follower.Distrust(fmt.Sprintf("%d candidates were missed", missed))
+	}
+	return found
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/matcher/absence"
 	"herald/matcher/predicate"
+	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -22,14 +25,18 @@ type watched struct {
 	schema                     predicate.Schema
 	condition                  *predicate.Predicate
 	summaries                  *subscriptions.Summaries
+	change                     *states.Rule  // nil: it is no trigger on a change
+	absence                    *absence.Rule // nil: nor on an absence
 	coolDown, expiry, patience time.Duration
 }
 
 // catalogue is the triggers as they stood at one moment; it never changes.
 type catalogue struct {
 	state  string                // as selectState reads it
-	byType map[string][]*watched // enabled triggers by event type
-	byName map[string]*watched   // the same, by name
+	byName map[string]*watched   // enabled triggers
+	byType map[string][]*watched // those of them that events meet at once, by event type
+	// absent are those on an absence, by each type that opens or closes.
+	absent map[string][]*watched
 	// broken are the event types with a trigger that cannot be used; their
 	// events are not taken, because accepted means matched.
 	broken map[string]bool
@@ -43,7 +50,7 @@ const selectState = `
 	FROM triggers`
 
 func newCatalogue(list []subscriptions.Trigger, logger *slog.Logger) *catalogue {
-	c := &catalogue{byType: map[string][]*watched{}, byName: map[string]*watched{}, broken: map[string]bool{}}
+	c := &catalogue{byName: map[string]*watched{}, byType: map[string][]*watched{}, absent: map[string][]*watched{}, broken: map[string]bool{}}
 	versions := make([]string, len(list))
 	for i, t := range list {
 		versions[i] = fmt.Sprintf("%s:%d:%t", t.Name, t.Version, t.Enabled)
@@ -53,13 +60,39 @@ func newCatalogue(list []subscriptions.Trigger, logger *slog.Logger) *catalogue 
 		w, err := watch(t)
 		if err != nil {
 			logger.Error("a stored trigger cannot be used, events of its type are turned away", "trigger", t.Name, "error", err)
-			c.broken[t.EventType] = true
+			for _, eventType := range typesOf(t) {
+				c.broken[eventType] = true
+			}
 			continue
 		}
-		c.byType[t.EventType], c.byName[t.Name] = append(c.byType[t.EventType], w), w
+		c.add(w)
 	}
 	c.state = strings.Join(versions, ",")
 	return c
+}
+
+// add puts a trigger where events find it. One on dates is found by its name
+// alone.
+func (c *catalogue) add(w *watched) {
+	c.byName[w.Name] = w
+	switch {
+	case w.Absence != nil:
+		for _, eventType := range typesOf(w.Trigger) {
+			if !slices.Contains(c.absent[eventType], w) {
+				c.absent[eventType] = append(c.absent[eventType], w)
+			}
+		}
+	case w.Dates == nil:
+		c.byType[w.EventType] = append(c.byType[w.EventType], w)
+	}
+}
+
+// typesOf are the types of the events that a trigger has to do with.
+func typesOf(t subscriptions.Trigger) []string {
+	if t.Absence == nil {
+		return []string{t.EventType}
+	}
+	return append([]string{t.EventType}, t.Absence.ClosedBy...)
 }
 
 func watch(t subscriptions.Trigger) (*watched, error) {
@@ -75,10 +108,21 @@ func watch(t subscriptions.Trigger) (*watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watched{
+	w := &watched{
 		Trigger: t, schema: t.Schema(), condition: condition,
 		summaries: summaries, coolDown: coolDown, expiry: expiry, patience: patience,
-	}, nil
+	}
+	if t.Change != nil {
+		if w.change, err = states.RuleOf(t); err != nil {
+			return nil, err
+		}
+	}
+	if t.Absence != nil {
+		if w.absence, err = absence.RuleOf(t); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // summary says a subscription in a line, falling back to the trigger's title.
@@ -92,15 +136,27 @@ func (w *watched) summary(params map[string]any, locale string) string {
 
 // plan is what an event is looked up by, for each trigger of its type.
 type plan struct {
-	of   *catalogue
-	hits []hit
+	of    *catalogue
+	hits  []hit
+	turns []turn
+}
+
+// turn is an event that opens or closes the watches of a trigger on an absence.
+type turn struct {
+	rule *absence.Rule
+	key  string
 }
 
 // hit is an event that may meet subscriptions of a trigger.
 type hit struct {
 	trigger *watched
-	event   map[string]any // the data, typed by the trigger
-	probes  []predicate.Probe
+	event   map[string]any    // the data, typed by the trigger
+	probes  []predicate.Probe // none: it is only remembered
+
+	// Of a trigger on a change, set within the transaction: the event before
+	// this one, if one is known, and whether this one is older than that.
+	previous    map[string]any
+	known, late bool
 }
 
 // plan checks an event's data against every trigger of its type. The error is
@@ -121,11 +177,44 @@ func (c *catalogue) plan(e Event) (plan, error) {
 		if err != nil {
 			return plan{}, unavailable(fmt.Errorf("look %s up: %w", w.Name, err))
 		}
-		if len(probes) > 0 {
+		if len(probes) > 0 || w.change != nil {
 			p.hits = append(p.hits, hit{trigger: w, event: values, probes: probes})
 		}
 	}
+	if e.Trigger == "" {
+		bad = c.planTurns(e, &p, bad)
+	}
 	return p, bad.Err(refusal)
+}
+
+// planTurns finds the watches that an event opens or closes. One that opens
+// must fit the trigger, which may come back to it.
+func (c *catalogue) planTurns(e Event, p *plan, bad problem.Fields) problem.Fields {
+	for _, w := range c.absent[e.Type] {
+		key, wrong := w.absence.Key(e.Data)
+		if w.absence.Opens(e.Type) {
+			_, wrong = w.CheckEvent(e.Data)
+		}
+		if bad = appendNew(bad, wrong); len(wrong) == 0 && key != "" {
+			p.turns = append(p.turns, turn{w.absence, key})
+		}
+	}
+	return bad
+}
+
+// retype types the attributes of an event that was kept as JSON, as those of a
+// new event; what does not fit the trigger any more is left out.
+func (w *watched) retype(values map[string]any) map[string]any {
+	typed, _ := w.CheckEvent(values)
+	if typed == nil {
+		typed = map[string]any{}
+	}
+	if text, ok := values["time"].(string); ok {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			typed["time"] = at
+		}
+	}
+	return typed
 }
 
 // watching are the triggers that an event is held against.

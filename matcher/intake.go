@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/matcher/follower"
+	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -21,9 +23,15 @@ import (
 // IntakeConfig is how much an Intake takes at once. Zero fields take the
 // default given beside them.
 type IntakeConfig struct {
-	BatchEvents   int           // 1,000: events that share one transaction, about
-	QueueEvents   int           // 10,000, at least BatchEvents: events that may wait
-	Committers    int           // 4: transactions at once, a connection each
+	BatchEvents int // 1,000: events that share one transaction, about
+	QueueEvents int // 10,000, at least BatchEvents: events that may wait
+	Committers  int // 4: transactions at once, a connection each
+	FanOut      int // 1,000: subscriptions that may wait for one event; more are told after it is taken
+	Expanders   int // 2: transactions at once that tell them
+	// Follower keeps this node's index; nil: the tables are asked. Of so many
+	// transactions one asks them all the same, and holds the index against it.
+	Follower      *follower.Follower
+	AuditOneIn    int           // 1,000
 	CommitTimeout time.Duration // 30 s: how long a transaction may take, retries included
 	Now           func() time.Time
 	Logger        *slog.Logger // slog.Default()
@@ -40,6 +48,15 @@ func (c IntakeConfig) withDefaults() IntakeConfig {
 	if c.Committers <= 0 {
 		c.Committers = 4
 	}
+	if c.FanOut <= 0 {
+		c.FanOut = 1000
+	}
+	if c.Expanders <= 0 {
+		c.Expanders = 2
+	}
+	if c.AuditOneIn <= 0 {
+		c.AuditOneIn = 1000
+	}
 	if c.CommitTimeout <= 0 {
 		c.CommitTimeout = 30 * time.Second
 	}
@@ -55,12 +72,17 @@ func (c IntakeConfig) withDefaults() IntakeConfig {
 // Intake accepts events. Callers' events wait in one bounded queue; each
 // committer takes all that waits, up to BatchEvents, into one transaction
 // (group commit), so that many small requests cost what one large one does.
+// Expanders decide of what was too much for that, afterwards.
 type Intake struct {
 	pool    *pgxpool.Pool
 	enqueue Enqueuer
 	cfg     IntakeConfig
 	shelf   *shelf
+	states  *states.Store
 	counts  counts
+
+	spreading chan struct{} // of one: there may be rows of fan_outs
+	stopping  chan struct{} // closed by Close
 
 	queue   chan *request
 	waiting atomic.Int64 // events in queue
@@ -70,7 +92,7 @@ type Intake struct {
 
 	lifetime   context.Context // of the transactions, not of their callers
 	cancel     context.CancelFunc
-	committers sync.WaitGroup // and those inside AcceptAnd
+	committers sync.WaitGroup // expanders and callers of AcceptAnd, too
 }
 
 // request is what one caller waits for: at most BatchEvents of its events.
@@ -88,6 +110,7 @@ type entry struct {
 	data   []byte    // as JSON
 	plan   plan
 	result *Result
+	place  int // among the events that its transaction recorded; -1: it was recorded before
 }
 
 // NewIntake starts the committers; Close stops them. The triggers are read
@@ -97,14 +120,20 @@ func NewIntake(pool *pgxpool.Pool, triggers *subscriptions.Triggers, enqueue Enq
 	cfg = cfg.withDefaults()
 	i := &Intake{
 		pool: pool, enqueue: enqueue, cfg: cfg,
-		shelf: &shelf{pool: pool, triggers: triggers, logger: cfg.Logger},
+		shelf:  &shelf{pool: pool, triggers: triggers, logger: cfg.Logger},
+		states: states.NewStore(pool, cfg.Now, cfg.Logger),
 		// Every request holds at least one event, so this never blocks
 		// before QueueEvents does.
-		queue: make(chan *request, cfg.QueueEvents),
+		queue:     make(chan *request, cfg.QueueEvents),
+		spreading: make(chan struct{}, 1),
+		stopping:  make(chan struct{}),
 	}
 	i.lifetime, i.cancel = context.WithCancel(context.Background())
 	for range cfg.Committers {
 		i.committers.Go(i.commitUntilClosed)
+	}
+	for range cfg.Expanders {
+		i.committers.Go(i.expandUntilClosed)
 	}
 	return i
 }
@@ -149,7 +178,7 @@ func (i *Intake) Accept(ctx context.Context, events []Event) ([]Result, error) {
 
 // Also is what a transaction does besides: it commits with the events or not
 // at all. It is called again when the transaction has to be tried again.
-type Also func(ctx context.Context, tx pgx.Tx) error
+type Also = func(ctx context.Context, tx pgx.Tx) error
 
 // AcceptAnd accepts events and does something else in the same transaction:
 // all of it happens or nothing. Bad events are refused one by one, as by
@@ -375,6 +404,7 @@ func (i *Intake) Close(ctx context.Context) error {
 	if !i.closed {
 		i.closed = true
 		close(i.queue)
+		close(i.stopping)
 	}
 	i.closing.Unlock()
 	defer i.cancel()

@@ -55,6 +55,10 @@ type Result struct {
 	// that are told; the rest were held back by a limit.
 	Matches       int `json:"matches"`
 	Notifications int `json:"notifications"`
+	// Expanding counts the subscriptions, of those waiting for such an event,
+	// that are held against it and told after the answer, because they are
+	// very many. That they will be is as durable as the event.
+	Expanding int `json:"expanding,omitempty"`
 	// Err says why it was refused: a *problem.Error.
 	Err error `json:"-"`
 }

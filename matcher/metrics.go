@@ -16,13 +16,24 @@ var (
 		"Transactions tried again because others were in their way.", nil, nil)
 	unevaluatedDesc = prometheus.NewDesc("herald_matcher_unevaluated_total",
 		"Conditions that failed while they were evaluated, and so were not met.", nil, nil)
+	indexedDesc = prometheus.NewDesc("herald_matcher_indexed_total",
+		"Transactions that found who waits for their events in this node's index.", nil, nil)
+	auditedDesc = prometheus.NewDesc("herald_matcher_audited_total",
+		"Those of them whose findings were held against the tables.", nil, nil)
+	missedDesc = prometheus.NewDesc("herald_matcher_missed_total",
+		"Subscriptions that the index missed then; more than none is an alarm.", nil, nil)
+	expandedDesc = prometheus.NewDesc("herald_matcher_expanded_total",
+		"Transactions that decided of a part of very many who wait for one event.", nil, nil)
 	waitingDesc = prometheus.NewDesc("herald_matcher_waiting_events",
 		"Events that wait for the database.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (i *Intake) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{eventsDesc, matchesDesc, notificationsDesc, transactionsDesc, retriesDesc, unevaluatedDesc, waitingDesc} {
+	for _, d := range []*prometheus.Desc{
+		eventsDesc, matchesDesc, notificationsDesc, transactionsDesc, retriesDesc, unevaluatedDesc,
+		indexedDesc, auditedDesc, missedDesc, expandedDesc, waitingDesc,
+	} {
 		ch <- d
 	}
 }
@@ -42,5 +53,9 @@ func (i *Intake) Collect(ch chan<- prometheus.Metric) {
 	total(transactionsDesc, s.Transactions)
 	total(retriesDesc, s.Retries)
 	total(unevaluatedDesc, s.Senseless)
+	total(indexedDesc, s.Indexed)
+	total(auditedDesc, s.Audited)
+	total(missedDesc, s.Missed)
+	total(expandedDesc, s.Expanded)
 	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(s.Waiting))
 }

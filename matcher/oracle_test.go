@@ -101,9 +101,10 @@ func drawWorld() *rapid.Generator[world] {
 	})
 }
 
-// TestTheJoinAgreesWithEvaluatingEverything compares what Accept matched with
-// every condition evaluated on every event and subscription.
-func TestTheJoinAgreesWithEvaluatingEverything(t *testing.T) {
+// TestIndexAndJoinAgreeWithEvaluatingEverything compares what Accept matched,
+// by the join of the tables or by an index that follows them or has yet to,
+// with every condition evaluated on every event and subscription.
+func TestIndexAndJoinAgreeWithEvaluatingEverything(t *testing.T) {
 	s := openShop(t)
 	var triggers []subscriptions.Trigger
 	for n, c := range oracleConditions {
@@ -114,16 +115,28 @@ func TestTheJoinAgreesWithEvaluatingEverything(t *testing.T) {
 	for _, account := range accounts {
 		members[account] = s.member(account)
 	}
-	i := s.intake(s.deliveries, matcher.IntakeConfig{})
-	met := 0
+	followed := s.follow()
+	byJoin := s.intake(s.deliveries, matcher.IntakeConfig{})
+	byIndex := s.intake(s.deliveries, matcher.IntakeConfig{Follower: followed, AuditOneIn: 2})
+	met, last := 0, int64(0)
 	rapid.Check(t, func(r *rapid.T) {
 		w := drawWorld().Draw(r, "world")
 		s.clear()
 		want := []string{}
-		for n, wish := range w.subscriptions {
+		for _, wish := range w.subscriptions {
 			account := accounts[wish.member]
-			id := s.insert(int64(n+1), members[account], account, triggers[wish.trigger], wish.params)
+			last++ // no id is ever given again
+			id := s.insert(last, members[account], account, triggers[wish.trigger], wish.params)
 			want = append(want, expected(r, id, account, triggers[wish.trigger], wish.params, w.events)...)
+		}
+		i := byIndex
+		switch rapid.SampledFrom([]string{"join", "index that has followed", "index that has yet to follow"}).Draw(r, "by") {
+		case "join":
+			i = byJoin
+		case "index that has followed":
+			if err := followed.Sync(s.ctx); err != nil {
+				r.Fatal(err)
+			}
 		}
 		results := s.accept(i, w.events...)
 		got := s.matched()
@@ -142,6 +155,9 @@ func TestTheJoinAgreesWithEvaluatingEverything(t *testing.T) {
 	})
 	if met == 0 {
 		t.Error("nothing ever met")
+	}
+	if stats := byIndex.Stats(); stats.Indexed == 0 || stats.Audited == 0 || stats.Missed > 0 {
+		t.Errorf("%d transactions by the index, %d audited, %d candidates missed", stats.Indexed, stats.Audited, stats.Missed)
 	}
 }
 
@@ -170,7 +186,7 @@ func expected(t *rapid.T, id int64, account string, trigger subscriptions.Trigge
 
 func (s *shop) clear() {
 	s.Helper()
-	if _, err := s.pool.Exec(s.ctx, `DELETE FROM subscriptions; DELETE FROM events; DELETE FROM matches; DELETE FROM notifications; DELETE FROM river_job`); err != nil {
+	if _, err := s.pool.Exec(s.ctx, `DELETE FROM subscriptions; DELETE FROM events; DELETE FROM event_keys; DELETE FROM matches; DELETE FROM notifications; DELETE FROM river_job`); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -193,6 +209,7 @@ func (s *shop) insert(id, member int64, account string, t subscriptions.Trigger,
 	batch := &pgx.Batch{}
 	batch.Queue(`INSERT INTO subscriptions (id, member_id, trigger, params, channels, valid_from, origin)
 		VALUES ($1, $2, $3, $4::text::jsonb, '{email}', $5, 'api')`, id, member, t.Name, string(stored), opening)
+	batch.Queue(`INSERT INTO anchor_changes (trigger, subscription_id) VALUES ($1, $2)`, t.Name, id)
 	for _, k := range keys {
 		batch.Queue(`INSERT INTO subscription_anchors (subscription_id, trigger, key, bound, upper) VALUES ($1, $2, $3, $4, $5)`, id, t.Name, k.Key, k.Bound, k.Upper)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"herald/dispatch"
 	"herald/matcher"
+	"herald/matcher/follower"
+	"herald/matcher/index"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
 )
@@ -82,6 +84,23 @@ func (s *shop) intake(enqueue matcher.Enqueuer, cfg matcher.IntakeConfig) *match
 		}
 	})
 	return i
+}
+
+// follow is an index that follows the tables until the end of the test.
+func (s *shop) follow() *follower.Follower {
+	s.Helper()
+	ctx, cancel := context.WithCancel(s.ctx)
+	f := follower.New(s.pool, index.New(), follower.Config{Poll: 5 * time.Millisecond})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.Run(ctx)
+	}()
+	s.Cleanup(func() { cancel(); <-ended })
+	if err := f.Sync(s.ctx); err != nil {
+		s.Fatal(err)
+	}
+	return f
 }
 
 func (s *shop) save(t subscriptions.Trigger) subscriptions.Trigger {
@@ -189,6 +208,16 @@ func (s *shop) count(what string) int {
 		s.Fatalf("count %s: %v", what, err)
 	}
 	return n
+}
+
+// await asks until there are so many rows.
+func (s *shop) await(what string, n int) {
+	s.Helper()
+	for limit := time.Now().Add(time.Minute); s.count(what) != n; {
+		if time.Now().After(limit) {
+			s.Fatalf("there were not %d %s within a minute", n, what)
+		}
+	}
 }
 
 // expect compares counts of rows, by what is counted.

@@ -39,7 +39,10 @@ type pairing struct {
 }
 
 func (p *pairing) values() predicate.Values {
-	return predicate.Values{Event: p.hit.event, Param: p.subscription.params, Member: p.subscription.member.Member}
+	return predicate.Values{
+		Event: p.hit.event, Previous: p.hit.previous, Known: p.hit.known,
+		Param: p.subscription.params, Member: p.subscription.member.Member,
+	}
 }
 
 const selectSubscriptions = `
@@ -63,7 +66,7 @@ func (t *transaction) meet(ctx context.Context, candidates []candidate) error {
 		if s == nil {
 			continue // it has ended since the join
 		}
-		p := &pairing{entry: t.fresh[c.entry], hit: &t.fresh[c.entry].plan.hits[c.hit], subscription: s}
+		p := &pairing{entry: c.entry, hit: &c.entry.plan.hits[c.hit], subscription: s}
 		if s.params == nil {
 			t.read(s, p.hit.trigger)
 		}

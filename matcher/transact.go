@@ -27,19 +27,23 @@ type transaction struct {
 	tx        pgx.Tx
 	catalogue *catalogue
 	received  time.Time
+	search    search
 
 	fresh []*entry   // those recorded by this transaction, in the order given
 	met   []*pairing // in the order of fresh, then by subscription
 	at    time.Time  // when the subscriptions were locked
 	tally map[*entry]tally
+
+	spreads bool // it has written rows of fan_outs
 }
 
 // tally is what an event came to.
-type tally struct{ matches, notifications int }
+type tally struct{ matches, notifications, expanding int }
 
 // transact commits entries and what also does, trying again while other
-// transactions or changed triggers are in the way, and fills in the
-// entries' results before also. It ends with the intake's lifetime, too, whosever ctx is.
+// transactions or changed triggers are in the way. The entries' results are
+// filled in before also is called. It ends with the intake's lifetime, too,
+// whosever ctx is.
 func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) error {
 	ctx, cancel := context.WithTimeout(ctx, i.cfg.CommitTimeout)
 	defer cancel()
@@ -50,7 +54,7 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 			return err
 		}
 		planned := replan(entries, catalogue)
-		t := &transaction{Intake: i, catalogue: catalogue, received: i.now(), tally: map[*entry]tally{}}
+		t := i.begin(catalogue)
 		err = pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
 			t.tx = tx
 			if err := t.run(ctx, planned); err != nil {
@@ -67,6 +71,9 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 		})
 		if err == nil {
 			i.counts.committed(entries)
+			if t.spreads {
+				i.wake()
+			}
 			return nil
 		}
 		stale := errors.Is(err, errStale)
@@ -80,6 +87,11 @@ func (i *Intake) transact(ctx context.Context, entries []*entry, also Also) erro
 			}
 		}
 	}
+}
+
+// begin is a transaction that has nothing yet.
+func (i *Intake) begin(c *catalogue) *transaction {
+	return &transaction{Intake: i, catalogue: c, received: i.now(), tally: map[*entry]tally{}}
 }
 
 // replan plans again what was planned with another catalogue, and returns the
@@ -105,10 +117,29 @@ func (t *transaction) run(ctx context.Context, entries []*entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	candidates, err := t.record(ctx, entries)
+	t.look(entries)
+	if err := t.record(ctx, entries); err != nil {
+		return err
+	}
+	if err := t.watch(ctx); err != nil {
+		return err
+	}
+	if err := t.compareWithPrevious(ctx); err != nil {
+		return err
+	}
+	candidates, err := t.find(ctx)
 	if err != nil {
 		return err
 	}
+	if candidates, err = t.spread(ctx, candidates); err != nil {
+		return err
+	}
+	return t.settle(ctx, candidates)
+}
+
+// settle holds candidates against their events, decides of those that meet,
+// and writes all that follows.
+func (t *transaction) settle(ctx context.Context, candidates []candidate) error {
 	if err := t.meet(ctx, candidates); err != nil {
 		return err
 	}
@@ -178,7 +209,8 @@ func (t *transaction) decide() ([]Match, []dispatch.Notification, error) {
 	return matches, notifications, nil
 }
 
-// report fills in the results of entries, once the transaction has committed.
+// report fills in the results of entries, as they will be once the transaction
+// has committed.
 func (t *transaction) report(entries []*entry) {
 	recorded := make(map[*entry]bool, len(t.fresh))
 	for _, e := range t.fresh {
@@ -190,7 +222,7 @@ func (t *transaction) report(entries []*entry) {
 			continue
 		}
 		sum := t.tally[e]
-		e.result.Matches, e.result.Notifications = sum.matches, sum.notifications
+		e.result.Matches, e.result.Notifications, e.result.Expanding = sum.matches, sum.notifications, sum.expanding
 	}
 }
 

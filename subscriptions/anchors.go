@@ -39,9 +39,6 @@ func scanAnchored(row pgx.CollectableRow) (a anchored, err error) {
 // reanchor makes the anchors of all subscriptions of a trigger anew, the
 // trigger's row being locked.
 func (s *Triggers) reanchor(ctx context.Context, tx pgx.Tx, old, t Trigger, by string) error {
-	if matchesAlike(old, t) {
-		return nil
-	}
 	condition, err := t.Compile()
 	if err != nil {
 		return err

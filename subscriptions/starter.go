@@ -36,6 +36,7 @@ func (s *Triggers) LoadStarter(ctx context.Context) error {
 			return err
 		}
 		for _, t := range starter {
+			t = t.completed()
 			t.Version, t.Enabled = 1, true
 			if _, err := s.write(ctx, tx, t, herald, false); err != nil {
 				return err

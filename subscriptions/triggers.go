@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/matcher/predicate"
 	"herald/problem"
 )
 
@@ -52,6 +53,9 @@ func (s *Triggers) Save(ctx context.Context, t Trigger, by string) (Trigger, err
 		t.Version, t.Enabled = old.Version+1, old.Enabled || !exists
 		if saved, err = s.write(ctx, tx, t, by, exists); err != nil || !exists {
 			return err
+		}
+		if matchesAlike(old, saved) {
+			return nil
 		}
 		return s.reanchor(ctx, tx, old, saved, by)
 	})
@@ -103,8 +107,8 @@ func (s *Triggers) write(ctx context.Context, tx pgx.Tx, t Trigger, by string, e
 			WHERE name = $1`, t.Name, t.EventType, definition, t.Version, t.Enabled, s.now())
 	} else {
 		_, err = tx.Exec(ctx, `
-			INSERT INTO triggers (name, event_type, definition, version, enabled, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6)`, t.Name, t.EventType, definition, t.Version, t.Enabled, s.now())
+			INSERT INTO triggers (name, event_type, definition, version, enabled, updated_at, planner)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, t.Name, t.EventType, definition, t.Version, t.Enabled, s.now(), predicate.Planner)
 	}
 	if violates(err, uniqueViolation) {
 		return Trigger{}, problem.New(problem.Conflict, "a trigger %s was saved at the same moment", t.Name)

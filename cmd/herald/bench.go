@@ -14,10 +14,11 @@ import (
 )
 
 type benchCmd struct {
-	Email benchEmailCmd `cmd:"" help:"Send a whole campaign to a mail server, and hold it against a bare sender."`
-	SMS   benchSMSCmd   `cmd:"" name:"sms" help:"Send a whole campaign by SMPP and hold it against the bare driver, then keep a simulated modem busy. Takes half a minute."`
-	Alert benchAlertCmd `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
-	Pool  benchPoolCmd  `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
+	Email  benchEmailCmd  `cmd:"" help:"Send a whole campaign to a mail server, and hold it against a bare sender."`
+	SMS    benchSMSCmd    `cmd:"" name:"sms" help:"Send a whole campaign by SMPP and hold it against the bare driver, then keep a simulated modem busy. Takes half a minute."`
+	Alert  benchAlertCmd  `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
+	Ingest benchIngestCmd `cmd:"" help:"Send events over HTTP and time until they are durably accepted, with what they cause; then one that very many wait for."`
+	Pool   benchPoolCmd   `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
 }
 
 // benchWhere is where measurements with a node of Herald run.
@@ -122,6 +123,25 @@ type benchAlertCmd struct {
 func (c benchAlertCmd) Run(ctx context.Context) error {
 	return c.measured(func() (any, error) {
 		return bench.Alert(ctx, bench.AlertOptions{Where: c.where(), Alerts: c.Alerts, Recipients: c.Recipients})
+	})
+}
+
+type benchIngestCmd struct {
+	benchFigures
+	Subscriptions int    `help:"Subscriptions in force, each for a product of its own." default:"100000"`
+	Events        int    `help:"Events for each rate of matches." default:"100000"`
+	Callers       int    `help:"Clients at once." default:"16"`
+	Batch         int    `help:"Events of one request." default:"100"`
+	Recipients    int    `help:"Members who wait for the one event." default:"100000"`
+	Database      string `help:"A database to use; everything in it may be changed. Empty: a private one." env:"HERALD_BENCH_DATABASE"`
+}
+
+func (c benchIngestCmd) Run(ctx context.Context) error {
+	return c.measured(func() (any, error) {
+		return bench.Ingest(ctx, bench.IngestOptions{
+			DatabaseURL: c.Database, Subscriptions: c.Subscriptions, Events: c.Events, Callers: c.Callers, Batch: c.Batch,
+			Recipients: c.Recipients, Log: benchLog(),
+		})
 	})
 }
 

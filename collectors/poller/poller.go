@@ -283,7 +283,7 @@ func (p *Poller) item(values map[string]any, original []byte, print string, m ma
 }
 
 // Reread implements collectors.Source.
-func (p *Poller) Reread(ctx context.Context, original []byte) (collectors.Item, error) {
+func (p *Poller) Reread(ctx context.Context, key string, original []byte) (collectors.Item, error) {
 	m, err := p.mapping(ctx)
 	if err != nil {
 		return collectors.Item{}, err
@@ -292,7 +292,7 @@ func (p *Poller) Reread(ctx context.Context, original []byte) (collectors.Item, 
 	if err != nil {
 		return collectors.Item{}, err
 	}
-	return p.item(values, original, fingerprint(original), m), nil
+	return p.item(values, original, key, m), nil
 }
 
 // Check implements collectors.Source.

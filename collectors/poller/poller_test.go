@@ -155,7 +155,7 @@ func aBadRow(t *testing.T, f *far, id, at string) {
 		t.Errorf("no price: %+v", letters[0])
 	}
 	// With the column corrected in the configuration they would be taken.
-	again, err := query(h, f, nil).Source.Reread(t.Context(), letters[1].Original)
+	again, err := query(h, f, nil).Source.Reread(t.Context(), letters[1].Key, letters[1].Original)
 	if err != nil || again.Err != nil || again.Event.ID != "2" {
 		t.Errorf("read again: %+v, %v", again, err)
 	}

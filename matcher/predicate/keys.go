@@ -22,6 +22,11 @@ const (
 	maxPart   = 200  // bytes of a text that stand in a key as they are
 )
 
+// Planner is the way in which conditions are turned into keys and probes. It
+// is raised when one condition gets other keys or another Bound than before;
+// keys that are stored have then to be made anew.
+const Planner = 2
+
 // Bound is how an anchor's range term compares: a subscription is a candidate
 // where value Bound bound holds of Probe.Value and Key.Bound, or for Between
 // where Probe.Value lies between Key.Bound and Key.Upper, both included. It is
