@@ -144,3 +144,33 @@ func astray(ctx context.Context, db querier, t table) ([]day, error) {
 	slices.SortFunc(days, func(a, b day) int { return time.Time(a).Compare(time.Time(b)) })
 	return days, nil
 }
+
+// indexOf is the name of the index by which a day's events are found by their
+// data. Days that are over get one: while events come in it would cost more
+// than it brings.
+func (d day) indexOf() string { return d.of(tables[0]) + "_data" }
+
+// Indexed are the days, by their first instants, whose events an index finds by
+// their data: WHERE data @> $1.
+func Indexed(ctx context.Context, db querier) (map[time.Time]bool, error) {
+	rows, err := db.Query(ctx, `
+SELECT c.relname
+FROM pg_class c
+JOIN pg_index i ON i.indexrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relname ~ '^events_[0-9]{8}_data$' AND i.indisvalid`)
+	if err != nil {
+		return nil, fmt.Errorf("list the days with an index: %w", err)
+	}
+	days := map[time.Time]bool{}
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&name}, func() error {
+		if at, err := time.Parse(nameLayout, strings.TrimSuffix(strings.TrimPrefix(name, "events_"), "_data")); err == nil {
+			days[at] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the days with an index: %w", err)
+	}
+	return days, nil
+}

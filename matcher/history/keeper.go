@@ -74,6 +74,9 @@ const (
 	// lockWithin bounds how long a change of the tables waits for those who
 	// use them, because whoever comes after it waits behind it.
 	lockWithin = time.Second
+	// settled is how long after its end a day is taken to be over: what was
+	// accepted in its last moment has been committed.
+	settled = 5 * time.Minute
 	// keysAtOnce is how many senders' names one statement forgets.
 	keysAtOnce = 5000
 )
@@ -96,7 +99,10 @@ func (k *Keeper) Turn(ctx context.Context) error {
 	if err := t.makeDays(ctx); err != nil {
 		return err
 	}
-	return t.dropDays(ctx)
+	if err := t.dropDays(ctx); err != nil {
+		return err
+	}
+	return t.indexDays(ctx)
 }
 
 // turn is the work of the one node that holds the lock.
@@ -234,6 +240,31 @@ SELECT id FROM chunk ORDER BY id DESC LIMIT 1`
 		}
 		after = last[0]
 	}
+}
+
+// indexDays gives the days that are over their index. Nobody writes to them
+// any more, so nobody waits.
+func (t *turn) indexDays(ctx context.Context) error {
+	list, err := partitions(ctx, t.conn, tables[0])
+	if err != nil {
+		return err
+	}
+	have, err := Indexed(ctx, t.conn)
+	if err != nil {
+		return err
+	}
+	over := dayOf(t.cfg.Now().Add(-settled))
+	for _, p := range list {
+		if !p.attached || !p.day.before(over) || have[time.Time(p.day)] {
+			continue
+		}
+		// The lock is had at once or not at all; what is built under it may take long.
+		sql := `CREATE INDEX IF NOT EXISTS ` + ident(p.day.indexOf()) + ` ON ` + ident(p.name()) + ` USING gin (data jsonb_path_ops)`
+		if err := t.change(ctx, sql); err != nil {
+			return fmt.Errorf("index the day %s: %w", p.day, err)
+		}
+	}
+	return nil
 }
 
 // change runs statements that lock tables in one transaction.

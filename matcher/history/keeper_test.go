@@ -263,3 +263,26 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	cancel()
 	running.Wait()
 }
+
+func TestADayThatIsOverIsFoundByItsData(t *testing.T) {
+	a := openArchive(t, Config{})
+	a.turn()
+	a.event("1", noon)
+	day := noon.Truncate(24 * time.Hour)
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{24*time.Hour + time.Minute, 0}, {24*time.Hour + 6*time.Minute, 1}} {
+		a.now = day.Add(step.after)
+		a.turn()
+		days, err := Indexed(t.Context(), a.pool)
+		if err != nil || len(days) != step.want || days[day] != (step.want == 1) {
+			t.Errorf("%v after it began: %v (%v)", step.after, days, err)
+		}
+	}
+	a.now = day.AddDate(0, 0, 32)
+	a.turn()
+	if days, err := Indexed(t.Context(), a.pool); err != nil || days[day] {
+		t.Errorf("after it was dropped: %v (%v)", days, err)
+	}
+}

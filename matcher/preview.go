@@ -1,0 +1,346 @@
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/time/rate"
+
+	"herald/matcher/predicate"
+	"herald/matcher/states"
+	"herald/problem"
+	"herald/subscriptions"
+)
+
+// Wish is a subscription that somebody thinks of.
+type Wish struct {
+	Trigger  string
+	MemberID int64
+	Params   map[string]any // as subscriptions.Trigger.CheckParams reads them
+	// MaxNotifications and CoolDown are as in subscriptions.Order.
+	MaxNotifications int
+	CoolDown         *subscriptions.Duration
+	Since            time.Time // how far to look back; zero: a week
+}
+
+// Preview is what a wish would have done in the time just past, had it stood
+// then. Its validity is not looked at: that is about the time to come.
+type Preview struct {
+	Since time.Time `json:"since"` // how far back it was to look
+	// LookedBackTo is how far back it did; Complete that this is all of it.
+	// Otherwise the time was up, and what happened before is not counted.
+	LookedBackTo time.Time `json:"looked_back_to"`
+	Complete     bool      `json:"complete"`
+	Met          int       `json:"met"`   // events that would have met it
+	Fired        int       `json:"fired"` // those of them that no cool-down or cap would have held back
+	// Firings are the latest of those, the latest first.
+	Firings []Firing `json:"firings"`
+	// Reason says why it cannot be told: "absence" or "dates"; empty: it can.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Firing is an event of which a member would have been told.
+type Firing struct {
+	EventID uuid.UUID      `json:"event_id"`
+	At      time.Time      `json:"at"`    // when it was received
+	Event   map[string]any `json:"event"` // its attributes, typed by the trigger
+}
+
+// PreviewConfig is how much previews may take. Zero fields take the default
+// given beside them.
+type PreviewConfig struct {
+	Budget    time.Duration // 250 ms: how long one looks back
+	AtOnce    int           // 4: previews under way on this node
+	PerMinute int           // 60: previews of one member
+	Now       func() time.Time
+}
+
+func (c PreviewConfig) withDefaults() PreviewConfig {
+	if c.Budget <= 0 {
+		c.Budget = 250 * time.Millisecond
+	}
+	if c.AtOnce <= 0 {
+		c.AtOnce = 4
+	}
+	if c.PerMinute <= 0 {
+		c.PerMinute = 60
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+const (
+	previewBack = 7 * 24 * time.Hour
+	maxFirings  = 20 // that are shown
+	// maxMet is how many met events are looked at, and stepLimit how many are
+	// read at a time.
+	maxMet, stepLimit = 10_000, 2_000
+	// maxPreviewers is how many members' rates are remembered.
+	maxPreviewers = 10_000
+	// previewBurst is how many previews may come one after the other.
+	previewBurst = 20
+)
+
+// Previews answer what a subscription would have done.
+type Previews struct {
+	pool     *pgxpool.Pool
+	triggers *subscriptions.Triggers
+	cfg      PreviewConfig
+	turns    chan struct{} // one for each preview under way
+
+	mu    sync.Mutex
+	rates map[int64]*rate.Limiter // by member; guarded by mu
+}
+
+// NewPreviews reads the events that pool leads to.
+func NewPreviews(pool *pgxpool.Pool, triggers *subscriptions.Triggers, cfg PreviewConfig) *Previews {
+	cfg = cfg.withDefaults()
+	return &Previews{pool: pool, triggers: triggers, cfg: cfg, turns: make(chan struct{}, cfg.AtOnce), rates: map[int64]*rate.Limiter{}}
+}
+
+// Preview looks back. It answers within the budget, about, whatever the number
+// of events, and says how far it came. Errors: Invalid with the mistakes by
+// field, as when the subscription were made; NotFound when there is no such
+// member; Throttled.
+func (p *Previews) Preview(ctx context.Context, w Wish) (Preview, error) {
+	now := p.cfg.Now().UTC()
+	past, err := p.prepare(ctx, w, now)
+	if err != nil {
+		return Preview{}, err
+	}
+	if past.Reason != "" {
+		return past.Preview, nil
+	}
+	if err := p.admit(ctx, w.MemberID, now); err != nil {
+		return Preview{}, err
+	}
+	defer func() { <-p.turns }()
+	if err := past.read(ctx, p.pool, p.cfg.Budget); err != nil {
+		return Preview{}, fmt.Errorf("preview %s: %w", w.Trigger, err)
+	}
+	if err := past.replay(w); err != nil {
+		return Preview{}, fmt.Errorf("preview %s: %w", w.Trigger, err)
+	}
+	return past.Preview, nil
+}
+
+// admit waits for its turn within the budget; the turn is given back by the caller.
+func (p *Previews) admit(ctx context.Context, member int64, now time.Time) error {
+	busy := &problem.Error{Code: problem.Throttled, Message: "too many previews are asked for", After: 2 * time.Second}
+	p.mu.Lock()
+	if len(p.rates) > maxPreviewers {
+		clear(p.rates)
+	}
+	limit := p.rates[member]
+	if limit == nil {
+		limit = rate.NewLimiter(rate.Limit(float64(p.cfg.PerMinute)/60), previewBurst)
+		p.rates[member] = limit
+	}
+	p.mu.Unlock()
+	if !limit.AllowN(now, 1) {
+		return busy
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Budget)
+	defer cancel()
+	select {
+	case p.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return busy
+	}
+}
+
+// past is a wish and the events it is held against.
+type past struct {
+	Preview
+	trigger subscriptions.Trigger
+	watched *watched
+	params  map[string]any
+	member  predicate.Member
+	events  []Record // the latest first
+}
+
+func (p *Previews) prepare(ctx context.Context, w Wish, now time.Time) (*past, error) {
+	t, err := p.triggers.Get(ctx, w.Trigger)
+	if problem.CodeOf(err) == problem.NotFound {
+		var bad problem.Fields
+		bad.Add("trigger", "unknown", "there is no trigger %q", w.Trigger)
+		return nil, bad.Err("this subscription cannot be made")
+	}
+	if err != nil {
+		return nil, err
+	}
+	params, wrong := t.CheckParams(w.Params)
+	bad := problem.Fields(wrong)
+	if w.MaxNotifications < 0 {
+		bad.Add("max_notifications", "min", "must not be negative")
+	}
+	if w.CoolDown != nil && *w.CoolDown < 0 {
+		bad.Add("cool_down", "min", "must not be negative")
+	}
+	since := w.Since
+	switch {
+	case since.IsZero():
+		since = now.Add(-previewBack)
+	case !since.Before(now):
+		bad.Add("since", "before", "must be in the past")
+	}
+	if err := bad.Err("this subscription cannot be made"); err != nil {
+		return nil, err
+	}
+	past := &past{trigger: t, params: params, Preview: Preview{Since: since.UTC(), LookedBackTo: now, Firings: []Firing{}}}
+	switch {
+	case t.Absence != nil:
+		past.Reason = "absence"
+	case t.Dates != nil:
+		past.Reason = "dates"
+	}
+	if past.watched, err = watch(t); err != nil {
+		return nil, err
+	}
+	past.member, err = p.member(ctx, w.MemberID)
+	return past, err
+}
+
+// member is what a condition reads of a member.
+func (p *Previews) member(ctx context.Context, id int64) (m predicate.Member, err error) {
+	err = p.pool.QueryRow(ctx, `SELECT account, time_zone, coalesce(to_char(birthday, 'MM-DD'), '') FROM members WHERE id = $1`, id).
+		Scan(&m.Account, &m.TimeZone, &m.Birthday)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return m, problem.New(problem.NotFound, "there is no such member")
+	}
+	if err != nil {
+		return m, fmt.Errorf("find member %d: %w", id, err)
+	}
+	return m, nil
+}
+
+// read reads the events that may meet the wish, or that one of them is
+// compared with, back to its beginning or until the time is up.
+func (p *past) read(ctx context.Context, db querier, budget time.Duration) error {
+	look, err := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.Since, Budget: budget}.lookback(ctx, db)
+	if err != nil {
+		return err
+	}
+	for !look.ended && !look.late() && len(p.events) < maxMet {
+		found, err := look.step(ctx, stepLimit)
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if p.keeps(r) {
+				p.events = append(p.events, r)
+			}
+		}
+	}
+	p.Complete = look.ended
+	switch {
+	case look.ended:
+		p.LookedBackTo = p.Since
+	case look.from != uuid.Max: // or it did not come as far as the first event
+		p.LookedBackTo = instantOf(look.from)
+	}
+	return nil
+}
+
+// equal are the attributes whose values the condition names. Of a trigger on
+// changes only those that tell the things apart are asked for: any event of a
+// thing may be the one before another.
+func (p *past) equal() map[string]any {
+	data := map[string]any{}
+	for _, term := range p.watched.condition.Explain(predicate.Values{Param: p.params, Member: p.member}) {
+		if term.Operator != "==" || term.Attribute == "" || term.Previous != "" {
+			continue
+		}
+		if p.trigger.Change != nil && !slices.Contains(p.trigger.Change.Key, term.Attribute) {
+			continue
+		}
+		switch term.Wanted.(type) {
+		case string, float64, bool:
+			data[term.Attribute] = term.Wanted
+		}
+	}
+	return data
+}
+
+// keeps leaves out at once what does not meet, unless other events are
+// compared with it.
+func (p *past) keeps(r Record) bool {
+	if p.trigger.Change != nil {
+		return true
+	}
+	values, wrong := p.trigger.CheckEvent(r.Data)
+	return len(wrong) == 0 && p.meets(values, states.Previous{})
+}
+
+func (p *past) meets(event map[string]any, before states.Previous) bool {
+	met, err := p.watched.condition.Eval(predicate.Values{
+		Event: event, Param: p.params, Member: p.member, Previous: before.Values, Known: before.Known,
+	})
+	return err == nil && met
+}
+
+// replay walks the events in the order in which they came, through the limits.
+func (p *past) replay(w Wish) error {
+	limits := standing{max: w.MaxNotifications}
+	if w.CoolDown != nil {
+		wait := time.Duration(*w.CoolDown)
+		limits.coolDown = &wait
+	}
+	var before states.Past
+	var rule *states.Rule
+	if p.trigger.Change != nil {
+		var err error
+		if rule, err = states.RuleOf(p.trigger); err != nil {
+			return err
+		}
+	}
+	for _, r := range slices.Backward(p.events) {
+		values, wrong := p.trigger.CheckEvent(r.Data)
+		if len(wrong) > 0 {
+			continue
+		}
+		met, err := p.metAfter(&before, rule, r, values)
+		if err != nil {
+			return err
+		}
+		if !met {
+			continue
+		}
+		p.Met++
+		if limits.judge(p.watched.coolDown, r.ReceivedAt) == Notified {
+			p.Fired++
+			p.Firings = append(p.Firings, Firing{EventID: r.UUID, At: r.ReceivedAt, Event: values})
+		}
+	}
+	slices.Reverse(p.Firings)
+	p.Firings = p.Firings[:min(len(p.Firings), maxFirings)]
+	return nil
+}
+
+// metAfter reports whether an event would have met the wish, after those that
+// came before it. The first event of each thing is not known to have changed:
+// it is not counted.
+func (p *past) metAfter(before *states.Past, rule *states.Rule, r Record, values map[string]any) (bool, error) {
+	if rule == nil {
+		return true, nil // or it would not have been kept
+	}
+	o, ok, err := rule.Observe(states.Event{ID: r.UUID, Values: values, Time: r.Time, Received: r.ReceivedAt})
+	if err != nil || !ok {
+		return ok, err
+	}
+	previous, counts, first, err := before.Step(o)
+	if err != nil {
+		return false, err
+	}
+	return counts && !first && p.meets(values, previous), nil
+}
