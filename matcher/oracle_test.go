@@ -24,12 +24,16 @@ func every(name, condition string, broadcast bool) subscriptions.Trigger {
 	t.Attributes = []subscriptions.Attribute{
 		attribute("product", "string"), attribute("name", "string"), attribute("price", "number"),
 		attribute("gift", "boolean"), attribute("at", "time"), attribute("was", "number"),
+		attribute("latitude", "number"), attribute("longitude", "number"),
 	}
 	t.Params = []subscriptions.Param{
 		param("product", "string"), param("products", "strings"), param("word", "string"),
 		param("target", "number"), param("gift", "boolean"), param("since", "time"), param("floor", "number"),
+		param("latitude", "number"), param("longitude", "number"), param("distance", "number"),
 	}
-	t.Attributes[5].Optional = true
+	for i := range t.Attributes[5:] {
+		t.Attributes[5+i].Optional = true
+	}
 	for i := range t.Params {
 		t.Params[i].Optional = true
 	}
@@ -44,6 +48,9 @@ var oracleConditions = []struct {
 	{"event.product == param.product && event.price <= param.target", false},
 	{"event.product in param.products && event.price > param.target", false},
 	{"event.product in param.products && event.price >= param.target && event.price <= param.floor", false},
+	{"event.price > param.target && event.price < param.floor", false},
+	{"within(event.latitude, event.longitude, param.latitude, param.longitude, param.distance)", false},
+	{"within(event.latitude, event.longitude, 0, 180, 150) && event.price <= param.target && event.product == param.product", false},
 	{"event.name.startsWith(param.word) && event.gift == param.gift", false},
 	{"event.at <= param.since && event.product == param.product", false},
 	{"event.at > param.since", false},
@@ -69,6 +76,8 @@ func drawWorld() *rapid.Generator[world] {
 	at := rapid.Custom(func(t *rapid.T) time.Time {
 		return opening.Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "µs")) * time.Microsecond)
 	})
+	latitude := rapid.SampledFrom([]float64{-90, 0, 1, 89.5, 90})
+	longitude := rapid.SampledFrom([]float64{-180, -179.5, 0, 1, 180})
 	some := func(t *rapid.T, into map[string]any, name string, value any) {
 		if rapid.IntRange(0, 6).Draw(t, name+" absent") > 0 {
 			into[name] = value
@@ -80,6 +89,9 @@ func drawWorld() *rapid.Generator[world] {
 		some(t, w.params, "products", rapid.SliceOfN(text, 1, 3).Draw(t, "products"))
 		some(t, w.params, "word", text.Draw(t, "word"))
 		some(t, w.params, "target", price.Draw(t, "target"))
+		some(t, w.params, "latitude", latitude.Draw(t, "latitude"))
+		some(t, w.params, "longitude", longitude.Draw(t, "longitude"))
+		some(t, w.params, "distance", rapid.SampledFrom([]float64{0, 112, 20015}).Draw(t, "distance"))
 		some(t, w.params, "floor", price.Draw(t, "floor"))
 		some(t, w.params, "gift", rapid.Bool().Draw(t, "gift"))
 		some(t, w.params, "since", at.Draw(t, "since"))
@@ -90,6 +102,8 @@ func drawWorld() *rapid.Generator[world] {
 			"product": text.Draw(t, "product"), "name": text.Draw(t, "name"), "price": price.Draw(t, "price"),
 			"gift": rapid.Bool().Draw(t, "gift"), "at": at.Draw(t, "at").Format(time.RFC3339Nano),
 		}
+		some(t, data, "latitude", latitude.Draw(t, "latitude"))
+		some(t, data, "longitude", longitude.Draw(t, "longitude"))
 		some(t, data, "was", price.Draw(t, "was"))
 		return matcher.Event{ID: rapid.StringMatching("[a-z]{8}").Draw(t, "id"), Source: "/shop", Type: "anything", Data: data}
 	})
