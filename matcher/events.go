@@ -83,9 +83,11 @@ func scanRecord(row pgx.CollectableRow) (Record, error) {
 
 // Matches is what an event met, by subscription, the first limit of them.
 func (s *Events) Matches(ctx context.Context, event uuid.UUID, limit int) ([]Match, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT subscription_id, event_id, outcome, notification_id, at
-		FROM matches WHERE event_id = $1 ORDER BY subscription_id LIMIT $2`, event, limit)
+	return s.matches(ctx, `event_id = $1 ORDER BY subscription_id LIMIT $2`, event, limit)
+}
+
+func (s *Events) matches(ctx context.Context, where string, args ...any) ([]Match, error) {
+	rows, err := s.pool.Query(ctx, `SELECT subscription_id, event_id, outcome, notification_id, at FROM matches WHERE `+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list matches: %w", err)
 	}
@@ -94,6 +96,25 @@ func (s *Events) Matches(ctx context.Context, event uuid.UUID, limit int) ([]Mat
 		return nil, fmt.Errorf("list matches: %w", err)
 	}
 	return list, nil
+}
+
+// Outcomes counts an event's matches by what was decided of them.
+func (s *Events) Outcomes(ctx context.Context, event uuid.UUID) (map[Outcome]int64, error) {
+	rows, err := s.pool.Query(ctx, `SELECT outcome, count(*) FROM matches WHERE event_id = $1 GROUP BY outcome`, event)
+	if err != nil {
+		return nil, fmt.Errorf("count matches: %w", err)
+	}
+	counts := map[Outcome]int64{}
+	var outcome Outcome
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&outcome, &n}, func() error {
+		counts[outcome] = n
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count matches: %w", err)
+	}
+	return counts, nil
 }
 
 func scanMatch(row pgx.CollectableRow) (Match, error) {

@@ -53,10 +53,15 @@ type Firing struct {
 	Event   map[string]any `json:"event"` // its attributes, typed by the trigger
 }
 
-// PreviewConfig is how much previews may take. Zero fields take the default
-// given beside them.
+// PreviewConfig is what previews ask, and how much they may take. Zero fields
+// take the default given beside them.
 type PreviewConfig struct {
+	Triggers      *subscriptions.Triggers // must be given, like the two below
+	Subscriptions *subscriptions.Store
+	Consents      *subscriptions.Consents
+
 	Budget    time.Duration // 250 ms: how long one looks back
+	Counting  time.Duration // 2 s: how long an audience is counted
 	AtOnce    int           // 4: previews under way on this node
 	PerMinute int           // 60: previews of one member
 	Now       func() time.Time
@@ -65,6 +70,9 @@ type PreviewConfig struct {
 func (c PreviewConfig) withDefaults() PreviewConfig {
 	if c.Budget <= 0 {
 		c.Budget = 250 * time.Millisecond
+	}
+	if c.Counting <= 0 {
+		c.Counting = 2 * time.Second
 	}
 	if c.AtOnce <= 0 {
 		c.AtOnce = 4
@@ -90,21 +98,22 @@ const (
 	previewBurst = 20
 )
 
-// Previews answer what a subscription would have done.
+// Previews answer what would be: what a subscription would have done (Preview),
+// whom an event would reach (Audience), and why one did not reach a subscription
+// (Compare). They write nothing.
 type Previews struct {
-	pool     *pgxpool.Pool
-	triggers *subscriptions.Triggers
-	cfg      PreviewConfig
-	turns    chan struct{} // one for each preview under way
+	pool  *pgxpool.Pool
+	cfg   PreviewConfig
+	turns chan struct{} // one for each preview under way
 
 	mu    sync.Mutex
 	rates map[int64]*rate.Limiter // by member; guarded by mu
 }
 
 // NewPreviews reads the events that pool leads to.
-func NewPreviews(pool *pgxpool.Pool, triggers *subscriptions.Triggers, cfg PreviewConfig) *Previews {
+func NewPreviews(pool *pgxpool.Pool, cfg PreviewConfig) *Previews {
 	cfg = cfg.withDefaults()
-	return &Previews{pool: pool, triggers: triggers, cfg: cfg, turns: make(chan struct{}, cfg.AtOnce), rates: map[int64]*rate.Limiter{}}
+	return &Previews{pool: pool, cfg: cfg, turns: make(chan struct{}, cfg.AtOnce), rates: map[int64]*rate.Limiter{}}
 }
 
 // Preview looks back. It answers within the budget, about, whatever the number
@@ -133,9 +142,12 @@ func (p *Previews) Preview(ctx context.Context, w Wish) (Preview, error) {
 	return past.Preview, nil
 }
 
-// admit waits for its turn within the budget; the turn is given back by the caller.
+func busy() error {
+	return &problem.Error{Code: problem.Throttled, Message: "too many previews are asked for", After: 2 * time.Second}
+}
+
+// admit keeps a member's rate, and waits for a turn.
 func (p *Previews) admit(ctx context.Context, member int64, now time.Time) error {
-	busy := &problem.Error{Code: problem.Throttled, Message: "too many previews are asked for", After: 2 * time.Second}
 	p.mu.Lock()
 	if len(p.rates) > maxPreviewers {
 		clear(p.rates)
@@ -147,15 +159,21 @@ func (p *Previews) admit(ctx context.Context, member int64, now time.Time) error
 	}
 	p.mu.Unlock()
 	if !limit.AllowN(now, 1) {
-		return busy
+		return busy()
 	}
+	return p.turn(ctx)
+}
+
+// turn waits for a turn, not longer than a preview may take; the caller gives
+// it back.
+func (p *Previews) turn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Budget)
 	defer cancel()
 	select {
 	case p.turns <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return busy
+		return busy()
 	}
 }
 
@@ -170,7 +188,7 @@ type past struct {
 }
 
 func (p *Previews) prepare(ctx context.Context, w Wish, now time.Time) (*past, error) {
-	t, err := p.triggers.Get(ctx, w.Trigger)
+	t, err := p.cfg.Triggers.Get(ctx, w.Trigger)
 	if problem.CodeOf(err) == problem.NotFound {
 		var bad problem.Fields
 		bad.Add("trigger", "unknown", "there is no trigger %q", w.Trigger)

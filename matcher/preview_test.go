@@ -19,7 +19,8 @@ func (s *shop) previews(cfg matcher.PreviewConfig) *matcher.Previews {
 	if cfg.Budget == 0 {
 		cfg.Budget = 10 * time.Second
 	}
-	return matcher.NewPreviews(s.pool, s.triggers, cfg)
+	cfg.Triggers, cfg.Subscriptions, cfg.Consents = s.triggers, s.subscriptions, subscriptions.NewConsents(s.pool, s.clock.now)
+	return matcher.NewPreviews(s.pool, cfg)
 }
 
 func hours(n int) *subscriptions.Duration {
