@@ -52,7 +52,7 @@ func recent(limit int) string {
 			SELECT trigger, subscription_id FROM anchor_changes WHERE xid = pending.xid ORDER BY xid, seq LIMIT %[1]d
 		) AS c
 		WHERE pg_visible_in_snapshot(pending.xid, pg_current_snapshot())
-	) AS recent`, limit)
+	)`, limit)
 }
 
 // maxChanges is how many changes are taken in one by one; after more, all is
@@ -61,7 +61,7 @@ const maxChanges = 100_000
 
 var selectChanges = `
 	SELECT ` + fits + `, ` + selectSnapshot + `, array_agg(trigger), array_agg(subscription_id)
-	FROM ` + recent(maxChanges+1)
+	FROM ` + recent(maxChanges+1) + ` AS recent`
 
 const selectSnapshot = `
 	pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()),

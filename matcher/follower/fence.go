@@ -12,16 +12,20 @@ import (
 // these are more. Beyond, the join is cheaper.
 const maxFence = 2000
 
-// LATERAL keeps it to the index of anchors however many changes the planner
-// expects.
+// Anchors are looked up by all ids at once, which, however many the planner
+// expects, is by their index, or by one scan of a small table.
 var selectFence = fmt.Sprintf(`
-	SELECT told.fits, recent.trigger, recent.subscription_id, a.key, a.bound, a.upper
-	FROM (SELECT %[1]s) AS told (fits)
-	LEFT JOIN %[2]s ON told.fits
-	LEFT JOIN LATERAL (
-		SELECT key, bound, upper FROM subscription_anchors WHERE subscription_id = recent.subscription_id LIMIT %[3]d
-	) AS a ON true
-	LIMIT %[3]d`, fits, recent(maxFence+1), maxFence+1)
+	WITH recent AS MATERIALIZED %[1]s
+	SELECT %[2]s, (SELECT count(*) FROM recent), c.trigger, c.subscription_id, c.key, c.bound, c.upper
+	FROM (VALUES (1)) AS always
+	LEFT JOIN (
+		SELECT trigger, subscription_id, NULL AS key, NULL::float8 AS bound, NULL::float8 AS upper
+		FROM recent WHERE subscription_id IS NULL
+		UNION ALL
+		SELECT trigger, subscription_id, key, bound, upper
+		FROM subscription_anchors WHERE subscription_id = ANY(ARRAY(SELECT subscription_id FROM recent))
+	) AS c ON true
+	LIMIT %[3]d`, recent(maxFence+1), fits, maxFence+1)
 
 // Fence is what has changed and may not be in the index yet. It is filled in
 // when the batch that it was queued in is read; before, it means nothing.
@@ -53,17 +57,18 @@ func (v View) QueueFence(batch *pgx.Batch, into *Fence) {
 
 func (f *Fence) read(rows pgx.Rows) error {
 	var fits bool
+	var changes int
 	var trigger, key *string
 	var id *int64
 	var bound, upper *float64
 	n := 0
-	_, err := pgx.ForEachRow(rows, []any{&fits, &trigger, &id, &key, &bound, &upper}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&fits, &changes, &trigger, &id, &key, &bound, &upper}, func() error {
 		n++
 		switch {
-		case trigger == nil:
+		case trigger == nil: // nothing
 		case id == nil:
 			f.add(*trigger)
-		case key != nil:
+		default:
 			f.wait(place{*trigger, *key}, waiting{*id, figure(bound), figure(upper)})
 		}
 		return nil
@@ -71,7 +76,7 @@ func (f *Fence) read(rows pgx.Rows) error {
 	if err != nil {
 		return err
 	}
-	f.lost = !fits || n > maxFence || !f.view.holds()
+	f.lost = !fits || changes > maxFence || n > maxFence || !f.view.holds()
 	if f.lost {
 		f.view.follower.counts.joins.Add(1)
 	}
