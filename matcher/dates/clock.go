@@ -66,23 +66,31 @@ func (c *Clock) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := c.turn(ctx); err != nil && ctx.Err() == nil {
+		mine, err := c.turn(ctx)
+		if err != nil && ctx.Err() == nil {
 			c.cfg.Logger.WarnContext(ctx, "dates could not be told", "error", err)
 		}
 		now := c.cfg.Now()
-		timer.Reset(now.Truncate(c.cfg.Every).Add(c.cfg.Every).Sub(now))
+		wait := now.Truncate(c.cfg.Every).Add(c.cfg.Every).Sub(now)
+		if !mine || err != nil {
+			wait = min(wait, again)
+		}
+		timer.Reset(wait)
 	}
 }
+
+// again is when a node looks again after another one had its turn, which may
+// not have come to its end, or when something failed.
+const again = 5 * time.Second
 
 // turnLock is the advisory lock of whoever tells: "Hera", "da". It spares the
 // nodes from working out what another is about to tell.
 const turnLock = 0x48657261_6461
 
-// turn tells all that has come. A trigger that fails does not hold up the
-// others.
-func (c *Clock) turn(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-		var mine bool
+// turn tells all that has come, unless another node is about it. A trigger
+// that fails does not hold up the others.
+func (c *Clock) turn(ctx context.Context) (mine bool, err error) {
+	err = pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(turnLock)).Scan(&mine); err != nil || !mine {
 			return err
 		}
@@ -102,6 +110,7 @@ func (c *Clock) turn(ctx context.Context) error {
 		}
 		return errors.Join(failed...)
 	})
+	return mine, err
 }
 
 // plans are those of the enabled triggers on dates; that one cannot be read
