@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 )
 
 // maxComposite is how long a composite key stands as it is, in bytes.
@@ -15,20 +14,20 @@ const maxComposite = 200
 // or attributes. It is empty when one of them is absent. The error is of a
 // value that cannot be compared for equality.
 func KeyOf(attributes []string, event map[string]any) (string, error) {
-	var key strings.Builder
+	var key []byte
 	for _, name := range attributes {
 		value := event[name]
 		if value == nil {
 			return "", nil
 		}
-		writeText(&key, 'a', name)
-		if err := writePart(&key, value); err != nil {
+		var err error
+		if key, err = appendPart(appendText(key, 'a', name), value); err != nil {
 			return "", fmt.Errorf("event.%s: %w", name, err)
 		}
 	}
-	if key.Len() <= maxComposite {
-		return key.String(), nil
+	if len(key) <= maxComposite {
+		return string(key), nil
 	}
-	sum := sha256.Sum256([]byte(key.String()))
+	sum := sha256.Sum256(key)
 	return "#" + hex.EncodeToString(sum[:]), nil
 }

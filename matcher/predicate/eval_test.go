@@ -180,16 +180,65 @@ func TestSchemaReadsStoredParams(t *testing.T) {
 }
 
 func BenchmarkEval(b *testing.B) {
-	p, err := predicate.Compile("event.product == param.product && event.price <= param.target", shop())
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := watching()
+	s.Broadcast = true
 	v := reading()
-	b.ReportAllocs()
-	for b.Loop() {
-		if met, err := p.Eval(v); err != nil || !met {
-			b.Fatal(met, err)
-		}
+	v.Event["latitude"], v.Event["longitude"] = 31.23, 121.47
+	v.Param["latitude"], v.Param["longitude"], v.Param["distance"] = 31.0, 121.0, 100.0
+	v.Previous, v.Known = map[string]any{"price": 60.0}, true
+	for name, condition := range map[string]string{
+		"usual":    "event.product == param.product && event.price <= param.target",
+		"previous": "event.product == param.product && event.price <= previous.price * 0.9",
+		"within":   "within(event.latitude, event.longitude, param.latitude, param.longitude, param.distance)",
+		"rest":     "event.product == param.product && size(event.name) > 3",
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := predicate.Compile(condition, s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if met, err := p.Eval(v); err != nil || !met {
+					b.Fatal(met, err)
+				}
+			}
+		})
+		b.Run("by CEL, "+name, func(b *testing.B) {
+			oracle, err := predicate.Oracle(condition, s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if met, err := oracle(v); err != nil || !met {
+					b.Fatal(met, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkProbes(b *testing.B) {
+	v := reading()
+	v.Event["latitude"], v.Event["longitude"] = 31.23, 121.47
+	for name, condition := range map[string]string{
+		"equal":  "event.product == param.product && event.price <= param.target && event.stock > 0",
+		"number": "event.price == param.target && event.at == param.since",
+		"within": "within(event.latitude, event.longitude, param.latitude, param.longitude, param.distance)",
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := predicate.Compile(condition, shop())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if probes, err := p.Probes(v.Event); err != nil || len(probes) == 0 {
+					b.Fatal(probes, err)
+				}
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package predicate
 import (
 	"math"
 	"strconv"
-	"strings"
 )
 
 // The grid. A place is a point on the unit sphere, and the space around it is
@@ -37,15 +36,6 @@ func cellOf(p point, level int) cell {
 	side := cell{level: level}.side()
 	at := func(coordinate float64) int { return int(math.Floor((coordinate + 1) / side)) }
 	return cell{level, at(p[0]), at(p[1]), at(p[2])}
-}
-
-// cellsOf is the cell of each level.
-func cellsOf(p point) []cell {
-	cells := make([]cell, maxLevel+1)
-	for level := range cells {
-		cells[level] = cellOf(p, level)
-	}
-	return cells
 }
 
 // levelOf is the finest level whose cubes are at least as wide as a ball.
@@ -97,14 +87,14 @@ func (c cell) touches(p point, radius float64) bool {
 	return fromBall <= radius*radius && nearest <= 1+gridSlack && farthest >= 1-gridSlack
 }
 
-// write appends the cell to a key.
-func (c cell) write(b *strings.Builder) {
-	b.WriteByte('g')
+// appendTo appends the cell to a key.
+func (c cell) appendTo(b []byte) []byte {
+	b = append(b, 'g')
 	for i, n := range [4]int{c.level, c.x, c.y, c.z} {
 		if i > 0 {
-			b.WriteByte('.')
+			b = append(b, '.')
 		}
-		b.WriteString(strconv.Itoa(n))
+		b = strconv.AppendInt(b, int64(n), 10)
 	}
-	b.WriteByte(':')
+	return append(b, ':')
 }

@@ -3,6 +3,7 @@ package predicate
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -48,13 +49,14 @@ func (p *Predicate) WaitsOn(field string) bool {
 // is a *problem.Error with the path "params.<name>".
 func (p *Predicate) Keys(param map[string]any, m Member) ([]Key, error) {
 	v := &Values{Param: param, Member: m}
-	var base strings.Builder
+	var base []byte
 	for _, c := range p.anchor.equal {
 		value := c.constant(v)
 		if value == nil {
 			return nil, nil
 		}
-		if err := writePart(&base, value); err != nil {
+		var err error
+		if base, err = appendPart(base, value); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.constantName(), err)
 		}
 	}
@@ -67,9 +69,9 @@ func (p *Predicate) Keys(param map[string]any, m Member) ([]Key, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: a prefix is text, not %T", c.constantName(), value)
 		}
-		writeText(&base, 'p', firstRunes(text, maxPrefix))
+		base = appendText(base, 'p', firstRunes(text, maxPrefix))
 	}
-	key := Key{Key: base.String()}
+	key := Key{Key: string(base)}
 	if ok, err := p.anchor.limits(param, &key); err != nil || !ok {
 		return nil, err
 	}
@@ -102,11 +104,8 @@ func placeKeys(base Key, n nearness, param map[string]any) ([]Key, error) {
 	cells := covering(pointAt(figures[0], figures[1]), figures[2])
 	keys := make([]Key, len(cells))
 	for i, c := range cells {
-		var key strings.Builder
-		key.WriteString(base.Key)
-		c.write(&key)
 		keys[i] = base
-		keys[i].Key = key.String()
+		keys[i].Key = string(c.appendTo([]byte(base.Key)))
 	}
 	return keys, nil
 }
@@ -132,11 +131,8 @@ func setKeys(base Key, name string, param map[string]any) ([]Key, error) {
 			continue
 		}
 		seen[element] = true
-		var key strings.Builder
-		key.WriteString(base.Key)
-		writeText(&key, 's', element)
 		one := base
-		one.Key = key.String()
+		one.Key = string(appendText([]byte(base.Key), 's', element))
 		keys = append(keys, one)
 	}
 	return keys, nil
@@ -151,13 +147,15 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 	if p.missesAlone(event) {
 		return nil, nil
 	}
-	var base strings.Builder
+	var room [128]byte // most keys need no more, and nothing is allocated
+	base := room[:0]
 	for _, c := range p.anchor.equal {
 		value := event[c.attribute]
 		if value == nil {
 			return nil, nil
 		}
-		if err := writePart(&base, value); err != nil {
+		var err error
+		if base, err = appendPart(base, value); err != nil {
 			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
 		}
 	}
@@ -172,15 +170,7 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 		}
 		value = reading
 	}
-	keys, err := p.anchor.extend(base.String(), event)
-	if err != nil {
-		return nil, err
-	}
-	probes := make([]Probe, len(keys))
-	for i, key := range keys {
-		probes[i] = Probe{Key: key, Value: value}
-	}
-	return probes, nil
+	return p.anchor.extend(base, value, event)
 }
 
 // missesAlone reports whether the event misses a term that reads nothing else.
@@ -200,61 +190,57 @@ func (p *Predicate) missesAlone(event map[string]any) bool {
 // extend adds the prefix and set parts of an event to the key of its equality
 // parts: a key for each level of the grid, or for each length of prefix that a
 // subscription may wait on.
-func (a *anchor) extend(base string, event map[string]any) ([]string, error) {
+func (a *anchor) extend(base []byte, value float64, event map[string]any) ([]Probe, error) {
 	if a.place != nil {
-		return a.place.extend(base, event)
+		return a.place.extend(base, value, event)
 	}
-	var member string
+	var member []byte
 	if a.set != nil {
 		text, ok, err := text(event, a.set.attribute)
 		if err != nil || !ok {
 			return nil, err
 		}
-		var part strings.Builder
-		writeText(&part, 's', text)
-		member = part.String()
+		if a.prefix == nil {
+			return []Probe{{string(appendText(base, 's', text)), value}}, nil
+		}
+		member = appendText(nil, 's', text)
 	}
 	if a.prefix == nil {
-		return []string{base + member}, nil
+		return []Probe{{string(base), value}}, nil
 	}
 	whole, ok, err := text(event, a.prefix.attribute)
 	if err != nil || !ok {
 		return nil, err
 	}
-	var keys []string
-	for length := 0; length <= len(whole) && len(keys) <= maxPrefix; {
-		var key strings.Builder
-		key.WriteString(base)
-		writeText(&key, 'p', whole[:length])
-		key.WriteString(member)
-		keys = append(keys, key.String())
+	var probes []Probe
+	for length := 0; length <= len(whole) && len(probes) <= maxPrefix; {
+		key := appendText(base, 'p', whole[:length])
+		probes = append(probes, Probe{string(append(key, member...)), value})
 		_, size := utf8.DecodeRuneInString(whole[length:])
 		length += max(size, 1)
 	}
-	return keys, nil
+	return probes, nil
 }
 
 // extend adds the cell of each level that the event lies in; none when it lies
 // nowhere.
-func (n nearness) extend(base string, event map[string]any) ([]string, error) {
+func (n nearness) extend(base []byte, value float64, event map[string]any) ([]Probe, error) {
 	latitude, aOK, aErr := numberIn(event, "event.", n.latitude)
 	longitude, oOK, oErr := numberIn(event, "event.", n.longitude)
 	if err := cmp.Or(aErr, oErr); err != nil || !aOK || !oOK || !isPlace(latitude, longitude) {
 		return nil, err
 	}
-	cells := cellsOf(pointAt(latitude, longitude))
+	at := pointAt(latitude, longitude)
+	first, last := 0, maxLevel
 	if n.distance.param == "" {
-		level := levelOf(chord(n.distance.literal))
-		cells = cells[level : level+1]
+		first = levelOf(chord(n.distance.literal))
+		last = first
 	}
-	keys := make([]string, len(cells))
-	for i, c := range cells {
-		var key strings.Builder
-		key.WriteString(base)
-		c.write(&key)
-		keys[i] = key.String()
+	probes := make([]Probe, 0, last-first+1)
+	for level := first; level <= last; level++ {
+		probes = append(probes, Probe{string(cellOf(at, level).appendTo(base)), value})
 	}
-	return keys, nil
+	return probes, nil
 }
 
 // limits sets the bounds of the range terms; ok is false when one's parameter
@@ -302,38 +288,37 @@ func text(event map[string]any, attribute string) (s string, ok bool, err error)
 	return s, true, nil
 }
 
-// writePart appends a value that is compared for equality. Parts begin with
+// appendPart appends a value that is compared for equality. Parts begin with
 // their type, and texts with their length, so that no two lists of values
 // have the same key.
-func writePart(b *strings.Builder, value any) error {
+func appendPart(b []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case string:
-		writeText(b, 's', v)
+		return appendText(b, 's', v), nil
 	case float64:
 		// v + 0 makes one number of 0 and -0, which are equal.
-		fmt.Fprintf(b, "n%016x", math.Float64bits(v+0))
+		var bits [8]byte
+		binary.BigEndian.PutUint64(bits[:], math.Float64bits(v+0))
+		return hex.AppendEncode(append(b, 'n'), bits[:]), nil
 	case bool:
-		b.WriteString("b" + strconv.FormatBool(v)[:1])
+		return append(b, 'b', strconv.FormatBool(v)[0]), nil
 	case time.Time:
-		fmt.Fprintf(b, "t%d.%09d", v.Unix(), v.Nanosecond())
-	default:
-		return fmt.Errorf("cannot be compared for equality: %T", value)
+		b = strconv.AppendInt(append(b, 't'), v.Unix(), 10)
+		return fmt.Appendf(b, ".%09d", v.Nanosecond()), nil
 	}
-	return nil
+	return b, fmt.Errorf("cannot be compared for equality: %T", value)
 }
 
-// writeText appends a text as kind, length, colon, text. A text that is long,
+// appendText appends a text as kind, length, colon, text. A text that is long,
 // or that PostgreSQL cannot hold, stands as its SHA-256 under the kind's
 // capital: an index entry is bounded, and Eval compares the text itself.
-func writeText(b *strings.Builder, kind byte, s string) {
+func appendText(b []byte, kind byte, s string) []byte {
 	if len(s) > maxPart || strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
 		sum := sha256.Sum256([]byte(s))
 		s, kind = hex.EncodeToString(sum[:]), kind-'a'+'A'
 	}
-	b.WriteByte(kind)
-	b.WriteString(strconv.Itoa(len(s)))
-	b.WriteByte(':')
-	b.WriteString(s)
+	b = strconv.AppendInt(append(b, kind), int64(len(s)), 10)
+	return append(append(b, ':'), s...)
 }
 
 // firstRunes is the beginning of s, at most n characters; an invalid byte

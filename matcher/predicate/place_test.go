@@ -81,8 +81,7 @@ func TestTheCoveringCellsHoldEveryPlaceWithinTheDistance(t *testing.T) {
 		if len(cells) == 0 || len(cells) > 8 {
 			t.Fatalf("%d cells", len(cells))
 		}
-		probes := cellsOf(pointAt(to[0], to[1]))
-		if distance(from[0], from[1], to[0], to[1]) <= km && !slices.Contains(cells, probes[cells[0].level]) {
+		if distance(from[0], from[1], to[0], to[1]) <= km && !slices.Contains(cells, cellOf(pointAt(to[0], to[1]), cells[0].level)) {
 			t.Fatalf("within %g km, and not in the cells %v", km, cells)
 		}
 	})
