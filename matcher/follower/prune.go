@@ -15,7 +15,7 @@ type mark struct {
 	min  uint64
 }
 
-// markEvery is how many marks there are in the time that changes are kept.
+// marksKept is how many marks there are in the time that changes are kept.
 const marksKept = 60
 
 // prune deletes the changes that are older than they are kept. Every node
@@ -54,7 +54,8 @@ func (f *Follower) prune(ctx context.Context) {
 // remembers that it did, so that who would need them knows.
 func pruneBefore(ctx context.Context, db interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
-}, line string, before uint64) (deleted int64, err error) {
+}, line string, before uint64,
+) (deleted int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
