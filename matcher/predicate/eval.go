@@ -1,7 +1,6 @@
 package predicate
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +46,9 @@ func (p *Predicate) withCEL(v Values) (bool, error) {
 			return false, nil
 		}
 		met = met && result == yes
-		senseless = cmp.Or(senseless, err)
+		if senseless == nil {
+			senseless = err
+		}
 	}
 	if senseless != nil && p.readsAbsent(&v) {
 		return false, nil

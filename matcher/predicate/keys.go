@@ -1,10 +1,10 @@
 package predicate
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -227,7 +227,7 @@ func (a *anchor) extend(base []byte, value float64, event map[string]any) ([]Pro
 func (n nearness) extend(base []byte, value float64, event map[string]any) ([]Probe, error) {
 	latitude, aOK, aErr := numberIn(event, "event.", n.latitude)
 	longitude, oOK, oErr := numberIn(event, "event.", n.longitude)
-	if err := cmp.Or(aErr, oErr); err != nil || !aOK || !oOK || !isPlace(latitude, longitude) {
+	if err := errors.Join(aErr, oErr); err != nil || !aOK || !oOK || !isPlace(latitude, longitude) {
 		return nil, err
 	}
 	at := pointAt(latitude, longitude)
