@@ -128,12 +128,14 @@ func modemSends(a config.ModemAccount) time.Duration {
 // spare is for what else there is to do.
 const spare = 10 * time.Second
 
-// Check finds what only the drivers of accounts know to be wrong; it is for
-// config.Load.
+// Check finds what only the drivers of accounts and those who collect know to
+// be wrong; it is for config.Load.
 func Check(cfg config.Config) problem.Fields {
-	return makeAccounts(cfg, keeps{
+	made := makeAccounts(cfg, keeps{
 		parts: parts.NewStore(nil), modems: modem.NewStore(nil), token: returnTokenLike, url: publicURL(cfg), log: slog.New(slog.DiscardHandler),
-	}).mistakes
+	})
+	_, mistakes := makeCollectors(cfg.Collectors, nil)
+	return append(made.mistakes, mistakes...)
 }
 
 // publicURL is how the world reaches Herald.

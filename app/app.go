@@ -23,6 +23,7 @@ import (
 
 	"herald/access"
 	"herald/app/config"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/bounces"
 	"herald/dispatch/replies"
@@ -41,22 +42,23 @@ type App struct {
 	log      *slog.Logger
 	cleanups *cleanups
 
-	node     *dispatch.Node
-	jobs     *river.Client[pgx.Tx]
-	accounts accounts
-	parts    *parts.Store // nil: nothing is sent in parts
-	sending  *dispatch.Accounts
-	worker   *dispatch.Worker
-	books    *dispatch.Bookkeeper
-	days     *history.Keeper
-	receipts *dispatch.Receipts
-	replies  *replies.Store
-	bounces  *bounces.Listener // nil: none on this node
-	hooks    *webhooks.Store
-	intake   *matcher.Intake    // nil: events are not taken on this node
-	follower *follower.Follower // likewise
-	server   *http.Server
-	listen   net.Listener
+	node       *dispatch.Node
+	jobs       *river.Client[pgx.Tx]
+	accounts   accounts
+	parts      *parts.Store // nil: nothing is sent in parts
+	sending    *dispatch.Accounts
+	worker     *dispatch.Worker
+	books      *dispatch.Bookkeeper
+	days       *history.Keeper
+	receipts   *dispatch.Receipts
+	replies    *replies.Store
+	bounces    *bounces.Listener // nil: none on this node
+	hooks      *webhooks.Store
+	intake     *matcher.Intake    // nil: events are not taken on this node
+	follower   *follower.Follower // likewise
+	collectors *collectors.Runner // nil: there are none
+	server     *http.Server
+	listen     net.Listener
 
 	metrics  *prometheus.Registry
 	stopping chan struct{} // closed when the HTTP server stops: live pages end
@@ -110,7 +112,10 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildReplies(); err != nil {
 		return err
 	}
-	return a.buildWeb()
+	if err := a.buildWeb(); err != nil {
+		return err
+	}
+	return a.buildCollectors()
 }
 
 // Start sets the node going. What it starts ends at Stop.
@@ -127,6 +132,9 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.startMatcher()
+	if err := a.startCollectors(ctx); err != nil {
+		return err
+	}
 	a.begin("bookkeeper", a.books.Run)
 	if err := a.days.Turn(ctx); err != nil { // events come in without their day, too
 		a.log.WarnContext(ctx, "the days of events could not be made", "error", err)

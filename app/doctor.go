@@ -65,6 +65,7 @@ func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding
 	}
 	list = append(list, examineSecret(cfg), examineDisk(cfg))
 	list = append(list, examineAccounts(ctx, cfg, pool, running)...)
+	list = append(list, examineCollectors(ctx, cfg, pool)...)
 	return append(list, examineBounces(ctx, cfg, log)...)
 }
 

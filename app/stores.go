@@ -12,6 +12,7 @@ import (
 	"herald/access"
 	"herald/app/config"
 	"herald/campaigns"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/sms/modem"
 	"herald/matcher"
@@ -38,8 +39,10 @@ type Stores struct {
 	Templates  *templates.Store
 	Deliveries *dispatch.Store
 	Events     *matcher.Events
+	Previews   *matcher.Previews
 	Campaigns  *campaigns.Store
 	Modems     *modem.Store
+	Collectors *collectors.Store
 
 	news *announcer
 }
@@ -109,8 +112,12 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
 		Modems:        modem.NewStore(pool),
+		Collectors:    collectors.NewStore(pool, now),
 		news:          &announcer{},
 	}
+	s.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
+		Triggers: s.Triggers, Subscriptions: s.Subscriptions, Consents: s.Consents, Now: now,
+	})
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
 		Templates: s.Templates, Triggers: s.Triggers, Consents: s.Consents, Enqueuer: s.Deliveries,
 		Ledgers:   campaigns.LedgerFunc(s.runLedger),
