@@ -119,8 +119,9 @@ func (c *churner) anchor(s *slot, id int64) {
 	}
 }
 
-// TestNothingIsEverMissing has eight writers with transactions that overlap,
-// are held back and rolled back, while a follower takes in what it can.
+// TestNothingIsEverMissing has writers with up to twelve transactions at a
+// time, which overlap, are held back and rolled back, while a follower takes in
+// what it can.
 func TestNothingIsEverMissing(t *testing.T) {
 	w := newWorld(t)
 	f := w.follow(Config{Poll: time.Millisecond})
