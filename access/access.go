@@ -50,6 +50,7 @@ type Scope string
 
 // The scopes.
 const (
+	EventsRead      Scope = "events:read"
 	EventsWrite     Scope = "events:write"
 	MembersRead     Scope = "members:read"
 	MembersWrite    Scope = "members:write"
@@ -66,7 +67,7 @@ const (
 )
 
 // Scopes are all of them.
-var Scopes = []Scope{EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite, WebhooksRead, WebhooksWrite, CampaignsRead, CampaignsWrite}
+var Scopes = []Scope{EventsRead, EventsWrite, MembersRead, MembersWrite, TriggersRead, TriggersWrite, TemplatesRead, TemplatesWrite, DeliveriesRead, DeliveriesWrite, WebhooksRead, WebhooksWrite, CampaignsRead, CampaignsWrite}
 
 // Key is an API key, without the key itself: that is shown once, when made.
 type Key struct {

@@ -39,6 +39,8 @@ type Config struct {
 	Webhooks      Webhooks  // nil: their operations are not offered
 	Campaigns     Campaigns // nil: their operations are not offered
 	Replies       Replies   // nil: their operations are not offered
+	History       History   // nil: events cannot be searched, as without Previews
+	Previews      Previews
 
 	// SMS is how texts are written by the accounts that send them, as far as
 	// they agree; the zero value is what every phone can read.
@@ -143,6 +145,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.Replies != nil {
 		a.addReplies()
+	}
+	if cfg.History != nil && cfg.Previews != nil {
+		a.addHistory()
 	}
 	a.addWhoami()
 	if err := a.describe(); err != nil {

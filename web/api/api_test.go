@@ -57,6 +57,9 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 		Members:  subscriptions.NewMembers(pool, access.NewPasswords(1), access.NewThrottle(pool, now), now),
 		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Deliveries: deliveries, Logger: log,
+		History: matcher.NewEvents(pool), Previews: matcher.NewPreviews(pool, matcher.PreviewConfig{
+			Triggers: triggers, Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Consents: consents, Budget: 10 * time.Second,
+		}),
 	}
 	for _, c := range change {
 		c(&cfg)

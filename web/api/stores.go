@@ -33,6 +33,22 @@ type Replays interface {
 	Abandon(ctx context.Context, a access.Attempt) error
 }
 
+// History is what *matcher.Events does.
+type History interface {
+	Search(ctx context.Context, q matcher.EventSearch) (matcher.EventPage, error)
+	Get(ctx context.Context, id uuid.UUID) (matcher.Record, error)
+	Matches(ctx context.Context, event uuid.UUID, limit int) ([]matcher.Match, error)
+	Outcomes(ctx context.Context, event uuid.UUID) (map[matcher.Outcome]int64, error)
+}
+
+// Previews is what *matcher.Previews does.
+type Previews interface {
+	Preview(ctx context.Context, w matcher.Wish) (matcher.Preview, error)
+	Audience(ctx context.Context, o matcher.Occurrence) (matcher.Audience, error)
+	Compare(ctx context.Context, event matcher.Record, subscription int64) (matcher.Comparison, error)
+	CompareMember(ctx context.Context, event matcher.Record, member int64) ([]matcher.Comparison, error)
+}
+
 // Members is what *subscriptions.Members does.
 type Members interface {
 	Register(ctx context.Context, r subscriptions.Registration) (subscriptions.Member, error)
