@@ -31,18 +31,18 @@ type Obstacle string
 
 // The obstacles.
 const (
-	OtherType    Obstacle = "other_type"    // the trigger is about other events
-	TriggerOff   Obstacle = "trigger_off"   // it is switched off now
-	DoesNotFit   Obstacle = "does_not_fit"  // the event's data are not what the trigger declares
-	MadeLater    Obstacle = "made_later"    // the subscription came after the event
-	HadEnded     Obstacle = "had_ended"     // and this one before it
-	NotYetValid  Obstacle = "not_yet_valid" // valid_from is after the event
-	Expired      Obstacle = "expired"       // valid_until is not
-	Unmet        Obstacle = "unmet"         // a term of the condition
-	IsPaused     Obstacle = "paused"        // the subscription is paused now
-	CoolingDown  Obstacle = "cool_down"     // it fired less than its cool-down before
-	CapIsReached Obstacle = "cap_reached"   // as many as were asked for have been sent
-	IsWatched    Obstacle = "is_watched"    // an absence is only told when nothing follows the event
+	OtherType    Obstacle = "other_type"     // the trigger is about other events
+	TriggerOff   Obstacle = "trigger_off"    // it is switched off now
+	DoesNotFit   Obstacle = "does_not_fit"   // the event's data are not what the trigger declares
+	MadeLater    Obstacle = "made_later"     // the subscription came after the event
+	HadEnded     Obstacle = "had_ended"      // and this one before it
+	NotYetValid  Obstacle = "not_yet_valid"  // valid_from is after the event
+	Expired      Obstacle = "expired"        // valid_until is not
+	Unmet        Obstacle = "unmet"          // a term of the condition
+	IsPaused     Obstacle = "paused"         // the subscription is paused now
+	CoolingDown  Obstacle = "cool_down"      // it fired less than its cool-down before
+	CapIsReached Obstacle = "cap_reached"    // as many as were asked for have been sent
+	IsWatched    Obstacle = "is_watched"     // an absence is only told when nothing follows the event
 	NotRepeated  Obstacle = "before_unknown" // what it was compared with, on a change, is not known any more
 )
 
