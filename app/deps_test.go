@@ -68,6 +68,7 @@ var house = map[string][]string{
 	"herald/collectors":               {"herald/problem", "herald/matcher"},
 	"herald/collectors/mapping":       {"herald/problem", "herald/matcher", "herald/matcher/eventform", "herald/xmlform"},
 	"herald/collectors/folder":        {"herald/problem", "herald/matcher", "herald/matcher/eventform", "herald/collectors", "herald/collectors/mapping"},
+	"herald/collectors/stream":        {"herald/problem", "herald/matcher/eventform", "herald/collectors"},
 	"herald/collectors/poller":        {"herald/problem", "herald/collectors", "herald/collectors/mapping", "herald/matcher/eventform"},
 	"herald/campaigns/segment":        {"herald/problem"},
 	"herald/campaigns":                {"herald/problem", "herald/calendar", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/campaigns/segment"},
@@ -92,7 +93,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/dates", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/dates", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app", "herald/bench"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 

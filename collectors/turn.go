@@ -25,6 +25,7 @@ type Turn struct {
 
 	position json.RawMessage // as last committed
 	waiting  *int64
+	dead     map[string]bool // keys of the last page's dead letters
 }
 
 const (
@@ -47,6 +48,10 @@ func (t *Turn) Position(into any) error {
 // Waiting says how much is known to wait outside; it shows with the next page.
 func (t *Turn) Waiting(n int64) { t.waiting = &n }
 
+// Dead reports whether the item with a key became a dead letter, of the page
+// that was taken last.
+func (t *Turn) Dead(key string) bool { return t.dead[key] }
+
 // Take hands a page over: its events, the dead letters among them and the
 // position behind them are committed together. An error means that the page is
 // not in, or that it is not known: the run must end, and the next one begins at
@@ -56,6 +61,7 @@ func (t *Turn) Take(ctx context.Context, items []Item, position any) error {
 	if err != nil {
 		return fmt.Errorf("write the position: %w", err)
 	}
+	t.dead = map[string]bool{}
 	err = t.take(ctx, items, after)
 	if err != nil && len(items) > 0 && ctx.Err() == nil && busy(err) {
 		err = t.isolate(ctx, items, after, err)
@@ -111,9 +117,10 @@ func (t *Turn) once(ctx context.Context, items []Item, after json.RawMessage) er
 	events := eventsOf(items)
 	now := t.store.now()
 	var by step
+	var letters []dead
 	_, err := t.intake.AcceptWith(ctx, events, func(ctx context.Context, tx pgx.Tx, results []matcher.Result) error {
 		by = step{position: after, waiting: t.waiting, lag: lag(events, now)}
-		letters := refused(items, results)
+		letters = refused(items, results)
 		by.refused = len(letters)
 		for _, r := range results {
 			switch r.Status {
@@ -133,6 +140,9 @@ func (t *Turn) once(ctx context.Context, items []Item, after json.RawMessage) er
 		return fmt.Errorf("hand over %d events: %w", len(events), err)
 	}
 	t.position = after
+	for _, l := range letters {
+		t.dead[l.Key] = true
+	}
 	t.metrics.took(t.name, by)
 	return nil
 }

@@ -24,7 +24,12 @@ const selectCandidates = `
 	FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::float8[]) AS p (entry, hit, trigger, key, value)
 	JOIN subscription_anchors a ON a.trigger = p.trigger AND a.key = p.key`
 
-// probes are the arguments of one join.
+// Join is the SQL that finds candidates in the tables where the condition's
+// range term compares so. Its arguments are those of probes.
+func Join(bound predicate.Bound) string { return joins[bound] }
+
+// probes are the arguments of one join, one element of each for each probe:
+// what it was made of (an event, and a trigger of that), and what it looks up.
 type probes struct {
 	entries, hits  []int32
 	triggers, keys []string
@@ -53,7 +58,7 @@ func probesOf(entries []*entry) map[predicate.Bound]*probes {
 // queueJoins looks entries up in the tables.
 func queueJoins(batch *pgx.Batch, entries []*entry, found *[]candidate) {
 	for bound, probes := range probesOf(entries) {
-		probes.queue(batch, joins[bound], entries, found)
+		probes.queue(batch, Join(bound), entries, found)
 	}
 }
 

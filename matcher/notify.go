@@ -19,6 +19,16 @@ func (t *transaction) notification(p *pairing, before standing) (dispatch.Notifi
 	}
 	s, w := p.subscription, p.hit.trigger
 	summary := w.summary(s.params, s.member.locale)
+	data := map[string]any{
+		"event":   p.hit.event,
+		"param":   s.params,
+		"member":  map[string]any{"account": s.member.Account, "name": s.member.name, "locale": s.member.locale},
+		"trigger": map[string]any{"name": w.Name, "title": w.Title.In(s.member.locale)},
+		"summary": summary,
+	}
+	if p.hit.known {
+		data["previous"] = p.hit.previous
+	}
 	return dispatch.Notification{
 		ID:             id,
 		MemberID:       s.member.id,
@@ -28,18 +38,12 @@ func (t *transaction) notification(p *pairing, before standing) (dispatch.Notifi
 		Purpose:        w.Purpose,
 		Priority:       w.Priority,
 		Template:       w.Template,
-		Data: map[string]any{
-			"event":   p.hit.event,
-			"param":   s.params,
-			"member":  map[string]any{"account": s.member.Account, "name": s.member.name, "locale": s.member.locale},
-			"trigger": map[string]any{"name": w.Name, "title": w.Title.In(s.member.locale)},
-			"summary": summary,
-		},
-		Channels:  s.channels,
-		Digest:    s.digest,
-		Decision:  t.decision(p, before, summary),
-		Patience:  w.patience,
-		ExpiresAt: t.at.Add(w.expiry),
+		Data:           data,
+		Channels:       s.channels,
+		Digest:         s.digest,
+		Decision:       t.decision(p, before, summary),
+		Patience:       w.patience,
+		ExpiresAt:      t.at.Add(w.expiry),
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"herald/calendar"
 	"herald/matcher/predicate"
 	"herald/problem"
 )
@@ -164,6 +165,12 @@ func (p Param) checkText(path, s string, bad *problem.Fields) {
 				values[i] = o.Value
 			}
 			bad.AddArgs(path, "option", map[string]any{"options": values}, "must be one of %s", strings.Join(values, ", "))
+		}
+		return
+	}
+	if p.Unit == UnitDate {
+		if _, err := calendar.ParseDate(s); err != nil {
+			bad.Add(path, "date", "must be a date, such as 2026-12-31")
 		}
 		return
 	}

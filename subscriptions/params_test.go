@@ -24,6 +24,7 @@ func questionnaire() Trigger {
 		{Name: "at", Type: "time", Optional: true},
 		{Name: "list", Type: "strings", Optional: true, Max: pointer(3.0), MaxLen: 5},
 		{Name: "colours", Type: "strings", Optional: true, Options: []Option{{Value: "red"}, {Value: "blue"}}},
+		{Name: "day", Type: "string", Optional: true, Unit: UnitDate},
 		{Name: "preset", Type: "number", Default: uint64(7)},
 	}}
 }
@@ -41,6 +42,7 @@ func TestCheckParamsReads(t *testing.T) {
 		{"of repeated form values the last counts", "text", []string{"a", "b"}, "b"},
 		{"no form value was left out", "text", []string{}, nil},
 		{"an option", "choice", "red", "red"},
+		{"a date of its own", "day", "2028-02-29", "2028-02-29"},
 		{"a JSON number", "number", 49.5, 49.5},
 		{"a Go integer", "number", 49, 49.0},
 		{"a number kept as text by a decoder", "number", json.Number("49.5"), 49.5},
@@ -88,6 +90,8 @@ func TestCheckParamsRefuses(t *testing.T) {
 		{"the character NUL", "text", "a\x00b", "type", map[string]any{"type": "string"}},
 		{"a second line", "text", "a\nb", "type", map[string]any{"type": "string"}},
 		{"bytes that are no text", "text", "\xff", "type", map[string]any{"type": "string"}},
+		{"no date", "day", "2026-02-29", "date", nil},
+		{"a date as people write it", "day", "31.3.2026", "date", nil},
 		{"something not on offer", "choice", "green", "option", map[string]any{"options": []string{"red", "blue"}}},
 		{"a text for a number", "number", "cheap", "type", map[string]any{"type": "number"}},
 		{"a thousands separator", "number", "1,000", "type", map[string]any{"type": "number"}},

@@ -24,9 +24,14 @@ func TestStarterSummaries(t *testing.T) {
 		"promotion":     {"categories": "toys"},
 		"price_fall":    {"product": "teapot-3"},
 		"level_crossed": {"index": "SPX", "level": 1250.5},
+		"festival":      {"festivals": []string{"qixi", "mid_autumn"}},
+		"reminder":      {"date": "2026-09-25", "text": "Book the table"},
 	}
 	want := map[string][2]string{
 		"back_in_stock":    {"teapot-3 back in stock", "teapot-3 重新到货"},
+		"birthday":         {"A greeting on your birthday", "生日当天的祝福"},
+		"festival":         {"Greetings on Mid-Autumn Festival, Qixi Festival", "节日祝福：中秋节、七夕节"},
+		"reminder":         {"Book the table, on 2026-09-25", "2026-09-25 提醒：Book the table"},
 		"level_crossed":    {"SPX falls below 1250.5", "SPX 跌破 1250.5"},
 		"low_balance":      {"Balance below 20", "余额低于 20"},
 		"new_product":      {"New in Books and media, Home and kitchen", "新品：图书音像、家居厨具"},
@@ -142,8 +147,8 @@ func TestLoadStarterByNodesThatStartTogether(t *testing.T) {
 		}
 	}
 	want := []string{
-		"back_in_stock", "level_crossed", "low_balance", "new_product", "order_status", "order_unfinished", "order_unpaid",
-		"price_drop", "price_fall", "promotion",
+		"back_in_stock", "birthday", "festival", "level_crossed", "low_balance", "new_product", "order_status", "order_unfinished",
+		"order_unpaid", "price_drop", "price_fall", "promotion", "reminder",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("loaded %v, want %v", names, want)

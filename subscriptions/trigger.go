@@ -130,6 +130,9 @@ type Attribute struct {
 	Optional bool   `json:"optional,omitempty" yaml:"optional,omitempty"`
 }
 
+// UnitDate is the unit of a string that is a date: "2026-12-31".
+const UnitDate = "date"
+
 // Param is one thing a subscriber fills in.
 type Param struct {
 	Name     string   `json:"name" yaml:"name"`

@@ -24,11 +24,13 @@ func Sample() map[string]any {
 			"items": 3.0, "total": 129.5, "account": "wei", "balance": 8.2,
 			"promotion": "tea-week", "title": "A week of tea", "text": "20 % off all teapots.", "code": "TEA20",
 			"until": "2026-06-30T18:00:00Z", "index": "SPX", "value": 1249.6,
+			"zone": "Asia/Shanghai", "date": "2026-09-25", "day": "09-25", "occasion": "mid_autumn",
 		},
 		"previous": map[string]any{"price": 59.0, "value": 1251.3, "time": "2026-06-01T08:00:00Z"},
 		"param": map[string]any{
 			"product": "teapot-3", "target": 49.0, "below": 10.0, "categories": []any{"home"},
 			"percent": 20.0, "index": "SPX", "level": 1250.0,
+			"festivals": []any{"mid_autumn"}, "date": "2026-09-25", "text": "Book the table",
 		},
 		"member":  map[string]any{"account": "wei", "name": "Wei", "locale": "en"},
 		"trigger": map[string]any{"name": "price_drop", "title": "Price drop"},

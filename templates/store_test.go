@@ -228,7 +228,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	}
 	nodes.Wait()
 	all, err := s.List(t.Context())
-	if err != nil || len(all) != 48+6 {
+	if err != nil || len(all) != 60+6 {
 		t.Fatalf("%d templates and %v", len(all), err)
 	}
 	edited := mustSave(t, s, sms("price_drop", "en", "cheaper"))

@@ -20,6 +20,7 @@ type Config struct {
 	HTTP          HTTP          `yaml:"http"`
 	API           API           `yaml:"api"`
 	Matcher       Matcher       `yaml:"matcher"`
+	Collectors    Collectors    `yaml:"collectors"`
 	Subscriptions Subscriptions `yaml:"subscriptions"`
 	Dispatch      Dispatch      `yaml:"dispatch"`
 	Email         Email         `yaml:"email"`

@@ -32,10 +32,32 @@ func exampleItems() []any {
 			Secrets:  map[string]string{"token": "secret", "signing_key": "secret"},
 		},
 		ModemAccount{Name: "sim-1", Device: "/dev/serial/by-id/usb-modem-1", DailyQuota: 100, TimeZone: "Asia/Shanghai", Use: use(0, 1, limits.Rules{})},
+		exampleQuery(), exampleFolder(), exampleStream(),
 		Doubt{Channel: "email", Purpose: "transactional", Policy: "hold"},
 		Cap{Purpose: "marketing", Max: 2, Within: 7 * 24 * time.Hour},
 		Receipt{Name: "main", Provider: "sendgrid", Secret: "secret"},
 	}
+}
+
+func exampleQuery() QueryCollector {
+	q := usualQuery
+	q.Name, q.URL = "prices", "postgres://herald:secret@db.example.com/shop"
+	q.Query, q.Cursor, q.Start = "SELECT * FROM price_changes WHERE id >= {cursor}", "id", "0"
+	q.Mapping = Mapping{ID: "id", Type: "price.changed", Source: "/shop/prices", Time: "changed_at"}
+	return q
+}
+
+func exampleFolder() FolderCollector {
+	f := usualFolder
+	f.Name, f.Path, f.Pattern = "stock", "/var/lib/herald/stock", "*.csv"
+	f.Mapping = Mapping{Type: "stock.changed", Subject: "sku", Data: map[string]string{"product": "sku", "stock": "left"}}
+	return f
+}
+
+func exampleStream() StreamCollector {
+	s := usualStream
+	s.Name, s.URL, s.Stream, s.Subjects = "orders", "nats://herald:secret@nats.example.com:4222", "ORDERS", []string{"orders.>"}
+	return s
 }
 
 // exampleItem is an item of a list of the given type.

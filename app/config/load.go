@@ -193,6 +193,9 @@ func (c *Config) makeRoom(k *koanf.Koanf) {
 	c.SMS.SGIP = room(k, "sms.sgip", SGIPAccount{Use: Use{MaxSessions: 1, Weight: 1}})
 	// Web servers end idle connections soon.
 	c.SMS.Gateways = room(k, "sms.gateways", GatewayAccount{Use: Use{MaxSessions: 10, CheckAfter: time.Second, Weight: 1}})
+	c.Collectors.Queries = room(k, "collectors.queries", usualQuery)
+	c.Collectors.Folders = room(k, "collectors.folders", usualFolder)
+	c.Collectors.Streams = room(k, "collectors.streams", usualStream)
 	c.SMS.Modems = room(k, "sms.modems", ModemAccount{Use: Use{MaxSessions: 1, Weight: 1}})
 }
 

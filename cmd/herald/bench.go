@@ -18,6 +18,7 @@ type benchCmd struct {
 	SMS    benchSMSCmd    `cmd:"" name:"sms" help:"Send a whole campaign by SMPP and hold it against the bare driver, then keep a simulated modem busy. Takes half a minute."`
 	Alert  benchAlertCmd  `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
 	Ingest benchIngestCmd `cmd:"" help:"Send events over HTTP and time until they are durably accepted, with what they cause; then one that very many wait for."`
+	Match  benchMatchCmd  `cmd:"" help:"Time how events find the subscriptions they meet: by the index, by a plain map and by the database."`
 	Pool   benchPoolCmd   `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
 }
 
@@ -149,4 +150,16 @@ type benchPoolCmd struct{ benchFigures }
 
 func (c benchPoolCmd) Run(ctx context.Context) error {
 	return c.measured(func() (any, error) { return bench.Pool(ctx) })
+}
+
+type benchMatchCmd struct {
+	benchFigures
+	Subscriptions int64  `help:"Subscriptions of the mix. Ten millions take 6 GB of memory and as much of the disk." default:"1000000"`
+	Database      string `help:"A database to use; everything in it may be changed. Empty: a private one." env:"HERALD_BENCH_DATABASE"`
+}
+
+func (c benchMatchCmd) Run(ctx context.Context) error {
+	return c.measured(func() (any, error) {
+		return bench.Match(ctx, bench.MatchOptions{DatabaseURL: c.Database, Subscriptions: c.Subscriptions, Log: benchLog()})
+	})
 }

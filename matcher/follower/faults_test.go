@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,32 +86,56 @@ func waitUntil(t *testing.T, done func() bool) {
 	}
 }
 
-func TestARestartedServerIsFollowedOrLoadedAnew(t *testing.T) {
-	server := pgtest.NewServer(t, pgtest.DataDir(t))
-	db, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL(), MaxConns: 8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := worldOn(t, db.Pool())
-	t.Cleanup(func() { _ = db.Close(w.ctx) })
-	f := w.loaded()
-	v, ok := f.View()
-	if !ok {
-		t.Fatal("the index cannot be used")
-	}
-	w.subscribe(w.order("below", "a", 5, 0))
-
-	server.Crash()
-	server.Start()
-	waitUntil(t, func() bool { return w.pool.Ping(w.ctx) == nil })
-	// Before the follower has noticed.
-	if !w.fenceOf(v).Changed("below") {
-		t.Error("the fence lets an index decide that was loaded before the crash")
-	}
-	w.sync(f)
-	w.equal(f)
-	if s := f.Stats(); s.Loads != 2 {
-		t.Errorf("the index was loaded %d times, want twice: the last transactions may be lost", s.Loads)
+func TestAfterACrashAllIsLoadedAnew(t *testing.T) {
+	for name, crash := range map[string]func(s *pgtest.Server, w *world){
+		"of the server": func(s *pgtest.Server, _ *world) {
+			s.Crash()
+			s.Start()
+		},
+		// The others are ended and the server recovers, while its first
+		// process stays.
+		"of a backend": func(_ *pgtest.Server, w *world) {
+			var pid int
+			if err := w.pool.QueryRow(w.ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.NewServer(t, pgtest.DataDir(t))
+			db, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL(), MaxConns: 8})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := worldOn(t, db.Pool())
+			t.Cleanup(func() { _ = db.Close(w.ctx) })
+			f := w.loaded()
+			v, ok := f.View()
+			if !ok {
+				t.Fatal("the index cannot be used")
+			}
+			w.subscribe(w.order("below", "a", 5, 0))
+			crash(server, w)
+			recovered := func() bool {
+				var up bool
+				err := w.pool.QueryRow(w.ctx, `SELECT NOT EXISTS (SELECT FROM anchor_line)`).Scan(&up)
+				return err == nil && up
+			}
+			waitUntil(t, recovered)
+			// Before the follower has noticed.
+			if !w.fenceOf(v).Changed("below") {
+				t.Error("the fence lets an index decide that was loaded before the crash")
+			}
+			w.sync(f)
+			w.equal(f)
+			if s := f.Stats(); s.Loads != 2 {
+				t.Errorf("the index was loaded %d times, want twice: the last transactions may be lost", s.Loads)
+			}
+		})
 	}
 }
 
@@ -228,6 +253,13 @@ func TestTheAuditTakesNoChangeForADifference(t *testing.T) {
 	if n, err := f.Audit(w.ctx); n != 0 || err != nil {
 		t.Errorf("%d differences, %v; want none", n, err)
 	}
+	w.equal(f)
+}
+
+func TestAuditsRunOnSchedule(t *testing.T) {
+	w := newWorld(t)
+	f := w.follow(Config{AuditEvery: time.Millisecond})
+	waitUntil(t, func() bool { return f.Stats().Audits > 1 })
 	w.equal(f)
 }
 

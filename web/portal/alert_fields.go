@@ -41,6 +41,10 @@ func paramField(r page.Reader, form *page.Form, param subscriptions.Param) page.
 		}
 	default:
 		f.Type = textType(f.Options, param.Optional)
+		if f.Type == "text" && param.Unit == subscriptions.UnitDate {
+			f.Type = "date"
+			break
+		}
 		if f.Type == "select" && param.Optional {
 			f.Options = append([]page.Choice{{Label: r.T("alert.any")}}, f.Options...)
 		}

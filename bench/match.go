@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"herald/matcher/eventform"
+)
+
+// MatchOptions say what Match measures, and where.
+type MatchOptions struct {
+	DatabaseURL   string // empty: a private server in a temporary directory
+	Subscriptions int64  // of the mix; some 140,000 more for the longest lists
+	Log           *slog.Logger
+}
+
+// MatchResult is what Match found. Nanoseconds are of one event; those of
+// index, map and decoding are the processor's time, that of the join and all
+// others are the clock's.
+type MatchResult struct {
+	IndexNS          map[string]float64 `json:"index_ns"` // by matches, and of the mix
+	MapMixNS         float64            `json:"map_mix_ns"`
+	SQLMixNS         float64            `json:"sql_mix_ns"`
+	DecodeNS         float64            `json:"decode_ns"` // from a CloudEvent's bytes to ids
+	HeapBytesEach    float64            `json:"heap_bytes_each"`
+	RSSBytesEach     float64            `json:"rss_bytes_each"`
+	AddsPerSecond    float64            `json:"adds_per_second"`
+	RemovesPerSecond float64            `json:"removes_per_second"`
+	UnderUpdatesNS   Percentiles        `json:"under_updates_ns"`
+	GCMS             float64            `json:"gc_ms"`
+	ColdLoadS        float64            `json:"cold_load_s"`
+	VisibleP99MS     float64            `json:"visible_p99_ms"`
+}
+
+// mixEvents are drawn for the mix.
+const mixEvents = 200_000
+
+// Match measures how events find subscriptions: by the index, by a plain map,
+// and by the SQL join on the same subscriptions. What one of them finds and
+// another does not is an error.
+func Match(ctx context.Context, o MatchOptions) (_ MatchResult, err error) {
+	if o.Subscriptions < 1000 {
+		return MatchResult{}, fmt.Errorf("%d subscriptions are too few for the mix: at least 1000", o.Subscriptions)
+	}
+	m := mix{n: o.Subscriptions}
+	if m.kinds, err = kinds(); err != nil {
+		return MatchResult{}, err
+	}
+	events, err := m.events(mixEvents)
+	if err != nil {
+		return MatchResult{}, err
+	}
+	var r MatchResult
+	o.Log.Info("measuring the index", "subscriptions", m.total())
+	found, err := r.index(m, events)
+	if err != nil {
+		return MatchResult{}, err
+	}
+	s, err := openShelves(ctx, o, m)
+	if err != nil {
+		return MatchResult{}, err
+	}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if err := r.tables(ctx, s, o, events, found); err != nil {
+		return MatchResult{}, err
+	}
+	return r, nil
+}
+
+// sampled are the events of a mix that all ways of matching are compared by,
+// and that the join is timed with.
+const sampled = 20_000
+
+// index measures the index, then the map, and returns how many subscriptions
+// the sampled events find.
+func (r *MatchResult) index(m mix, events []occurrence) (found int, err error) {
+	f, err := m.fill()
+	if err != nil {
+		return 0, err
+	}
+	r.AddsPerSecond, r.HeapBytesEach, r.RSSBytesEach, r.GCMS = f.addsPerSecond, f.heapEach, f.rssEach, f.gcMS
+	if r.IndexNS, err = f.costs(events); err != nil {
+		return 0, err
+	}
+	if r.DecodeNS, err = f.decode(events); err != nil {
+		return 0, err
+	}
+	p, err := m.plain()
+	if err != nil {
+		return 0, err
+	}
+	r.MapMixNS = p.each(events)
+	for _, o := range events[:sampled] {
+		found += len(f.match(o, time.Now(), nil))
+	}
+	if err := f.compare(p, events[:sampled]); err != nil {
+		return 0, err
+	}
+	p = nil // so that it is not collected again and again while matches are timed
+	if r.UnderUpdatesNS, err = f.underUpdates(events); err != nil {
+		return 0, err
+	}
+	r.RemovesPerSecond, err = f.removes()
+	return found, err
+}
+
+// tables measures what is done with the database.
+func (r *MatchResult) tables(ctx context.Context, s *shelves, o MatchOptions, events []occurrence, found int) (err error) {
+	o.Log.Info("putting the subscriptions into the database")
+	if err := s.put(ctx); err != nil {
+		return err
+	}
+	var joined int
+	if r.SQLMixNS, joined, err = s.join(ctx, events[:sampled]); err != nil {
+		return err
+	}
+	if joined != found {
+		return fmt.Errorf("the join finds %d subscriptions, the index %d", joined, found)
+	}
+	r.ColdLoadS, r.VisibleP99MS, err = s.follow(ctx, o)
+	return err
+}
+
+// decode is the cost of an event from its bytes to ids, as it comes by HTTP.
+func (f *filled) decode(events []occurrence) (each float64, err error) {
+	limits, at := eventform.Defaults(), time.Now()
+	var found []int64
+	each = cost(len(events), func() {
+		for _, o := range events {
+			found, err = f.decodeOne(o, limits, at, found[:0])
+			if err != nil {
+				return
+			}
+		}
+	})
+	return each, err
+}
+
+func (f *filled) decodeOne(o occurrence, limits eventform.Limits, at time.Time, into []int64) ([]int64, error) {
+	item, err := eventform.Structured(o.body, limits)
+	if err != nil {
+		return nil, err
+	}
+	if item.Err != nil {
+		return nil, item.Err
+	}
+	values, bad := f.kinds[o.kind].CheckEvent(item.Event.Data)
+	if len(bad) > 0 {
+		return nil, fmt.Errorf("an event of the mix: %v", bad)
+	}
+	probes, err := f.kinds[o.kind].condition.Probes(values)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range probes {
+		into = f.conditions[o.kind].Match(p, at, into)
+	}
+	return into, nil
+}
