@@ -45,18 +45,18 @@ func (p *pairing) values() predicate.Values {
 	}
 }
 
-const selectSubscriptions = `
-	SELECT s.id, s.params::text, m.id, m.account, m.time_zone, coalesce(to_char(m.birthday, 'MM-DD'), ''), m.display_name, m.locale
-	FROM subscriptions s JOIN members m ON m.id = s.member_id
-	WHERE s.id = ANY($1)`
-
-// meet loads the candidates' parameters and keeps what the whole condition
-// finds met. Nothing is locked yet: most candidates of a condition that its
-// anchor tells little of do not meet.
+// meet loads the candidates and keeps what the whole condition finds met.
+//
+// Where nearly every candidate meets, they are locked at once. The others are
+// not locked yet: most candidates of a condition that its anchor tells little
+// of do not meet.
 func (t *transaction) meet(ctx context.Context, candidates []candidate) error {
 	if len(candidates) == 0 {
 		return nil
 	}
+	t.locked = !slices.ContainsFunc(candidates, func(c candidate) bool {
+		return !c.entry.plan.hits[c.hit].trigger.condition.Anchored()
+	})
 	loaded, err := t.load(ctx, candidates)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (t *transaction) meet(ctx context.Context, candidates []candidate) error {
 	for _, c := range candidates {
 		s := loaded[c.subscription]
 		if s == nil {
-			continue // it has ended since the join
+			continue // it has ended since it was found
 		}
 		p := &pairing{entry: c.entry, hit: &c.entry.plan.hits[c.hit], subscription: s}
 		if s.params == nil {
@@ -77,18 +77,37 @@ func (t *transaction) meet(ctx context.Context, candidates []candidate) error {
 	return nil
 }
 
+// The columns of a subscription that another transaction may change.
+const changing = `s.params::text, s.channels, s.paused, s.valid_from, s.valid_until, coalesce(s.max_notifications, 0),
+	(extract(epoch FROM s.cool_down) * 1000000)::bigint, s.sent, s.last_fired_at, s.digest`
+
+const selectSubscriptions = `
+	SELECT s.id, ` + changing + `,
+	       m.id, m.account, m.time_zone, coalesce(to_char(m.birthday, 'MM-DD'), ''), m.display_name, m.locale
+	FROM subscriptions s JOIN members m ON m.id = s.member_id
+	WHERE s.id = ANY($1)`
+
+// inOrder makes locks be taken in id order: it comes before the lock.
+const inOrder = `
+	ORDER BY s.id
+	FOR NO KEY UPDATE OF s`
+
 func (t *transaction) load(ctx context.Context, candidates []candidate) (map[int64]*subscription, error) {
 	wanted := make(map[int64]bool, len(candidates))
 	for _, c := range candidates {
 		wanted[c.subscription] = true
 	}
 	loaded := make(map[int64]*subscription, len(wanted))
+	sql := selectSubscriptions
+	if t.locked {
+		sql += inOrder
+	}
 	batch := &pgx.Batch{}
-	batch.Queue(selectSubscriptions, slices.Sorted(maps.Keys(wanted))).Query(func(rows pgx.Rows) error {
+	batch.Queue(sql, slices.Sorted(maps.Keys(wanted))).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			s := &subscription{}
 			m := &s.member
-			if err := rows.Scan(&s.id, &s.stored, &m.id, &m.Account, &m.TimeZone, &m.Birthday, &m.name, &m.locale); err != nil {
+			if err := s.scan(rows, &m.id, &m.Account, &m.TimeZone, &m.Birthday, &m.name, &m.locale); err != nil {
 				return err
 			}
 			loaded[s.id] = s
@@ -98,6 +117,7 @@ func (t *transaction) load(ctx context.Context, candidates []candidate) (map[int
 	if err := t.send(ctx, batch); err != nil {
 		return nil, fmt.Errorf("load candidates: %w", err)
 	}
+	t.at = t.now()
 	return loaded, nil
 }
 
@@ -121,19 +141,18 @@ func (t *transaction) meets(p *pairing) bool {
 	return met
 }
 
-// Only what another transaction may have changed since it was loaded is read
-// again; ORDER BY comes before the lock, so that locks are taken in id order.
 const lockSubscriptions = `
-	SELECT id, params::text, channels, paused, valid_from, valid_until, coalesce(max_notifications, 0),
-	       (extract(epoch FROM cool_down) * 1000000)::bigint, sent, last_fired_at, digest
-	FROM subscriptions
-	WHERE id = ANY($1)
-	ORDER BY id
-	FOR NO KEY UPDATE`
+	SELECT s.id, ` + changing + `
+	FROM subscriptions s
+	WHERE s.id = ANY($1)` + inOrder
 
-// lock locks the subscriptions that were met, reads where they stand, and
-// marks those that have ended meanwhile or changed so that they no longer meet.
+// lock locks the subscriptions that were met, unless they are, reads where they
+// stand, and marks those that have ended meanwhile or changed so that they no
+// longer meet.
 func (t *transaction) lock(ctx context.Context) error {
+	if t.locked {
+		return nil
+	}
 	byID := make(map[int64]*subscription, len(t.met))
 	for _, p := range t.met {
 		byID[p.subscription.id] = p.subscription
@@ -143,11 +162,11 @@ func (t *transaction) lock(ctx context.Context) error {
 	batch := &pgx.Batch{}
 	batch.Queue(lockSubscriptions, slices.Sorted(maps.Keys(byID))).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			id, now, err := scanLocked(rows)
-			if err != nil {
+			var now subscription
+			if err := now.scan(rows); err != nil {
 				return err
 			}
-			s := byID[id]
+			s := byID[now.id]
 			s.gone, s.standing, s.channels, s.digest = false, now.standing, now.channels, now.digest
 			if !bytes.Equal(s.stored, now.stored) {
 				s.stored, s.params, changed[s] = now.stored, nil, true
@@ -163,14 +182,18 @@ func (t *transaction) lock(ctx context.Context) error {
 	return nil
 }
 
-func scanLocked(row pgx.Rows) (id int64, s subscription, err error) {
+// scan reads the id and what may change, and then into more.
+func (s *subscription) scan(row pgx.Rows, more ...any) error {
 	var coolDown *int64 // microseconds
-	err = row.Scan(&id, &s.stored, &s.channels, &s.paused, &s.from, &s.until, &s.max, &coolDown, &s.sent, &s.last, &s.digest)
+	into := []any{&s.id, &s.stored, &s.channels, &s.paused, &s.from, &s.until, &s.max, &coolDown, &s.sent, &s.last, &s.digest}
+	if err := row.Scan(append(into, more...)...); err != nil {
+		return err
+	}
 	if coolDown != nil {
 		d := time.Duration(*coolDown) * time.Microsecond
 		s.coolDown = &d
 	}
-	return id, s, err
+	return nil
 }
 
 // meetAgain drops the pairings of changed subscriptions that no longer meet.

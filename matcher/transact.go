@@ -29,10 +29,11 @@ type transaction struct {
 	received  time.Time
 	search    search
 
-	fresh []*entry   // those recorded by this transaction, in the order given
-	met   []*pairing // in the order of fresh, then by subscription
-	at    time.Time  // when the subscriptions were locked
-	tally map[*entry]tally
+	fresh  []*entry   // those recorded by this transaction, in the order given
+	met    []*pairing // in the order of fresh, then by subscription
+	locked bool       // they were locked when they were loaded
+	at     time.Time  // when the subscriptions were locked
+	tally  map[*entry]tally
 
 	spreads bool // it has written rows of fan_outs
 }

@@ -121,3 +121,25 @@ func (a *anchor) boundOf(c comparison) Bound {
 	}
 	return NoBound
 }
+
+// has reports whether the look-up decides a comparison.
+func (a *anchor) has(c *comparison) bool {
+	same := func(held *comparison) bool {
+		return held != nil && held.attribute == c.attribute && held.operator == c.operator &&
+			held.param == c.param && held.member == c.member && held.param+held.member != ""
+	}
+	return slices.ContainsFunc(a.equal, func(e comparison) bool { return same(&e) }) ||
+		same(a.set) || same(a.prefix) || same(a.ranged) || same(a.upper)
+}
+
+// Anchored reports whether nearly every subscription that is found by its keys
+// also meets the event: every other term depends on the event alone, which
+// Probes has asked about.
+func (p *Predicate) Anchored() bool {
+	for _, t := range p.terms {
+		if !t.ofEvent && (t.simple == nil || !p.anchor.has(t.simple)) {
+			return false
+		}
+	}
+	return true
+}
