@@ -34,7 +34,8 @@ func (t *transaction) watch(ctx context.Context) error {
 }
 
 // AcceptAbsences accepts what did not happen as events of Herald's own: the
-// data is the opener's, the time that at which it was too late.
+// data is the opener's, the time that at which it was too late. One whose data
+// the trigger would not take any more is left out.
 func (i *Intake) AcceptAbsences(ctx context.Context, list []absence.Absence, in Also) error {
 	events := make([]Event, len(list))
 	for k, a := range list {
@@ -42,6 +43,11 @@ func (i *Intake) AcceptAbsences(ctx context.Context, list []absence.Absence, in 
 			ID: a.ID(), Source: absence.Source, Type: a.Type, Subject: a.Subject, Time: a.DueAt, Data: a.Data, Trigger: a.Trigger,
 		}
 	}
-	_, err := i.AcceptAnd(ctx, events, in)
+	results, err := i.AcceptAnd(ctx, events, in)
+	for _, r := range results {
+		if r.Status == Refused {
+			i.cfg.Logger.WarnContext(ctx, "an absence does not fit its trigger any more", "absence", r.ID, "error", r.Err)
+		}
+	}
 	return err
 }

@@ -197,7 +197,7 @@ WHERE (trigger, key, ended_at, event_id) IN (
     FROM watch_ends
     WHERE forget_at < least($1, (SELECT min(due_at) FROM watches))
     ORDER BY forget_at
-    LIMIT $2
+    LIMIT 5000
     FOR UPDATE SKIP LOCKED)`
 
 const (
@@ -211,7 +211,7 @@ const (
 // forget drops the ends that no opener can ask for any more.
 func (s *Sweep) forget(ctx context.Context) error {
 	for {
-		tag, err := s.pool.Exec(ctx, forgetSQL, s.cfg.Now().Add(-forgetLater), forgetAtOne)
+		tag, err := s.pool.Exec(ctx, forgetSQL, s.cfg.Now().Add(-forgetLater))
 		if err != nil {
 			return fmt.Errorf("forget ends: %w", err)
 		}

@@ -136,13 +136,14 @@ func forgetOn(at, received time.Time, keep time.Duration) time.Time {
 	return at.UTC().Add(keep + slack).Truncate(24 * time.Hour).Add(24 * time.Hour)
 }
 
-// Rows that somebody holds are looked at next time.
+// Rows that somebody holds are looked at next time. The limit is forgetAtOne,
+// written out: with a parameter the generic plan would read the whole table.
 const forgetSQL = `
 DELETE FROM trigger_states
 WHERE (trigger, key) IN (
     SELECT trigger, key FROM trigger_states
     WHERE forget_on <= $1
-    LIMIT $2
+    LIMIT 1000
     FOR UPDATE SKIP LOCKED)`
 
 const (
@@ -169,7 +170,7 @@ func (s *Store) Run(ctx context.Context) {
 
 func (s *Store) forget(ctx context.Context) error {
 	for {
-		tag, err := s.pool.Exec(ctx, forgetSQL, s.now().UTC(), forgetAtOne)
+		tag, err := s.pool.Exec(ctx, forgetSQL, s.now().UTC())
 		if err != nil {
 			return fmt.Errorf("forget states: %w", err)
 		}
