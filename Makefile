@@ -53,7 +53,7 @@ deps:
 	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends postgresql >/dev/null; }
 
 # What the tests need besides: a browser with Chinese letters, and far ends that we did not write.
-TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras tshark mariadb-server
+TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras tshark mariadb-server sip-tester baresip-core kamailio espeak-ng sox multimon-ng
 test-deps: deps
 	@missing=; for p in $(TEST_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
