@@ -168,7 +168,7 @@ func rooms(t *testing.T) map[string][]string {
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
 		switch words[0] {
-		case "herald/postgres/pgtest", "herald/dispatch/sms/link/linktest", "herald/collectors/collectortest", "herald/hardware/sim/simtest", "herald/e2e", "herald/e2e/peers":
+		case "herald/postgres/pgtest", "herald/dispatch/sms/link/linktest", "herald/collectors/collectortest", "herald/hardware/sim/simtest", "herald/hardware/sip/siptest", "herald/e2e", "herald/e2e/peers":
 			continue // tests
 		}
 		list[words[0]] = words[1:]

@@ -19,15 +19,19 @@ const (
 
 // Encode gives the octets of samples; it panics at a law that is none.
 func (l Law) Encode(samples []int16) []byte {
+	return l.Append(make([]byte, 0, len(samples)), samples)
+}
+
+// Append encodes samples behind the octets that are there already.
+func (l Law) Append(octets []byte, samples []int16) []byte {
 	one := muOf
 	if l == A {
 		one = aOf
 	} else if l != Mu {
 		panic("g711: no law " + string(l))
 	}
-	octets := make([]byte, len(samples))
-	for i, s := range samples {
-		octets[i] = one(s)
+	for _, s := range samples {
+		octets = append(octets, one(s))
 	}
 	return octets
 }

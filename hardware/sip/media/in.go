@@ -1,0 +1,122 @@
+package media
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"herald/hardware/sip/g711"
+	"herald/hardware/sip/tones"
+)
+
+// incoming is the stream that comes in. The goroutine that reads owns it.
+type incoming struct {
+	jitter   jitter
+	detector tones.Detector
+	ssrc     uint32
+	begun    bool
+	due      uint32 // the timestamp after what was heard last
+}
+
+const (
+	mostPacket = 1500
+	// longestGap is how much silence is put in where a sender sent nothing.
+	longestGap = 10 * g711.Rate
+	// moved is how long the place where packets come from must have been
+	// silent before those from another are taken.
+	moved = time.Second
+)
+
+// read takes packets until the session is closed.
+func (s *Session) read() {
+	var in incoming
+	buffer := make([]byte, mostPacket)
+	for {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buffer)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // of one packet
+		}
+		var p rtp.Packet
+		if p.Unmarshal(buffer[:n]) == nil && p.Version == 2 {
+			s.take(&in, &p, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	}
+}
+
+// take is given a packet.
+func (s *Session) take(in *incoming, p *rtp.Packet, from netip.AddrPort) {
+	s.mu.Lock()
+	now := s.cfg.Now()
+	if from != s.source && s.source.IsValid() && now.Sub(s.heardAt) < moved {
+		s.mu.Unlock()
+		return // a stranger's
+	}
+	// Where it comes from is where ours go (symmetric RTP, RFC 4961).
+	s.source, s.remote, s.heardAt = from, from, now
+	var digits string
+	law, isSound := s.lawOf(p.PayloadType)
+	isEvent := p.PayloadType == typeEvents || s.far.keys && p.PayloadType == s.far.events
+	if isEvent && !isSound {
+		digits = s.keys.take(pressing{p.SSRC, p.Timestamp}, p.Payload, now)
+	}
+	listeners, inBand := s.listeners, !s.far.keys
+	s.mu.Unlock()
+	if isSound {
+		// The payload is read into the same memory as the next: it is copied.
+		payload := append([]byte(nil), p.Payload...)
+		for _, a := range in.jitter.take(arrival{p.SSRC, p.SequenceNumber, p.Timestamp, payload, law}) {
+			samples := in.hear(a)
+			for _, l := range listeners {
+				l.hear(samples)
+			}
+			if inBand {
+				digits += in.detector.Hear(samples)
+			}
+		}
+	}
+	s.tell(digits)
+}
+
+// lawOf is what a payload type means: what the far end said, or what we
+// offered. It wants mu held.
+func (s *Session) lawOf(kind byte) (g711.Law, bool) {
+	for _, codecs := range [][]codec{s.far.codecs, s.codecs} {
+		for _, c := range codecs {
+			if c.kind == kind {
+				return c.law, true
+			}
+		}
+	}
+	return "", false
+}
+
+// hear is the sound of a packet, with silence before it where nothing was
+// sent: while a key was pressed, while nobody spoke, or because it was lost.
+func (in *incoming) hear(a arrival) []int16 {
+	gap := 0
+	if in.begun && a.ssrc == in.ssrc {
+		if ahead := int(int32(a.timestamp - in.due)); ahead > 0 && ahead <= longestGap { //nolint:gosec // modulo 2^32
+			gap = ahead
+		}
+	}
+	in.begun, in.ssrc = true, a.ssrc
+	in.due = a.timestamp + uint32(len(a.payload)) //nolint:gosec // of a packet
+	return append(make([]int16, gap), a.law.Decode(a.payload)...)
+}
+
+// tell puts digits where they are taken.
+func (s *Session) tell(digits string) {
+	for _, digit := range digits {
+		select {
+		case s.digits <- digit:
+		default:
+			s.cfg.Logger.Warn("a digit was pressed and not taken: too many wait")
+		}
+	}
+}

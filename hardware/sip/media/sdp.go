@@ -1,0 +1,201 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pion/sdp/v3"
+
+	"herald/hardware/sip/g711"
+	"herald/hardware/sip/tones"
+)
+
+// ErrNoAudio is what a far end's description wraps with which we cannot speak.
+var ErrNoAudio = errors.New("there is no sound that both sides know")
+
+// direction is which way sound goes, seen from who says so (RFC 3264, section 5.1).
+type direction string
+
+const (
+	both     direction = "sendrecv"
+	sendOnly direction = "sendonly"
+	recvOnly direction = "recvonly"
+	inactive direction = "inactive"
+)
+
+// mirrored is the same seen from the other side.
+func (d direction) mirrored() direction {
+	switch d {
+	case sendOnly:
+		return recvOnly
+	case recvOnly:
+		return sendOnly
+	}
+	return d
+}
+
+// The payload types that we offer (RFC 3551, table 4; RFC 4733).
+const (
+	typeMu     = 0
+	typeA      = 8
+	typeEvents = 101
+)
+
+// codec is a law and the payload type it has.
+type codec struct {
+	law  g711.Law
+	kind byte
+}
+
+// usual are the codecs by their static payload types.
+var usual = []codec{{g711.Mu, typeMu}, {g711.A, typeA}}
+
+// description is what a far end says of its sound.
+type description struct {
+	at     netip.AddrPort // where it wants it; no valid address: nowhere (RFC 2543's hold)
+	codecs []codec        // those that we know, the preferred first
+	events byte           // the payload type of telephone-event
+	keys   bool           // it has events
+	goes   direction      // seen from the far end
+}
+
+// mostSDP is how long a description may be.
+const mostSDP = 64 << 10
+
+// parseSDP reads a description (RFC 8866) and takes its first sound.
+func parseSDP(text []byte) (description, error) {
+	var d description
+	if len(text) > mostSDP {
+		return d, fmt.Errorf("%w: the description has %d octets", ErrNoAudio, len(text))
+	}
+	var session sdp.SessionDescription
+	if err := session.Unmarshal(text); err != nil {
+		return d, fmt.Errorf("%w: %w", ErrNoAudio, err)
+	}
+	i := slices.IndexFunc(session.MediaDescriptions, func(m *sdp.MediaDescription) bool {
+		return m.MediaName.Media == "audio" && m.MediaName.Port.Value != 0 && slices.Contains(m.MediaName.Protos, "RTP") &&
+			!slices.Contains(m.MediaName.Protos, "SAVP") && !slices.Contains(m.MediaName.Protos, "SAVPF")
+	})
+	if i < 0 {
+		return d, fmt.Errorf("%w: none is offered, or it is encrypted", ErrNoAudio)
+	}
+	audio := session.MediaDescriptions[i]
+	if err := d.place(audio, session.ConnectionInformation); err != nil {
+		return d, err
+	}
+	d.goes = directionOf(audio, &session)
+	d.formats(audio)
+	if len(d.codecs) == 0 {
+		return d, fmt.Errorf("%w: its formats are %s", ErrNoAudio, strings.Join(audio.MediaName.Formats, " "))
+	}
+	return d, nil
+}
+
+// place reads where the far end wants its sound: c= of the medium is before
+// that of the session.
+func (d *description) place(audio *sdp.MediaDescription, c *sdp.ConnectionInformation) error {
+	if audio.ConnectionInformation != nil {
+		c = audio.ConnectionInformation
+	}
+	port := audio.MediaName.Port.Value
+	if c == nil || c.Address == nil || port < 1 || port > 65_535 {
+		return fmt.Errorf("%w: it has no address", ErrNoAudio)
+	}
+	host, _, _ := strings.Cut(c.Address.Address, "/")
+	address, err := netip.ParseAddr(host)
+	if err != nil || address.IsMulticast() {
+		return fmt.Errorf("%w: its address is no one host's", ErrNoAudio)
+	}
+	if !address.IsUnspecified() {
+		d.at = netip.AddrPortFrom(address.Unmap(), uint16(port))
+	}
+	return nil
+}
+
+func directionOf(audio *sdp.MediaDescription, session *sdp.SessionDescription) direction {
+	for _, attributes := range [][]sdp.Attribute{audio.Attributes, session.Attributes} {
+		for _, a := range attributes {
+			switch d := direction(a.Key); d {
+			case both, sendOnly, recvOnly, inactive:
+				return d
+			}
+		}
+	}
+	return both
+}
+
+// formats reads the payload types in their order, and what rtpmap says of them.
+func (d *description) formats(audio *sdp.MediaDescription) {
+	names := map[string]string{strconv.Itoa(typeMu): "PCMU/8000", strconv.Itoa(typeA): "PCMA/8000"}
+	for _, a := range audio.Attributes {
+		if kind, name, found := strings.Cut(a.Value, " "); found && a.Key == "rtpmap" {
+			names[kind] = strings.ToUpper(strings.TrimSuffix(strings.TrimSpace(name), "/1"))
+		}
+	}
+	for _, format := range audio.MediaName.Formats {
+		kind, err := strconv.ParseUint(format, 10, 7)
+		if err != nil {
+			continue
+		}
+		switch names[format] {
+		case "PCMU/8000":
+			d.codecs = append(d.codecs, codec{g711.Mu, byte(kind)})
+		case "PCMA/8000":
+			d.codecs = append(d.codecs, codec{g711.A, byte(kind)})
+		case "TELEPHONE-EVENT/8000":
+			if !d.keys {
+				d.events, d.keys = byte(kind), true
+			}
+		}
+	}
+}
+
+// own is what we say of ourselves.
+type own struct {
+	at          netip.AddrPort
+	id, version uint64
+	codecs      []codec
+	events      byte
+	keys        bool
+	goes        direction
+}
+
+func (o own) describe() ([]byte, error) {
+	kind := "IP4"
+	if o.at.Addr().Is6() {
+		kind = "IP6"
+	}
+	host := o.at.Addr().String()
+	var formats []string
+	var attributes []sdp.Attribute
+	for _, c := range o.codecs {
+		formats = append(formats, strconv.Itoa(int(c.kind)))
+		attributes = append(attributes, sdp.NewAttribute("rtpmap", fmt.Sprintf("%d %s/%d", c.kind, c.law, g711.Rate)))
+	}
+	if o.keys {
+		formats = append(formats, strconv.Itoa(int(o.events)))
+		attributes = append(
+			attributes, sdp.NewAttribute("rtpmap", fmt.Sprintf("%d telephone-event/%d", o.events, g711.Rate)),
+			sdp.NewAttribute("fmtp", fmt.Sprintf("%d 0-%d", o.events, len(tones.Digits)-1)),
+		)
+	}
+	attributes = append(attributes, sdp.NewAttribute("ptime", strconv.FormatInt(FrameTime.Milliseconds(), 10)), sdp.NewPropertyAttribute(string(o.goes)))
+	text, err := (&sdp.SessionDescription{
+		Origin:                sdp.Origin{Username: "-", SessionID: o.id, SessionVersion: o.version, NetworkType: "IN", AddressType: kind, UnicastAddress: host},
+		SessionName:           "-",
+		ConnectionInformation: &sdp.ConnectionInformation{NetworkType: "IN", AddressType: kind, Address: &sdp.Address{Address: host}},
+		TimeDescriptions:      []sdp.TimeDescription{{}},
+		MediaDescriptions: []*sdp.MediaDescription{{
+			MediaName:  sdp.MediaName{Media: "audio", Port: sdp.RangedPort{Value: int(o.at.Port())}, Protos: []string{"RTP", "AVP"}, Formats: formats},
+			Attributes: attributes,
+		}},
+	}).Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("describing our sound: %w", err)
+	}
+	return text, nil
+}
