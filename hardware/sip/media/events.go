@@ -120,9 +120,9 @@ func (p *press) frame() (payload []byte, first, over bool) {
 	p.sent++
 	switch {
 	case p.sent <= p.for20ms:
-		return event{code: p.code, duration: uint16(p.sent * frameSamples)}.bytes(), p.sent == 1, false //nolint:gosec // few
+		return event{code: p.code, duration: uint16(p.sent * FrameSamples)}.bytes(), p.sent == 1, false //nolint:gosec // few
 	case p.sent <= p.for20ms+endFrames:
-		return event{code: p.code, end: true, duration: uint16(p.for20ms * frameSamples)}.bytes(), false, false //nolint:gosec // few
+		return event{code: p.code, end: true, duration: uint16(p.for20ms * FrameSamples)}.bytes(), false, false //nolint:gosec // few
 	}
 	return nil, false, p.sent > p.for20ms+endFrames+restFrames
 }

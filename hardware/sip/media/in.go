@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/pion/rtp"
@@ -108,6 +109,16 @@ func (in *incoming) hear(a arrival) []int16 {
 	in.begun, in.ssrc = true, a.ssrc
 	in.due = a.timestamp + uint32(len(a.payload)) //nolint:gosec // of a packet
 	return append(make([]int16, gap), a.law.Decode(a.payload)...)
+}
+
+// Pressed is told of digits that came another way, as by SIP's INFO.
+func (s *Session) Pressed(digits string) {
+	s.tell(strings.Map(func(r rune) rune {
+		if !strings.ContainsRune(tones.Digits, r) {
+			return -1
+		}
+		return r
+	}, digits))
 }
 
 // tell puts digits where they are taken.

@@ -36,8 +36,8 @@ func newOutgoing() outgoing {
 
 // silence is a frame without sound.
 var silence = map[g711.Law][]byte{
-	g711.Mu: bytes.Repeat([]byte{0xFF}, frameSamples),
-	g711.A:  bytes.Repeat([]byte{0xD5}, frameSamples),
+	g711.Mu: bytes.Repeat([]byte{0xFF}, FrameSamples),
+	g711.A:  bytes.Repeat([]byte{0xD5}, FrameSamples),
 }
 
 // turn sends a frame and looks after what time brings about.
@@ -61,7 +61,7 @@ func (s *Session) turn() {
 
 // next is the packet that is due; nil: none, we are held. Time goes on anyway.
 func (o *outgoing) next(law codec, events byte, held bool) []byte {
-	o.timestamp += frameSamples
+	o.timestamp += FrameSamples
 	if held {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (o *outgoing) next(law codec, events byte, held bool) []byte {
 				header.PayloadType, header.Timestamp, header.Marker, payload = events, o.pressedAt, first, event
 			}
 		case u.at < len(u.samples):
-			n := min(frameSamples, len(u.samples)-u.at)
+			n := min(FrameSamples, len(u.samples)-u.at)
 			o.octets = law.law.Append(o.octets[:0], u.samples[u.at:u.at+n])
 			payload = append(o.octets, payload[n:]...)
 			u.at += n

@@ -233,7 +233,7 @@ func TestSoundGoesWhereItComesFrom(t *testing.T) {
 	if err := far.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := far.Read(buffer); err != nil || n != 12+frameSamples {
+	if n, err := far.Read(buffer); err != nil || n != 12+FrameSamples {
 		t.Errorf("nothing comes back: %d octets, %v", n, err)
 	}
 	send(stranger, 96, 2, 5000, event{code: 9, end: true}.bytes())

@@ -8,8 +8,8 @@ import (
 const (
 	// FrameTime is how much sound is in a packet.
 	FrameTime = 20 * time.Millisecond
-	// frameSamples is how many samples are in it.
-	frameSamples = 160
+	// FrameSamples is how many samples are in it.
+	FrameSamples = 160
 
 	slots    = 20
 	slotTime = FrameTime / slots

@@ -121,3 +121,5 @@ func correlation(a, b []float64) float64 {
 	}
 	return ab / math.Sqrt(aa*bb)
 }
+
+func encode(samples []int16) []byte { return wav.Encode(samples, g711.Rate) }

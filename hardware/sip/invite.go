@@ -1,0 +1,185 @@
+package sip
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+)
+
+// The helper that sipgo has for this fails after eleven provisional answers,
+// loses an answer that crosses a CANCEL, and lets no deadline end the wait for
+// a peer that is silent. So the conversation about an INVITE is our own.
+
+// newInvite is what asks a number to speak with us.
+func (t *Trunk) newInvite(number string, o CallOptions, offer []byte) *sip.Request {
+	recipient := t.address(number)
+	req := sip.NewRequest(sip.INVITE, recipient)
+	req.SetTransport(sip.NetworkToUpper(string(t.cfg.Transport)))
+	from := &sip.FromHeader{DisplayName: t.cfg.FromName, Address: sip.Uri{Scheme: "sip", User: o.From, Host: t.cfg.Domain}, Params: sip.NewParams()}
+	from.Params.Add("tag", sip.GenerateTagN(16))
+	callID, sequence, hops := sip.CallIDHeader(o.ID), sip.CSeqHeader{SeqNo: 1, MethodName: sip.INVITE}, sip.MaxForwardsHeader(70)
+	for _, h := range []sip.Header{
+		from, &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: number, Host: t.cfg.Domain}}, &callID, &sequence, &hops,
+		t.contact.Clone(), sip.NewHeader("Allow", allowed), sip.NewHeader("User-Agent", t.ua.Name()), sip.NewHeader("Content-Type", "application/sdp"),
+	} {
+		req.AppendHeader(h)
+	}
+	req.SetBody(offer)
+	return req
+}
+
+// allowed are the requests that we understand within a call.
+const allowed = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY"
+
+// invitation is an INVITE that is under way.
+type invitation struct {
+	req   *sip.Request
+	tx    sip.ClientTransaction
+	heard bool   // a provisional answer came: it may be cancelled
+	early []byte // the far end's description, where it came before its answer
+}
+
+// invite sends an INVITE, with proof of who we are where it is wanted, and
+// returns the answer: a success, whose transaction stays open. When ctx or the
+// time to ring ends, it returns at once, and what may come of it yet is
+// cleared up in the background. It fails with an *Error.
+func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration) (inv invitation, res *sip.Response, err error) {
+	t := c.trunk
+	ringing, cancel := context.WithTimeout(ctx, ring)
+	defer cancel()
+	silent := time.NewTimer(t.cfg.Response)
+	defer silent.Stop()
+	fail := func(class Class, err error) (invitation, *sip.Response, error) {
+		return inv, nil, &Error{Class: class, Rang: c.rang(), err: err}
+	}
+	for proofs := 0; ; {
+		inv = invitation{req: req}
+		if inv.tx, err = t.client.TransactionRequest(ringing, req); err != nil {
+			return fail(Unreachable, errors.New("it cannot be sent"))
+		}
+		for res = nil; res == nil; {
+			select {
+			case res = <-inv.tx.Responses():
+				if res.IsProvisional() {
+					silent.Stop()
+					inv.provisional(c, res)
+					res = nil
+				}
+			case <-inv.tx.Done():
+				return fail(Unreachable, errors.New("the connection broke, or nothing was answered"))
+			case <-silent.C:
+				t.background(func() { t.clearUp(inv) })
+				return fail(Unreachable, errors.New("nothing is answered"))
+			case <-t.closing:
+				t.clearUp(inv)
+				return fail(GivenUp, errors.New("the line is closed"))
+			case <-ringing.Done():
+				t.background(func() { t.clearUp(inv) })
+				if ctx.Err() != nil {
+					return fail(GivenUp, context.Cause(ctx))
+				}
+				return fail(NoAnswer, nil)
+			}
+		}
+		if res.IsSuccess() {
+			return inv, res, nil
+		}
+		inv.tx.Terminate() // it is acknowledged already
+		if _, asked := challenges[res.StatusCode]; !asked {
+			e := outcome(res)
+			e.Rang = c.rang()
+			return inv, nil, e
+		}
+		if req, err = t.proven(req, res, proofs); err != nil {
+			return inv, nil, &Error{Class: Credentials, Code: res.StatusCode, err: err}
+		}
+		proofs++
+		silent.Reset(t.cfg.Response)
+	}
+}
+
+// provisional notes an answer that is none yet. Sound that comes with it is
+// not an answer, either: an announcement, the tone of ringing.
+func (inv *invitation) provisional(c *Call, res *sip.Response) {
+	inv.heard = true
+	if len(res.Body()) > 0 {
+		inv.early = res.Body()
+		c.note(Step{Kind: EarlySound, Code: res.StatusCode})
+	}
+	if res.StatusCode == sip.StatusRinging {
+		c.note(Step{Kind: Ringing, Code: res.StatusCode})
+	}
+}
+
+// mostClearing is how long it is waited for what comes of a call given up: 64
+// times T1 (RFC 3261, section 9.1).
+const mostClearing = 32 * time.Second
+
+// clearUp ends a call that we gave up: it is cancelled as soon as it may be,
+// which is after the first provisional answer; and hung up if it was answered
+// all the same.
+func (t *Trunk) clearUp(inv invitation) {
+	defer inv.tx.Terminate()
+	ctx, cancel := context.WithTimeout(t.running, mostClearing)
+	var cancelling sync.WaitGroup
+	defer func() {
+		cancel()
+		cancelling.Wait()
+	}()
+	cancelled := false
+	for {
+		if inv.heard && !cancelled {
+			cancelled = true
+			cancelling.Go(func() { t.cancel(ctx, inv.req) })
+		}
+		select {
+		case res := <-inv.tx.Responses():
+			inv.heard = true
+			if res.IsSuccess() {
+				t.dismiss(ctx, inv.req, res)
+			}
+			if !res.IsProvisional() {
+				return
+			}
+		case <-inv.tx.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// cancel sends a CANCEL. What it is answered does not matter: the answer to
+// the INVITE does.
+func (t *Trunk) cancel(ctx context.Context, invite *sip.Request) {
+	req := sip.NewRequest(sip.CANCEL, invite.Recipient)
+	req.AppendHeader(invite.Via().Clone()) // the same branch (RFC 3261, section 9.1)
+	sip.CopyHeaders("Route", invite, req)
+	hops := sip.MaxForwardsHeader(70)
+	req.AppendHeader(&hops)
+	for _, h := range []sip.Header{invite.From(), invite.To(), invite.CallID()} {
+		req.AppendHeader(sip.HeaderClone(h))
+	}
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sip.CANCEL})
+	req.SetBody(nil)
+	req.SetTransport(invite.Transport())
+	req.SetDestination(invite.Destination())
+	req.Laddr = invite.Laddr
+	_, _ = t.client.Do(ctx, req, asItIs)
+}
+
+// asItIs has sipgo change nothing of a request.
+func asItIs(*sipgo.Client, *sip.Request) error { return nil }
+
+// dismiss acknowledges an answer that nobody wants any more, and hangs up.
+func (t *Trunk) dismiss(ctx context.Context, invite *sip.Request, res *sip.Response) {
+	d := t.dialogue(invite, res)
+	if d.acknowledge() != nil {
+		return // the far end sees that nobody is there
+	}
+	_, _ = d.ask(ctx, sip.BYE, nil)
+}

@@ -1,0 +1,236 @@
+package sip
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+	"golang.org/x/time/rate"
+
+	"herald/hardware/sip/media"
+)
+
+// Trunk is a line to a provider. It is safe for many goroutines.
+type Trunk struct {
+	cfg      Config
+	host     string // of the server
+	port     int
+	media    media.Config
+	ua       *sipgo.UserAgent
+	client   *sipgo.Client
+	listener interface{ Close() error }
+	contact  sip.ContactHeader
+	pace     *rate.Limiter
+	closing  chan struct{}
+	running  context.Context // until Close; of what goes on in the background
+	stop     context.CancelFunc
+	work     sync.WaitGroup // what goes on in the background
+	serving  sync.WaitGroup // what reads from listener
+
+	mu     sync.Mutex
+	closed bool             // guarded by mu
+	calls  map[string]*Call // guarded by mu, by Call-ID
+	health Health           // guarded by mu
+	moved  chan struct{}    // guarded by mu: closed when health changes
+}
+
+// Open listens, and begins to register and to ask whether the provider is
+// there. That he is not is no failure: Health tells, and Ready waits for him.
+func Open(ctx context.Context, cfg Config) (*Trunk, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	t := &Trunk{cfg: cfg, closing: make(chan struct{}), calls: map[string]*Call{}, moved: make(chan struct{}), pace: rate.NewLimiter(rate.Inf, 0)}
+	if cfg.PerSecond > 0 {
+		t.pace = rate.NewLimiter(rate.Limit(cfg.PerSecond), 1)
+	}
+	t.host, t.port, _ = splitHost(cfg.Server, 0) // complete has read it
+	t.health.Since = cfg.Now()
+	local, err := t.localAddress(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sip: %w", err)
+	}
+	wheel := cfg.Wheel
+	if wheel == nil {
+		wheel = &media.Wheel{}
+	}
+	public := cfg.Public
+	if !public.IsValid() {
+		public = local.Addr()
+	}
+	t.media = media.Config{Wheel: wheel, Local: local.Addr(), Public: public, Laws: cfg.Laws, Quiet: cfg.Quiet, Now: cfg.Now, Logger: cfg.Logger}
+	t.running, t.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := t.listen(local, public); err != nil {
+		t.stop()
+		return nil, fmt.Errorf("sip: %w", err)
+	}
+	t.background(t.keepRegistered)
+	t.background(t.keepAsking)
+	return t, nil
+}
+
+// localAddress is where we listen: what is configured, or where the way to the
+// server begins; port 0 is any.
+func (t *Trunk) localAddress(ctx context.Context) (netip.AddrPort, error) {
+	host, port, err := splitHost(t.cfg.Local, 0)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%w: our own address is no host:port", ErrConfig)
+	}
+	if host == "" {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", t.cfg.Server) // sends nothing
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		defer conn.Close() //nolint:errcheck // nothing was sent
+		host = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().String()
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%w: our own address is no IP address", ErrConfig)
+	}
+	return netip.AddrPortFrom(address, uint16(port)), nil //nolint:gosec // splitHost has read 16 bits
+}
+
+// listen opens our side of SIP.
+func (t *Trunk) listen(local netip.AddrPort, public netip.Addr) (err error) {
+	silent := slog.New(slog.DiscardHandler) // sipgo's words have numbers in them
+	t.ua, err = sipgo.NewUA(
+		sipgo.WithUserAgent("Herald"), sipgo.WithUserAgentHostname(t.cfg.Domain), sipgo.WithUserAgenTLSConfig(t.cfg.TLS),
+		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(silent)),
+		sipgo.WithUserAgentTransactionLayerOptions(
+			sip.WithTransactionLayerLogger(silent), sip.WithTransactionLayerTerminateOnConnClose(),
+			sip.WithTransactionLayerUnhandledResponseHandler(func(*sip.Response) {}), // of requests that are over
+		),
+	)
+	if err != nil {
+		return err
+	}
+	server, err := sipgo.NewServer(t.ua, sipgo.WithServerLogger(silent))
+	if err != nil {
+		return errors.Join(err, t.ua.Close())
+	}
+	t.handle(server)
+	at, err := t.serve(server, local)
+	if err != nil {
+		return errors.Join(err, t.ua.Close())
+	}
+	options := []sipgo.ClientOption{
+		sipgo.WithClientLogger(silent), sipgo.WithClientHostname(public.String()), sipgo.WithClientPort(int(at.Port())), sipgo.WithClientNAT(),
+	}
+	if t.cfg.Transport == UDP { // a connection of TCP may not begin where another listens
+		options = append(options, sipgo.WithClientConnectionAddr(at.String()))
+	}
+	t.client, err = sipgo.NewClient(t.ua, options...)
+	if err != nil {
+		return errors.Join(err, t.listener.Close(), t.ua.Close())
+	}
+	own := t.address(t.cfg.From)
+	own.Host, own.Port = public.String(), int(at.Port())
+	t.contact = sip.ContactHeader{Address: own}
+	return nil
+}
+
+// serve takes what comes in, and gives where.
+func (t *Trunk) serve(server *sipgo.Server, local netip.AddrPort) (netip.AddrPort, error) {
+	ctx := context.Background() // only to look up the address, which is one
+	if t.cfg.Transport == UDP {
+		conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", local.String())
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		read := &firstRead{PacketConn: conn, reading: make(chan struct{})}
+		t.listener = conn
+		t.serving.Go(func() { _ = server.ServeUDP(read) }) // it ends when it is closed
+		<-read.reading
+		return conn.LocalAddr().(*net.UDPAddr).AddrPort(), nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", local.String())
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	at := listener.Addr().(*net.TCPAddr).AddrPort()
+	t.listener = listener
+	switch {
+	case t.cfg.Transport == TCP:
+		t.serving.Go(func() { _ = server.ServeTCP(listener) })
+	case len(t.cfg.TLS.Certificates) > 0 || t.cfg.TLS.GetCertificate != nil:
+		t.serving.Go(func() { _ = server.ServeTLS(tls.NewListener(listener, t.cfg.TLS)) })
+	}
+	// Without a certificate nobody is served there, and the provider uses the
+	// connection that is open (RFC 5923).
+	return at, nil
+}
+
+// firstRead tells when it is read from for the first time: then sipgo knows
+// the connection and uses it for what we send.
+type firstRead struct {
+	net.PacketConn
+	reading chan struct{}
+	once    sync.Once
+}
+
+func (f *firstRead) ReadFrom(p []byte) (int, net.Addr, error) {
+	f.once.Do(func() { close(f.reading) })
+	return f.PacketConn.ReadFrom(p)
+}
+
+// background does something that Close waits for.
+func (t *Trunk) background(do func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.work.Go(do)
+	}
+}
+
+// Addr is where it listens, as host:port.
+func (t *Trunk) Addr() string {
+	return net.JoinHostPort(t.contact.Address.Host, strconv.Itoa(t.contact.Address.Port))
+}
+
+// lastWords is how long the provider has at the end to answer.
+const lastWords = 2 * time.Second
+
+// Close hangs up all calls, ends the registration and returns when nothing
+// runs any more. Closing again does nothing.
+func (t *Trunk) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	calls := make([]*Call, 0, len(t.calls))
+	for _, c := range t.calls {
+		calls = append(calls, c)
+	}
+	t.mu.Unlock()
+	close(t.closing)
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	var hanging sync.WaitGroup
+	for _, c := range calls {
+		hanging.Go(func() { _ = c.Hangup(ctx) }) // it is over in any case
+	}
+	hanging.Wait()
+	timer := time.AfterFunc(lastWords, t.stop)
+	t.work.Wait()
+	timer.Stop()
+	t.stop()
+	err := errors.Join(t.ua.Close(), t.listener.Close())
+	t.serving.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("sip: %w", err)
+	}
+	return nil
+}
