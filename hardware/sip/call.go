@@ -76,7 +76,7 @@ type Call struct {
 	digits   chan rune
 	done     chan struct{}
 	notices  chan int // what became of a transfer: codes of SIP
-	inviting invitation
+	inviting *invitation
 	dialogue *dialogue // nil until it is answered; set before others see the call
 
 	mu       sync.Mutex

@@ -119,11 +119,20 @@ func (t *Trunk) agreed(req *sip.Request, description []byte) *sip.Response {
 	return res
 }
 
-// offered is our answer to a description in a request.
+// answer is our answer to a description in a request.
 func (c *Call) answer(req *sip.Request) (description []byte, err error) {
+	err = c.agree(func() error {
+		description, err = c.sound.Answer(req.Body())
+		return err
+	})
+	return description, err
+}
+
+// agree changes how the two sides speak, and notes when they begin or cease to.
+func (c *Call) agree(change func() error) error {
 	before := c.sound.Held()
-	if description, err = c.sound.Answer(req.Body()); err != nil {
-		return nil, err
+	if err := change(); err != nil {
+		return err
 	}
 	if now := c.sound.Held(); now != before {
 		kind := Resumed
@@ -132,7 +141,7 @@ func (c *Call) answer(req *sip.Request) (description []byte, err error) {
 		}
 		c.note(Step{Kind: kind})
 	}
-	return description, nil
+	return nil
 }
 
 // reinvited changes the sound of a call, or only keeps it alive.
@@ -197,7 +206,7 @@ func (c *Call) acknowledged(req *sip.Request) {
 	delete(c.offered, number)
 	c.mu.Unlock()
 	if offered && len(req.Body()) > 0 {
-		_ = c.sound.Accept(req.Body()) // as it was before, otherwise
+		_ = c.agree(func() error { return c.sound.Accept(req.Body()) }) // as it was before, otherwise
 	}
 	if stop != nil {
 		stop()

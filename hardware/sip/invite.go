@@ -47,58 +47,68 @@ type invitation struct {
 // returns the answer: a success, whose transaction stays open. When ctx or the
 // time to ring ends, it returns at once, and what may come of it yet is
 // cleared up in the background. It fails with an *Error.
-func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration) (inv invitation, res *sip.Response, err error) {
-	t := c.trunk
+func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration) (*invitation, *sip.Response, error) {
 	ringing, cancel := context.WithTimeout(ctx, ring)
 	defer cancel()
-	silent := time.NewTimer(t.cfg.Response)
-	defer silent.Stop()
-	fail := func(class Class, err error) (invitation, *sip.Response, error) {
-		return inv, nil, &Error{Class: class, Rang: c.rang(), err: err}
-	}
-	for proofs := 0; ; {
-		inv = invitation{req: req}
-		if inv.tx, err = t.client.TransactionRequest(ringing, req); err != nil {
-			return fail(Unreachable, errors.New("it cannot be sent"))
+	for proofs := 0; ; proofs++ {
+		tx, err := c.trunk.client.TransactionRequest(ringing, req)
+		if err != nil {
+			return nil, nil, c.failure(Unreachable, errors.New("it cannot be sent"))
 		}
-		for res = nil; res == nil; {
-			select {
-			case res = <-inv.tx.Responses():
-				if res.IsProvisional() {
-					silent.Stop()
-					inv.provisional(c, res)
-					res = nil
-				}
-			case <-inv.tx.Done():
-				return fail(Unreachable, errors.New("the connection broke, or nothing was answered"))
-			case <-silent.C:
-				t.background(func() { t.clearUp(inv) })
-				return fail(Unreachable, errors.New("nothing is answered"))
-			case <-t.closing:
-				t.clearUp(inv)
-				return fail(GivenUp, errors.New("the line is closed"))
-			case <-ringing.Done():
-				t.background(func() { t.clearUp(inv) })
-				if ctx.Err() != nil {
-					return fail(GivenUp, context.Cause(ctx))
-				}
-				return fail(NoAnswer, nil)
-			}
+		inv := &invitation{req: req, tx: tx}
+		res, err := c.await(ctx, ringing, inv)
+		if err != nil {
+			return nil, nil, err
 		}
 		if res.IsSuccess() {
 			return inv, res, nil
 		}
-		inv.tx.Terminate() // it is acknowledged already
+		tx.Terminate() // it is acknowledged already
 		if _, asked := challenges[res.StatusCode]; !asked {
 			e := outcome(res)
 			e.Rang = c.rang()
-			return inv, nil, e
+			return nil, nil, e
 		}
-		if req, err = t.proven(req, res, proofs); err != nil {
-			return inv, nil, &Error{Class: Credentials, Code: res.StatusCode, err: err}
+		if req, err = c.trunk.proven(req, res, proofs); err != nil {
+			return nil, nil, &Error{Class: Credentials, Code: res.StatusCode, err: err}
 		}
-		proofs++
-		silent.Reset(t.cfg.Response)
+	}
+}
+
+// failure is why there is no answer.
+func (c *Call) failure(class Class, err error) error {
+	return &Error{Class: class, Rang: c.rang(), err: err}
+}
+
+// await waits for the final answer to an INVITE. ringing ends with ctx, and
+// when it has rung long enough.
+func (c *Call) await(ctx, ringing context.Context, inv *invitation) (*sip.Response, error) {
+	t := c.trunk
+	silent := time.NewTimer(t.cfg.Response)
+	defer silent.Stop()
+	for {
+		select {
+		case res := <-inv.tx.Responses():
+			if !res.IsProvisional() {
+				return res, nil
+			}
+			silent.Stop()
+			inv.provisional(c, res)
+		case <-inv.tx.Done():
+			return nil, c.failure(Unreachable, errors.New("the connection broke"))
+		case <-silent.C:
+			t.background(func() { t.clearUp(inv) })
+			return nil, c.failure(Unreachable, errors.New("nothing is answered"))
+		case <-t.closing:
+			t.clearUp(inv)
+			return nil, c.failure(GivenUp, errors.New("the line is closed"))
+		case <-ringing.Done():
+			t.background(func() { t.clearUp(inv) })
+			if ctx.Err() != nil {
+				return nil, c.failure(GivenUp, context.Cause(ctx))
+			}
+			return nil, c.failure(NoAnswer, nil)
+		}
 	}
 }
 
@@ -122,7 +132,7 @@ const mostClearing = 32 * time.Second
 // clearUp ends a call that we gave up: it is cancelled as soon as it may be,
 // which is after the first provisional answer; and hung up if it was answered
 // all the same.
-func (t *Trunk) clearUp(inv invitation) {
+func (t *Trunk) clearUp(inv *invitation) {
 	defer inv.tx.Terminate()
 	ctx, cancel := context.WithTimeout(t.running, mostClearing)
 	var cancelling sync.WaitGroup
@@ -130,7 +140,7 @@ func (t *Trunk) clearUp(inv invitation) {
 		cancel()
 		cancelling.Wait()
 	}()
-	cancelled := false
+	cancelled, closing := false, (<-chan struct{})(t.closing)
 	for {
 		if inv.heard && !cancelled {
 			cancelled = true
@@ -147,6 +157,10 @@ func (t *Trunk) clearUp(inv invitation) {
 			}
 		case <-inv.tx.Done():
 			return
+		case <-closing:
+			if closing = nil; !inv.heard {
+				return // there is nothing that may be cancelled
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -47,7 +47,7 @@ func TestBaresipHearsWhatIsSaidAndItsDigitsCome(t *testing.T) {
 			if like := siptest.Likeness(prompt, heard); like < siptest.Like {
 				t.Errorf("baresip hears the prompt with a likeness of %.3f", like)
 			}
-			if like := siptest.Likeness(says, heard); like > siptest.Unlike {
+			if like := siptest.Likeness(siptest.Prompt(t, "The library remains closed on Friday, because of a holiday in the whole country."), heard); like > siptest.Unlike {
 				t.Errorf("another prompt has a likeness of %.3f", like)
 			}
 			if a, b := siptest.Sounding(prompt), siptest.Sounding(heard); (a - b).Abs() > 200*time.Millisecond {
@@ -95,7 +95,7 @@ func TestKamailioKnowsUsByName(t *testing.T) {
 			if err := call.Hangup(t.Context()); err != nil {
 				t.Error(err)
 			}
-			far.UntilSaid("Successful call")
+			far.Succeeded()
 			if h := trunk.Health(); !h.Registered || !h.Reachable || h.LastError != "" {
 				t.Errorf("it stands %+v", h)
 			}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"herald/e2e/peers"
@@ -45,6 +46,11 @@ func Listens(t testing.TB, p *peers.Process, port string) {
 type SIPp struct {
 	*peers.Process
 	Addr string // where it listens
+}
+
+// Succeeded waits until the scenario was played to its end, once.
+func (s SIPp) Succeeded() {
+	s.UntilSaid("Successful call        |        0                  |        1")
 }
 
 // Answering is SIPp as it answers by itself: it rings, answers, sends back
@@ -184,15 +190,18 @@ func (b Baresip) Command(t testing.TB, command, params string) {
 // Heard is what baresip heard in its only call, once that is over.
 func (b Baresip) Heard(t testing.TB) []int16 {
 	t.Helper()
-	var found []string
+	var heard []int16
 	b.Until("it keeps what it heard", func() bool {
-		var err error
-		if found, err = filepath.Glob(filepath.Join(b.Dir, "dump-*-dec.wav")); err != nil {
+		found, err := filepath.Glob(filepath.Join(b.Dir, "dump-*-dec.wav"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		return len(found) > 0
+		if len(found) > 0 {
+			heard = ReadWAV(t, found[0]) // its length is written at the end
+		}
+		return len(heard) > 0
 	})
-	return ReadWAV(t, found[0])
+	return heard
 }
 
 // Kamailio starts a proxy that wants to know who calls (user "herald",
@@ -207,8 +216,10 @@ func Kamailio(t testing.TB, target string) Proxy {
 		t.Fatal(err)
 	}
 	run := t.TempDir()
-	p := peers.Start(t, exec.CommandContext(t.Context(), peers.Program(t, "kamailio", "kamailio"),
-		"-f", file, "-DD", "-E", "-m", "32", "-M", "4", "-Y", run, "-w", run))
+	cmd := exec.CommandContext(t.Context(), peers.Program(t, "kamailio", "kamailio"), "-f", file, "-DD", "-E", "-m", "32", "-M", "4", "-Y", run, "-w", run)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p := peers.Start(t, cmd)
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // its children, too; they may have ended
 	p.UntilListening(address)
 	Listens(t, p, port)
 	return Proxy{p, address}

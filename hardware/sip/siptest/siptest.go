@@ -53,7 +53,7 @@ const (
 	window = g711.Rate / 100 // 10 ms
 	// Like is what the Likeness of a prompt and its recording is at least.
 	Like = 0.98
-	// Unlike is what that of another prompt is at most.
+	// Unlike is what that of another prompt, about as long, is at most.
 	Unlike = 0.6
 )
 
