@@ -65,7 +65,7 @@ func Answering(t testing.TB, args ...string) SIPp {
 func Playing(t testing.TB, scenario string, args ...string) SIPp {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "scenario.xml")
-	text := "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"far end\">\n" + invited + scenario + "<Reference variables=\"from,to\"/>\n</scenario>\n"
+	text := "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"far end\">\n" + invited + scenario + "<Reference variables=\"from,to,via\"/>\n</scenario>\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +93,7 @@ func sipp(t testing.TB, args ...string) SIPp {
 const invited = `<recv request="INVITE"><action>
 <ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/>
 <ereg regexp=".*" search_in="hdr" header="To:" assign_to="to"/>
+<ereg regexp=".*" search_in="hdr" header="Via:" assign_to="via"/>
 </action></recv>
 `
 
@@ -128,6 +129,11 @@ func Answer(status string, sdp string, more ...string) string {
 	}
 	lines = append(lines, "Content-Length: [len]", "", sdp)
 	return "<send><![CDATA[\n" + strings.Join(lines, "\n") + "\n]]></send>\n"
+}
+
+// AnswerAgain is what SIPp sends as an answer to the INVITE, once more.
+func AnswerAgain(status string) string {
+	return strings.NewReplacer("[last_Via:]", "Via:[$via]", "[last_From:]", "From:[$from]", "[last_To:]", "To:[$to]", "[last_CSeq:]", "CSeq: 1 INVITE").Replace(Answer(status, ""))
 }
 
 // Sound is a description with the sound of SIPp.
