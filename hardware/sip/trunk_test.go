@@ -154,7 +154,7 @@ func TestEarlySoundIsNoAnswer(t *testing.T) {
 	// Its description comes with the early sound, and never again; and the
 	// answer comes twice, as if our ACK had been lost.
 	far := siptest.Playing(t, siptest.Answer("183 Session Progress", siptest.Sound)+siptest.Answer("200 OK", "")+siptest.Gets("ACK")+
-		siptest.AnswerAgain("200 OK")+siptest.Gets("ACK")+siptest.Gets("BYE")+siptest.Answer("200 OK", ""), "-m", "1")
+		siptest.AnswerAgain("200 OK")+siptest.Gets("ACK")+siptest.Gets("BYE")+siptest.Answer("200 OK", ""), "-m", "1", "-nr")
 	call, err := open(t, Config{Server: far.Addr, AskEvery: -1}).Call(t.Context(), "15550199", CallOptions{})
 	if err != nil {
 		t.Fatal(err)
