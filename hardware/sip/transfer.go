@@ -3,12 +3,16 @@ package sip
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 )
 
 // errTaken is of a Call-ID that is in use.
 var errTaken = errors.New("a call with this ID is under way")
+
+// mostTransfer is how long a transfer may take.
+const mostTransfer = 90 * time.Second
 
 // Transfer has the far end speak with another number of the provider (RFC
 // 3515: REFER), and returns when they do; the call with us is over then. When
@@ -33,7 +37,11 @@ func (c *Call) Transfer(ctx context.Context, number string) error {
 	if !res.IsSuccess() {
 		return outcome(res)
 	}
+	told := time.NewTimer(mostTransfer)
+	defer told.Stop()
 	select {
+	case <-told.C:
+		return &Error{Class: NoAnswer, err: errors.New("nothing is told of the transfer")}
 	case code := <-c.notices:
 		if code >= 300 {
 			return &Error{Class: classOf(code), Code: code}

@@ -165,10 +165,21 @@ func (t *Trunk) serve(server *sipgo.Server, local netip.AddrPort) (netip.AddrPor
 		t.serving.Go(func() { _ = server.ServeTCP(listener) })
 	case len(t.cfg.TLS.Certificates) > 0 || t.cfg.TLS.GetCertificate != nil:
 		t.serving.Go(func() { _ = server.ServeTLS(tls.NewListener(listener, t.cfg.TLS)) })
+	default: // the provider uses the connection that is open (RFC 5923)
+		t.serving.Go(func() { turnAway(listener) })
 	}
-	// Without a certificate nobody is served there, and the provider uses the
-	// connection that is open (RFC 5923).
 	return at, nil
+}
+
+// turnAway closes what connects: without a certificate nobody can be served.
+func turnAway(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_ = conn.Close() // nothing was said
+	}
 }
 
 // firstRead tells when it is read from for the first time: then sipgo knows

@@ -68,7 +68,9 @@ func (p *Phone) begin(req *sip.Request, tx sip.ServerTransaction, f Fault) (*lin
 	}
 	contact := sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: req.Recipient.User, Host: at.Addr().String(), Port: int(at.Port()), UriParams: sip.NewParams()}}
 	contact.Address.UriParams.Add("transport", strings.ToLower(req.Transport()))
-	ua := &sipgo.DialogUA{Client: p.client, ContactHDR: contact}
+	// Answers and requests go where the INVITE came from: a caller may not be
+	// reached otherwise.
+	ua := &sipgo.DialogUA{Client: p.client, ContactHDR: contact, RewriteContact: true}
 	dialog, err := ua.ReadInvite(req, tx)
 	if err != nil {
 		return nil, err

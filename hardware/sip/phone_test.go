@@ -1,0 +1,265 @@
+package sip_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"herald/hardware/sim/phone"
+	"herald/hardware/sim/simtest"
+	"herald/hardware/sip"
+	"herald/hardware/sip/media"
+	"herald/hardware/sip/siptest"
+)
+
+// phones starts phones until the test ends.
+func phones(t *testing.T, cfg phone.Config, faults ...phone.Fault) *phone.Phone {
+	t.Helper()
+	p := simtest.Start(t, phone.New(cfg))
+	if err := p.SetFaults(faults...); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// trunk opens one until the test ends.
+func trunk(t *testing.T, cfg sip.Config) *sip.Trunk {
+	t.Helper()
+	cfg.From = "15550100"
+	line, err := sip.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := line.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return line
+}
+
+func last(t *testing.T, p *phone.Phone, n int64) phone.Call {
+	t.Helper()
+	if err := p.Calls().WaitFor(t.Context(), func(_ []phone.Call, total int64) bool { return total >= n }); err != nil {
+		t.Fatal(err)
+	}
+	all := p.Calls().All()
+	return all[len(all)-1]
+}
+
+// certificate is one of our own for 127.0.0.1, and who trusts it.
+func certificate(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{{127, 0, 0, 1}}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+func TestACallByEachTransport(t *testing.T) {
+	server, client := certificate(t)
+	p := phones(t, phone.Config{TLS: server}, phone.Fault{Kind: phone.Quiet, Early: true, AnswerAfter: phone.Duration(300 * time.Millisecond), Press: []phone.Press{{Digits: "11#"}}})
+	var made int64
+	for transport, address := range map[sip.Transport]string{sip.UDP: p.Addr(), sip.TCP: p.Addr(), sip.TLS: p.TLSAddr()} {
+		line := trunk(t, sip.Config{Server: address, Transport: transport, TLS: client, Username: "herald", Register: true})
+		if err := line.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		call, err := line.Call(t.Context(), "+15550142", sip.CallOptions{ID: "of-" + string(transport)})
+		if err != nil {
+			t.Fatalf("%s: %v", transport, err)
+		}
+		var pressed []rune
+		for range 3 {
+			pressed = append(pressed, <-call.Digits())
+		}
+		if err := call.Press(t.Context(), "90"); err != nil {
+			t.Errorf("%s: %v", transport, err)
+		}
+		if err := call.Transfer(t.Context(), "15550155"); err != nil {
+			t.Errorf("%s: passing on: %v", transport, err)
+		}
+		if string(pressed) != "11#" {
+			t.Errorf("%s: pressed was %q", transport, string(pressed))
+		}
+		made++
+		if c := last(t, p, made); c.CallID != "of-"+string(transport) || c.Digits != "90" || c.Transferred != "15550155" || c.To != "+15550142" || c.From != "15550100" {
+			t.Errorf("%s: the call was %+v", transport, c)
+		}
+		if steps := call.Timeline(); !slices.ContainsFunc(steps, func(s sip.Step) bool { return s.Kind == sip.EarlySound }) {
+			t.Errorf("%s: the timeline is %+v", transport, steps)
+		}
+	}
+}
+
+func TestAPhoneThatNobodyAnswersIsCancelled(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.NoAnswer})
+	_, err := trunk(t, sip.Config{Server: p.Addr()}).Call(t.Context(), "15550142", sip.CallOptions{Ring: 300 * time.Millisecond})
+	if sip.ClassOf(err) != sip.NoAnswer {
+		t.Errorf("it is %v", err)
+	}
+	if c := last(t, p, 1); c.Answered || c.HungUp != "caller" {
+		t.Errorf("the call was %+v", c)
+	}
+}
+
+func TestAPhoneThatVanishesIsHungUpOn(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Person, HangUpAfter: phone.Duration(100 * time.Millisecond), Vanish: true})
+	call, err := trunk(t, sip.Config{Server: p.Addr(), Quiet: 500 * time.Millisecond}).Call(t.Context(), "15550142", sip.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-call.Done()
+	steps := call.Timeline()
+	if end := steps[len(steps)-1]; end.Kind != sip.HungUp || end.By != sip.Silence {
+		t.Errorf("it ends with %+v", end)
+	}
+	if c := last(t, p, 1); c.HungUp != "caller" {
+		t.Errorf("the call was %+v", c)
+	}
+}
+
+func TestALineThatIsClosedHangsUp(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{}, phone.Fault{Number: "1", Kind: phone.NoAnswer})
+	line, err := sip.Open(t.Context(), sip.Config{Server: p.Addr(), From: "15550100"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	call, err := line.Call(t.Context(), "2", sip.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rings, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := line.Call(t.Context(), "1", sip.CallOptions{Watch: func(s sip.Step) {
+			if s.Kind == sip.Ringing {
+				close(rings)
+			}
+		}})
+		ended <- err
+	}()
+	<-rings
+	if err := line.Close(); err != nil {
+		t.Error(err)
+	}
+	<-call.Done()
+	if err := <-ended; sip.ClassOf(err) != sip.GivenUp {
+		t.Errorf("the one that rings ends with %v", err)
+	}
+	last(t, p, 2)
+	if _, err := line.Call(t.Context(), "2", sip.CallOptions{}); err == nil {
+		t.Error("a closed line calls")
+	}
+}
+
+// evenness measures, until stop is called, how much the time between two turns
+// of a sleeper deviates from 20 ms on this machine, which others use, too.
+func evenness() (stop func() []time.Duration) {
+	over := make(chan struct{})
+	var deviations []time.Duration
+	var measuring sync.WaitGroup
+	measuring.Go(func() {
+		before := time.Now()
+		for due := before; ; {
+			due = due.Add(media.FrameTime)
+			select {
+			case now := <-time.After(time.Until(due)):
+				deviations = append(deviations, (now.Sub(before) - media.FrameTime).Abs())
+				before = now
+			case <-over:
+				return
+			}
+		}
+	})
+	return func() []time.Duration {
+		close(over)
+		measuring.Wait()
+		return deviations
+	}
+}
+
+// p99 is what 99 of a hundred are at most.
+func p99(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}
+
+// TestTenCallsAtOnce are all heard, and their packets are even: of the time
+// between two, the deviation from 20 ms. Where the machine is so busy that it
+// wakes nobody in time, it is compared with one who only sleeps.
+func TestTenCallsAtOnce(t *testing.T) {
+	const many = 10
+	var wheel media.Wheel
+	p := phones(t, phone.Config{Wheel: &wheel}, phone.Fault{Kind: phone.Quiet})
+	line := trunk(t, sip.Config{Server: p.Addr(), Wheel: &wheel})
+	prompt := siptest.Prompt(t, "Your train leaves at ten from platform two.")
+	var calling sync.WaitGroup
+	var mu sync.Mutex
+	var deviations []time.Duration
+	measured := evenness()
+	for range many {
+		calling.Go(func() {
+			call, err := line.Call(t.Context(), "15550142", sip.CallOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var before time.Time
+			const first = 5 // they came while the answer was on its way
+			heard := 0
+			stop := call.Listen(func([]int16) {
+				now := time.Now()
+				mu.Lock()
+				defer mu.Unlock()
+				if heard++; heard > first {
+					deviations = append(deviations, (now.Sub(before) - media.FrameTime).Abs())
+				}
+				before = now
+			})
+			defer stop()
+			if _, err := call.Play(t.Context(), prompt); err != nil {
+				t.Error(err)
+			}
+			if err := call.Hangup(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calling.Wait()
+	sleeping := measured()
+	last(t, p, many)
+	for _, c := range p.Calls().All() {
+		if like := siptest.Likeness(prompt, c.Heard); like < siptest.Like {
+			t.Errorf("one is heard with a likeness of %.3f", like)
+		}
+	}
+	const most = 10 * time.Millisecond
+	ours, sleeper := p99(deviations), p99(sleeping)
+	t.Logf("p99 of %d deviations: %v, of a sleeper's: %v", len(deviations), ours, sleeper)
+	if ours > max(most, 2*sleeper) {
+		t.Errorf("the deviation from 20 ms is %v in one of a hundred, a sleeper's %v", ours, sleeper)
+	}
+}
