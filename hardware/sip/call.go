@@ -165,6 +165,8 @@ func (c *Call) connect(ctx context.Context, req *sip.Request, ring time.Duration
 	c.mu.Lock()
 	c.dialogue, c.inviting, c.answered = d, inv, true // the far end may hang up as soon as it is acknowledged
 	c.mu.Unlock()
+	// Before it is acknowledged: a re-INVITE may follow at once.
+	refused := c.sound.Accept(description)
 	if err := d.acknowledge(); err != nil {
 		inv.tx.Terminate()
 		return &Error{Class: Unreachable, Rang: true, err: errors.New("the answer cannot be acknowledged")}
@@ -176,13 +178,11 @@ func (c *Call) connect(ctx context.Context, req *sip.Request, ring time.Duration
 		}
 		d.acknowledgeAgain()
 	})
-	if err := c.sound.Accept(description); errors.Is(err, media.ErrClosed) {
-		return nil // it was answered, and is over
-	} else if err != nil {
+	if refused != nil {
 		hanging, cancel := context.WithTimeout(t.running, lastWords)
 		defer cancel()
 		_ = c.Hangup(hanging)
-		return &Error{Class: NoSound, Rang: true, err: err}
+		return &Error{Class: NoSound, Rang: true, err: refused}
 	}
 	t.background(c.attend)
 	return nil

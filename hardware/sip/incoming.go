@@ -227,37 +227,51 @@ func (t *Trunk) updated(c *Call, req *sip.Request, tx sip.ServerTransaction) {
 	_ = tx.Respond(t.agreed(req, description)) // it is asked again
 }
 
-// informed takes digits that come by INFO, as some gateways send them:
-// "Signal=5" in application/dtmf-relay, or the digit in application/dtmf.
+// informed takes digits that come by INFO, as some gateways send them.
 func informed(c *Call, req *sip.Request, tx sip.ServerTransaction) {
 	if h := req.ContentType(); h != nil && strings.HasPrefix(h.Value(), "application/dtmf") {
-		for line := range strings.Lines(string(req.Body())) {
-			name, value, named := strings.Cut(strings.TrimSpace(line), "=")
-			if !named {
-				name, value = "Signal", name
-			}
-			if strings.EqualFold(strings.TrimSpace(name), "Signal") && len(strings.TrimSpace(value)) == 1 {
-				c.sound.Pressed(strings.TrimSpace(value))
-			}
-		}
+		c.sound.Pressed(information(req.Body()))
 	}
 	_ = tx.Respond(sip.NewResponseFromRequest(req, sip.StatusOK, "OK", nil)) // it is asked again
 }
 
-// notified takes what became of a transfer: a status line (RFC 3515, section 2.4.5).
+// information are the digits in a body: "Signal=5" of application/dtmf-relay,
+// or the digit alone of application/dtmf.
+func information(body []byte) string {
+	var digits strings.Builder
+	for line := range strings.Lines(string(body)) {
+		name, value, named := strings.Cut(strings.TrimSpace(line), "=")
+		if !named {
+			name, value = "Signal", name
+		}
+		if value = strings.TrimSpace(value); strings.EqualFold(strings.TrimSpace(name), "Signal") && len(value) == 1 {
+			digits.WriteString(value)
+		}
+	}
+	return digits.String()
+}
+
+// notified takes what became of a transfer.
 func notified(c *Call, req *sip.Request, tx sip.ServerTransaction) {
 	_ = tx.Respond(sip.NewResponseFromRequest(req, sip.StatusOK, "OK", nil)) // it is told again
-	line, _, _ := strings.Cut(string(req.Body()), "\n")
-	words := strings.Fields(line)
-	if len(words) < 2 || words[0] != "SIP/2.0" {
+	code, over := notice(req.Body())
+	if !over {
 		return
-	}
-	code, err := strconv.Atoi(words[1])
-	if err != nil || code < 200 || code > 699 {
-		return // it is not over yet
 	}
 	select {
 	case c.notices <- code:
 	default: // nobody asked
 	}
+}
+
+// notice reads the status line that tells of a transfer (RFC 3515, section
+// 2.4.5); it is not over when the answer is provisional.
+func notice(body []byte) (code int, over bool) {
+	line, _, _ := strings.Cut(string(body), "\n")
+	words := strings.Fields(line)
+	if len(words) < 2 || words[0] != "SIP/2.0" {
+		return 0, false
+	}
+	code, err := strconv.Atoi(words[1])
+	return code, err == nil && code >= 200 && code <= 699
 }

@@ -57,6 +57,7 @@ func dial(t *testing.T, p *Phone, number string, args ...string) error {
 }
 
 func TestSIPpCalls(t *testing.T) {
+	t.Parallel()
 	p := start(t, Config{}, Fault{Number: "*66", Kind: Busy}, Fault{Number: "*03", Kind: Unavailable, RetryAfter: Duration(time.Minute)}, Fault{Number: "*1", Kind: Person, AnswerAfter: Duration(200 * time.Millisecond)})
 	for _, transport := range []string{"u1", "t1"} {
 		if err := dial(t, p, "15550101", "-t", transport); err != nil {
@@ -80,6 +81,7 @@ func TestSIPpCalls(t *testing.T) {
 }
 
 func TestBaresipCallsAMachineAndSpeaks(t *testing.T) {
+	t.Parallel()
 	greeting := siptest.Prompt(t, "Hello. Nobody is at home now. Please leave a message.")
 	p := start(t, Config{Greeting: greeting}, Fault{Kind: Machine, Press: []Press{{After: Duration(time.Second), Digits: "1"}}})
 	says := siptest.Prompt(t, "This is a message for you. It has two sentences.")
@@ -99,6 +101,7 @@ func TestBaresipCallsAMachineAndSpeaks(t *testing.T) {
 }
 
 func TestBaresipPressesKeysAndIsHungUpOn(t *testing.T) {
+	t.Parallel()
 	p := start(t, Config{}, Fault{Kind: Quiet, Early: true, AnswerAfter: Duration(200 * time.Millisecond), HangUpAfter: Duration(2500 * time.Millisecond)})
 	far := siptest.Phone(t, make([]int16, 160_000), "")
 	far.Command(t, "dial", "sip:15550142@"+p.Addr())

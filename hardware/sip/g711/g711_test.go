@@ -89,8 +89,20 @@ func TestTheTablesOfTheRecommendation(t *testing.T) {
 		sample int16
 		octet  byte
 	}{
-		{Mu, 0, 0xFF}, {Mu, 32124, 0x80}, {Mu, -32124, 0x00}, {Mu, math.MaxInt16, 0x80}, {Mu, math.MinInt16, 0x00}, {Mu, 8, 0xFE}, {Mu, -8, 0x7E},
-		{A, 8, 0xD5}, {A, -8, 0x55}, {A, 32256, 0xAA}, {A, -32256, 0x2A}, {A, math.MaxInt16, 0xAA}, {A, math.MinInt16, 0x2A}, {A, 0, 0xD5},
+		{Mu, 0, 0xFF},
+		{Mu, 32124, 0x80},
+		{Mu, -32124, 0x00},
+		{Mu, math.MaxInt16, 0x80},
+		{Mu, math.MinInt16, 0x00},
+		{Mu, 8, 0xFE},
+		{Mu, -8, 0x7E},
+		{A, 8, 0xD5},
+		{A, -8, 0x55},
+		{A, 32256, 0xAA},
+		{A, -32256, 0x2A},
+		{A, math.MaxInt16, 0xAA},
+		{A, math.MinInt16, 0x2A},
+		{A, 0, 0xD5},
 	} {
 		if octet := c.law.Encode([]int16{c.sample})[0]; octet != c.octet {
 			t.Errorf("%s %d is %#x, want %#x", c.law, c.sample, octet, c.octet)

@@ -70,6 +70,7 @@ func digitsOf(t *testing.T, s *Session, n int) string {
 }
 
 func TestWhatIsSaidIsHeard(t *testing.T) {
+	t.Parallel()
 	var wheel Wheel
 	for law, change := range map[g711.Law]func(string) string{
 		g711.Mu: same,
@@ -103,6 +104,7 @@ func TestWhatIsSaidIsHeard(t *testing.T) {
 }
 
 func TestDigitsAreTonesWhereThereAreNoEvents(t *testing.T) {
+	t.Parallel()
 	var wheel Wheel
 	a, b := open(t, Config{Wheel: &wheel}), open(t, Config{Wheel: &wheel})
 	connect(t, a, b, func(offer string) string { return strings.Replace(offer, " 101\r\n", "\r\n", 1) })
@@ -115,6 +117,7 @@ func TestDigitsAreTonesWhereThereAreNoEvents(t *testing.T) {
 }
 
 func TestWhoInterruptsKnowsHowMuchWasHeard(t *testing.T) {
+	t.Parallel()
 	a, b := open(t, Config{}), open(t, Config{})
 	connect(t, a, b, same)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -136,6 +139,7 @@ func TestWhoInterruptsKnowsHowMuchWasHeard(t *testing.T) {
 }
 
 func TestAHeldCallerWaits(t *testing.T) {
+	t.Parallel()
 	a, b := open(t, Config{}), open(t, Config{})
 	connect(t, a, b, same)
 	hold, err := b.Offer()
@@ -160,6 +164,7 @@ func TestAHeldCallerWaits(t *testing.T) {
 }
 
 func TestAFarEndThatFallsSilentIsLost(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	now := time.Now()
 	clock := func() time.Time {
@@ -193,6 +198,7 @@ func TestAFarEndThatFallsSilentIsLost(t *testing.T) {
 // TestSoundGoesWhereItComesFrom: the far end is behind a router and does not
 // know how we see it; a stranger is not heard.
 func TestSoundGoesWhereItComesFrom(t *testing.T) {
+	t.Parallel()
 	a := open(t, Config{})
 	if err := a.Accept(describes("c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/8000")); err != nil {
 		t.Fatal(err)
