@@ -18,7 +18,7 @@ func (a *App) buildMatcher() {
 		Follower: a.follower, Now: time.Now, Logger: a.log,
 	})
 	a.cleanups.onStop("intake", a.intake.Close)
-	a.metrics.MustRegister(a.intake)
+	a.metrics.MustRegister(a.intake, a.follower)
 }
 
 // startMatcher begins what goes on beside the intake. Until the index is
