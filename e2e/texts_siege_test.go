@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -120,6 +121,7 @@ func (s *textSiege) strike() {
 		fall func()
 	}{
 		{"node killed", s.killNode},
+		{"node away", s.leaveNode},
 		{"connections cut", s.cut},
 		{"centre unkind", s.unkindCentre},
 		{"modem unkind", s.unkindModem},
@@ -158,6 +160,27 @@ func (s *textSiege) awaitTexts(n int) {
 			return
 		}
 	}
+}
+
+// leaveNode kills the node while the modem takes texts of an event, and starts
+// it again when its work can be taken up: the new one does so at once, while
+// its modem, which is slow, has not said what SIM it has.
+func (s *textSiege) leaveNode() {
+	before := s.modem.Texts().Count()
+	s.tellAll()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	defer cancel()
+	// In vain where the modem is away just then.
+	_ = s.modem.Texts().WaitFor(ctx, func(_ []texts.Text, count int64) bool { return count > before })
+	s.nodes[0].kill()
+	s.bury(0)
+	eventuallyNone(s.t, s.pool, "work that is held for somebody's", `
+SELECT (SELECT count(*) FROM nodes WHERE beat_at > now() - interval '15 seconds')
+     + (SELECT count(*) FROM river_job WHERE state = 'running' AND attempted_at > now() - interval '15 seconds')`)
+	if err := s.modem.SetFaults(modem.Fault{Kind: modem.Late, Command: "+CIMI", Delay: modem.Duration(time.Second), Times: 1}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.boot(0)
 }
 
 // cut breaks the connections to the centre, with messages in flight.

@@ -18,6 +18,7 @@ import (
 
 	"herald/access"
 	"herald/campaigns"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/replies"
 	"herald/dispatch/sms"
@@ -51,9 +52,10 @@ type Config struct {
 	Templates     *templates.Store
 	Subscriptions *subscriptions.Store
 	Deliveries    *dispatch.Store
-	Webhooks      *webhooks.Store  // nil: there are no pages of webhooks
-	Campaigns     *campaigns.Store // nil: there are no pages of campaigns
-	Replies       *replies.Store   // nil: there are no pages of replies
+	Webhooks      *webhooks.Store   // nil: there are no pages of webhooks
+	Campaigns     *campaigns.Store  // nil: there are no pages of campaigns
+	Replies       *replies.Store    // nil: there are no pages of replies
+	Collectors    *collectors.Store // nil: there are no pages of collectors
 
 	// SMS is how texts are written by the accounts that send them, as far as
 	// they agree; the zero value is what every phone can read.
@@ -96,7 +98,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.accountRoutes(operator), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},

@@ -17,7 +17,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/access"
+	"herald/calendars"
 	"herald/campaigns"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/replies"
 	"herald/matcher"
@@ -60,7 +62,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
 	must(t, err)
 	plans, err := campaigns.NewStore(s.pool, campaigns.Config{
-		Templates: messages, Triggers: triggers, Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: now, Logger: log,
+		Templates: messages, Triggers: triggers, Calendars: calendars.NewStore(s.pool, now), Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: now, Logger: log,
 		Ledgers: campaigns.LedgerFunc(func(ctx context.Context, run int64) (dispatch.Ledger, error) {
 			return store.Ledger(ctx, dispatch.Filter{Campaign: run})
 		}),
@@ -81,6 +83,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
 	}
+	s.Collectors = collectors.NewStore(s.pool, now)
 	s.Replies, err = replies.NewStore(s.pool, replies.Config{
 		Contacts: s.Contacts, Suppressions: consents, Deliveries: store, Logger: log, Now: now,
 	})

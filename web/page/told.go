@@ -82,6 +82,11 @@ func (r Reader) stepKey(c Course, e dispatch.Entry) string {
 // words.
 func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 	switch e.Code {
+	case "event_received":
+		source, _ := e.Args["source"].(string)
+		if own, ok := strings.CutPrefix(source, ownSource); ok && r.Has(key+"."+own) {
+			return "." + own
+		}
 	case "subscription_met":
 		if c.Summary == "" {
 			return ".plain"
@@ -142,6 +147,10 @@ func (r Reader) stateVariant(e dispatch.Entry, key string) string {
 	}
 	return state + ".waits"
 }
+
+// ownSource begins the sources of events that Herald makes itself, such as
+// herald:absence.
+const ownSource = "herald:"
 
 // plannedWaits are the reasons of a message that waits because it shall.
 var plannedWaits = []string{"quiet_hours", "digest", "rate_limit", "campaign_paused"}
