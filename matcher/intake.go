@@ -25,6 +25,7 @@ import (
 type IntakeConfig struct {
 	BatchEvents int // 1,000: events that share one transaction, about
 	QueueEvents int // 10,000, at least BatchEvents: events that may wait
+	QueueBytes  int // 64 MiB: of their data, as JSON; one request may always wait
 	Committers  int // 4: transactions at once, a connection each
 	FanOut      int // 1,000: subscriptions that may wait for one event; more are told after it is taken
 	Expanders   int // 2: transactions at once that tell them
@@ -45,6 +46,9 @@ func (c IntakeConfig) withDefaults() IntakeConfig {
 		c.QueueEvents = 10_000
 	}
 	c.QueueEvents = max(c.QueueEvents, c.BatchEvents)
+	if c.QueueBytes <= 0 {
+		c.QueueBytes = 64 << 20
+	}
 	if c.Committers <= 0 {
 		c.Committers = 4
 	}
@@ -86,6 +90,7 @@ type Intake struct {
 
 	queue   chan *request
 	waiting atomic.Int64 // events in queue
+	weight  atomic.Int64 // bytes of their data
 
 	closing sync.RWMutex // held for reading while a request is put into queue
 	closed  bool         // guarded by closing
@@ -98,6 +103,7 @@ type Intake struct {
 // request is what one caller waits for: at most BatchEvents of its events.
 type request struct {
 	entries []*entry
+	bytes   int64         // of their data
 	taken   atomic.Bool   // by a committer, or withdrawn by its caller
 	done    chan struct{} // closed by the committer
 	err     error         // set before done is closed
@@ -300,6 +306,9 @@ func (i *Intake) submit(ctx context.Context, entries []*entry) error {
 		return unavailable(err)
 	}
 	r := &request{entries: entries, done: make(chan struct{})}
+	for _, e := range entries {
+		r.bytes += int64(len(e.data))
+	}
 	if err := i.put(r); err != nil {
 		return err
 	}
@@ -322,8 +331,10 @@ func (i *Intake) put(r *request) error {
 		return unavailable(errors.New("the intake is closed"))
 	}
 	n := int64(len(r.entries))
-	if i.waiting.Add(n) > int64(i.cfg.QueueEvents) {
+	heavy := i.weight.Add(r.bytes) > int64(i.cfg.QueueBytes) && i.waiting.Load() > 0
+	if i.waiting.Add(n) > int64(i.cfg.QueueEvents) || heavy {
 		i.waiting.Add(-n)
+		i.weight.Add(-r.bytes)
 		i.counts.throttled.Add(n)
 		return &problem.Error{Code: problem.Throttled, Message: "too many events are waiting", After: time.Second}
 	}
@@ -363,6 +374,7 @@ func (i *Intake) poll() (r *request, ok bool) {
 // returns how many events came with it.
 func (i *Intake) take(r *request, batch *[]*request) int {
 	i.waiting.Add(-int64(len(r.entries)))
+	i.weight.Add(-r.bytes)
 	if !r.taken.CompareAndSwap(false, true) {
 		return 0
 	}
