@@ -2,8 +2,8 @@ package page
 
 import (
 	"fmt"
-	"math"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
