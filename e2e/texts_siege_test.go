@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/e2e/peers"
 	"herald/hardware/sim/modem"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/texts"
@@ -92,6 +93,8 @@ func besiegeTexts(t *testing.T, policy string, chance *rand.Rand) *textSiege {
 		fmt.Sprintf(`HERALD_SMS_SMPP=[{name: operator, host: %q, port: %s, system_id: shop, source: "10690", timeout: 2s, max_sessions: %d, recipients: ["+86"]}]`, host, port, textBinds),
 		fmt.Sprintf(`HERALD_SMS_MODEMS=[{name: modem, device: %q, submit_timeout: 2s, timeout: 2s, max_sessions: 1, recipients: ["+1"]}]`, s.modem.Path()),
 		fmt.Sprintf(`HERALD_DISPATCH_DOUBT=[{channel: sms, policy: %s}]`, policy),
+		// So that the links in a text, and so all of it, are the same after a restart.
+		"HERALD_HTTP_LISTEN="+peers.Address(t),
 	)
 	return s
 }
