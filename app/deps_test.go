@@ -87,7 +87,7 @@ var house = map[string][]string{
 
 // below is a room's own list and the room itself, for those above it.
 func below(room string) []string {
-	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/webhooks", room}
+	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/webhooks", "herald/calendar", "herald/calendars", room}
 }
 
 // closed lists what only some rooms may import.

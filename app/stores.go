@@ -17,6 +17,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/sms/modem"
 	"herald/matcher"
+	"herald/matcher/dates"
 	"herald/postgres"
 	"herald/subscriptions"
 	"herald/templates"
@@ -43,6 +44,7 @@ type Stores struct {
 	Previews   *matcher.Previews
 	Campaigns  *campaigns.Store
 	Calendars  *calendars.Store
+	Dates      *dates.Ahead
 	Modems     *modem.Store
 	Collectors *collectors.Store
 
@@ -118,6 +120,7 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Calendars:     calendars.NewStore(pool, now),
 		news:          &announcer{},
 	}
+	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
 	s.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
 		Triggers: s.Triggers, Subscriptions: s.Subscriptions, Consents: s.Consents, Now: now,
 	})

@@ -104,7 +104,7 @@ func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
 		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
-		History: a.Events, Previews: a.Previews,
+		History: a.Events, Previews: a.Previews, Dates: a.Dates, Calendars: a.Calendars,
 		SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		Away: postgres.Away, Logger: a.log, Now: time.Now, Version: Version(),
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,
