@@ -83,6 +83,9 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
 	}
+	s.Events, s.Previews = matcher.NewEvents(s.pool), matcher.NewPreviews(s.pool, matcher.PreviewConfig{
+		Triggers: triggers, Subscriptions: s.Subscriptions, Consents: consents, Budget: 10 * time.Second,
+	})
 	s.Collectors = collectors.NewStore(s.pool, now)
 	s.Replies, err = replies.NewStore(s.pool, replies.Config{
 		Contacts: s.Contacts, Suppressions: consents, Deliveries: store, Logger: log, Now: now,
