@@ -60,7 +60,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher/follower":         {"herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index"},
 	"herald/matcher/absence":          {"herald/problem", "herald/subscriptions", "herald/matcher/predicate"},
-	"herald/matcher/dates":            {"herald/problem", "herald/calendar", "herald/subscriptions"},
+	"herald/matcher/dates":            {"herald/problem", "herald/calendar", "herald/matcher/predicate", "herald/subscriptions"},
 	"herald/matcher/history":          {"herald/timeid"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher":                  {"herald/problem", "herald/timeid", "herald/matcher/history", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/matcher/dates", "herald/dispatch", "herald/dispatch/timing"},
