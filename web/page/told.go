@@ -119,6 +119,10 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 			return ".accepted"
 		}
 		return ".failed"
+	case "occasion_came":
+		if e.Args["occasion"] != "birthday" {
+			return ".date"
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}
@@ -171,6 +175,9 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	}
 	if c.Summary != "" || args["summary"] == nil {
 		args["summary"] = c.Summary
+	}
+	if occasion, ok := args["occasion"].(string); ok {
+		args["occasion"] = r.Occasion(occasion, "")
 	}
 	if sent, ok := figure(args["sent"]); ok {
 		args["number"] = sent + 1 // sent counts those before this one

@@ -86,6 +86,7 @@ type Config struct {
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 	Previews      Previews // may be nil: alerts are not tried on the past then
+	Dates         Dates    // may be nil: it is not told when alerts on dates come next
 	// Channels are those that can be sent on: no other is offered.
 	Channels []subscriptions.Channel
 	// QuietFrom and QuietUntil are the quiet hours of members who chose none,
