@@ -57,6 +57,7 @@ type Config struct {
 	Webhooks      *webhooks.Store   // nil: there are no pages of webhooks
 	Campaigns     *campaigns.Store  // nil: there are no pages of campaigns
 	Calendars     *calendars.Store  // nil: none can be chosen for campaigns
+	Dates         Dates             // nil: it is not told which dates of triggers come next
 	Replies       *replies.Store    // nil: there are no pages of replies
 	Collectors    *collectors.Store // nil: there are no pages of collectors
 	Events        *matcher.Events   // nil: there are no pages of events, as without Previews

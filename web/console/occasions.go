@@ -2,12 +2,14 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"net/url"
 	"slices"
 	"time"
 
 	"herald/calendar"
 	"herald/campaigns"
+	"herald/subscriptions"
 	"herald/web/page"
 )
 
@@ -20,20 +22,46 @@ type nextDate struct {
 // shownDates is how many dates are shown ahead.
 const shownDates = 3
 
+// Dates is what *dates.Ahead does.
+type Dates interface {
+	OfTrigger(ctx context.Context, t subscriptions.Trigger, zone *time.Location, n int) ([]calendar.Moment, error)
+}
+
+// triggerDates are the next dates of a trigger, at its hour wherever a member
+// lives.
+func (c console) triggerDates(v *page.Visit, t subscriptions.Trigger) ([]nextDate, error) {
+	if c.Dates == nil || t.Dates == nil {
+		return nil, nil
+	}
+	moments, err := c.Dates.OfTrigger(v.Context(), t, v.Zone, shownDates)
+	if err != nil {
+		return nil, err
+	}
+	return datesInWords(v, moments, t.Dates.Hour), nil
+}
+
+// datesInWords are moments as dates, each with the hour at which members hear.
+func datesInWords(v *page.Visit, moments []calendar.Moment, hour string) []nextDate {
+	list := make([]nextDate, len(moments))
+	for i, m := range moments {
+		noon := time.Date(m.Date.Year, m.Date.Month, m.Date.Day, 12, 0, 0, 0, v.Zone)
+		list[i] = nextDate{Occasion: v.Occasion(m.Occasion, m.Title), Told: v.Date(noon) + " " + cmp.Or(m.Hour, hour)}
+	}
+	return list
+}
+
 // nextDates are the next of a plan that recurs.
 func (c console) nextDates(v *page.Visit, w campaigns.When) ([]nextDate, error) {
 	moments, err := c.Campaigns.NextDates(v.Context(), w, shownDates)
 	if err != nil {
 		return nil, err
 	}
+	if w.Occasion != "" {
+		return datesInWords(v, moments, w.Hour), nil
+	}
 	list := make([]nextDate, len(moments))
 	for i, m := range moments {
-		if w.Occasion == "" {
-			list[i].Told = v.Minute(m.At)
-			continue
-		}
-		noon := time.Date(m.Date.Year, m.Date.Month, m.Date.Day, 12, 0, 0, 0, v.Zone)
-		list[i] = nextDate{Occasion: v.Occasion(m.Occasion, m.Title), Told: v.Date(noon) + " " + cmp.Or(m.Hour, w.Hour)}
+		list[i].Told = v.Minute(m.At)
 	}
 	return list, nil
 }

@@ -22,3 +22,11 @@ func TestACampaignOfAFestivalIsWritten(t *testing.T) {
 	v.get("/console/campaigns/new?lang=zh-CN").has("中秋节", "平年在 3 月 1 日")
 	v.get(made.path).has("中秋节当地时间 10:30")
 }
+
+func TestATriggerOnDatesTellsWhenItComesNext(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.marketer()
+	v.get("/console/triggers/festival").is(http.StatusOK).has("Festival greetings", " 09:00 <span", "Day</span>")
+	v.get("/console/triggers/birthday").is(http.StatusOK).lacks(" 09:00 <span")
+}
