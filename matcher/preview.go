@@ -17,6 +17,7 @@ import (
 	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // Wish is a subscription that somebody thinks of.
@@ -38,12 +39,22 @@ type Preview struct {
 	// Otherwise the time was up, and what happened before is not counted.
 	LookedBackTo time.Time `json:"looked_back_to"`
 	Complete     bool      `json:"complete"`
-	Met          int       `json:"met"`   // events that would have met it
-	Fired        int       `json:"fired"` // those of them that no cool-down or cap would have held back
+	// Unseen is a time in between that was not looked at; nil: there is none.
+	// Days that are over are looked at first, because an index finds their
+	// events.
+	Unseen *Span `json:"unseen,omitempty"`
+	Met    int   `json:"met"`   // events that would have met it
+	Fired  int   `json:"fired"` // those of them that no cool-down or cap would have held back
 	// Firings are the latest of those, the latest first.
 	Firings []Firing `json:"firings"`
 	// Reason says why it cannot be told: "absence" or "dates"; empty: it can.
 	Reason string `json:"reason,omitempty"`
+}
+
+// Span is a time from an instant to before another.
+type Span struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // Firing is an event of which a member would have been told.
@@ -242,32 +253,75 @@ func (p *Previews) member(ctx context.Context, id int64) (m predicate.Member, er
 	return m, nil
 }
 
+// shareOfOver is how much of the time the days that are over may take.
+const shareOfOver = 0.6
+
 // read reads the events that may meet the wish, or that one of them is
-// compared with, back to its beginning or until the time is up.
+// compared with, back to its beginning or until the time is up: first those of
+// the days that an index knows, then those since.
 func (p *past) read(ctx context.Context, db querier, budget time.Duration) error {
-	look, err := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.Since, Budget: budget}.lookback(ctx, db)
+	q := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.Since, Budget: budget}
+	recent, err := q.lookback(ctx, db)
 	if err != nil {
 		return err
 	}
-	for !look.ended && !look.late() && len(p.events) < maxMet {
+	over := *recent
+	over.until = time.Now().Add(time.Duration(float64(budget) * shareOfOver))
+	over.from, over.ended = over.to, true // until there is an index
+	for day := range recent.byDay {
+		if end := timeid.Floor(day.Add(24 * time.Hour)); slices.Compare(end[:], over.from[:]) > 0 {
+			over.from, over.ended, recent.to = end, false, end
+		}
+	}
+	older, err := p.walk(ctx, &over)
+	if err != nil {
+		return err
+	}
+	if p.events, err = p.walk(ctx, recent); err != nil {
+		return err
+	}
+	p.Complete = recent.ended && over.ended
+	switch {
+	case recent.ended:
+		p.events = append(p.events, older...)
+		p.LookedBackTo = instantOf(over.from)
+	case p.trigger.Change == nil && recent.to != over.to:
+		p.events = append(p.events, older...)
+		p.LookedBackTo = instantOf(over.from)
+		p.Unseen = &Span{instantOf(recent.to), p.reached(recent)}
+	default: // what came before a gap is not what was before the event after it
+		p.LookedBackTo = p.reached(recent)
+	}
+	if p.Complete {
+		p.LookedBackTo = p.Since
+	}
+	return nil
+}
+
+// reached is how far back a way led; the present where it did not come as far
+// as the first event.
+func (p *past) reached(l *lookback) time.Time {
+	if l.from == uuid.Max {
+		return p.LookedBackTo
+	}
+	return instantOf(l.from)
+}
+
+// walk reads what a way leads to, the latest first.
+func (p *past) walk(ctx context.Context, look *lookback) ([]Record, error) {
+	var events []Record
+	for !look.ended && !look.late() && len(events) < maxMet {
 		found, err := look.step(ctx, stepLimit)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, r := range found {
 			if p.keeps(r) {
-				p.events = append(p.events, r)
+				events = append(events, r)
 			}
 		}
 	}
-	p.Complete = look.ended
-	switch {
-	case look.ended:
-		p.LookedBackTo = p.Since
-	case look.from != uuid.Max: // or it did not come as far as the first event
-		p.LookedBackTo = instantOf(look.from)
-	}
-	return nil
+	return events, nil
 }
 
 // equal are the attributes whose values the condition names. Of a trigger on

@@ -119,7 +119,10 @@ func (p *portal) pastOf(v *visit, t subscriptions.Trigger, found matcher.Preview
 	if held := found.Met - found.Fired; held > 0 {
 		said.HeldBack = v.T("preview.held", "count", held)
 	}
-	if !found.Complete {
+	switch {
+	case found.Unseen != nil:
+		said.Stopped = v.T("preview.unseen", "since", v.Minute(found.Unseen.Since), "until", v.Minute(found.Unseen.Until))
+	case !found.Complete:
 		said.Stopped = v.T("preview.stopped", "since", v.Minute(found.LookedBackTo))
 	}
 	shown := found.Firings[:min(len(found.Firings), firingsShown)]
