@@ -66,7 +66,7 @@ var house = map[string][]string{
 	"herald/dispatch/sms/parts":       {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms"},
 	"herald/matcher/follower":         {"herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index"},
 	"herald/matcher/absence":          {"herald/problem", "herald/subscriptions", "herald/matcher/predicate"},
-	"herald/matcher/dates":            {"herald/problem", "herald/calendar", "herald/subscriptions"},
+	"herald/matcher/dates":            {"herald/problem", "herald/calendar", "herald/matcher/predicate", "herald/subscriptions"},
 	"herald/matcher/history":          {"herald/timeid"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
 	"herald/matcher":                  {"herald/problem", "herald/timeid", "herald/matcher/history", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/matcher/dates", "herald/dispatch", "herald/dispatch/timing"},
@@ -82,7 +82,7 @@ var house = map[string][]string{
 	"herald/web/api":                  append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/jsontext", "herald/matcher/eventform", "herald/xmlform"),
 	"herald/web/receipts":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/bounces", "herald/dispatch/sms/gateway"},
 	"herald/web/portal":               append(below("herald/matcher"), "herald/web/page"),
-	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/web/page"),
+	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/web/page", "herald/collectors"),
 	"herald/web":                      append(below("herald/matcher"), "herald/web/page", "herald/web/api", "herald/web/portal", "herald/web/console", "herald/web/receipts"),
 	"herald/app/config":               {"herald/problem", "herald/dispatch/limits"},
 	"herald/app":                      {"*"},
@@ -93,7 +93,7 @@ var house = map[string][]string{
 
 // below is a room's own list and the room itself, for those above it.
 func below(room string) []string {
-	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/webhooks", room}
+	return []string{"herald/problem", "herald/access", "herald/templates", "herald/subscriptions", "herald/matcher/predicate", "herald/dispatch", "herald/webhooks", "herald/calendar", "herald/calendars", room}
 }
 
 // closed lists what only some rooms may import.

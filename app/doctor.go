@@ -141,7 +141,7 @@ func examineDatabase(ctx context.Context, db *postgres.DB) []Finding {
 	defer cancel()
 	list := []Finding{examineServer(limited, db), examineSchema(limited, db)}
 	if list[1].State == Fine {
-		list = append(list, examineLedger(ctx, db), examineDays(limited, db))
+		list = append(list, examineLedger(ctx, db), examineDays(limited, db), examineFanOuts(limited, db))
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 
 	"herald/matcher"
 	"herald/matcher/absence"
+	"herald/matcher/dates"
 	"herald/matcher/follower"
 	"herald/matcher/index"
 )
@@ -18,7 +19,7 @@ func (a *App) buildMatcher() {
 		Follower: a.follower, Now: time.Now, Logger: a.log,
 	})
 	a.cleanups.onStop("intake", a.intake.Close)
-	a.metrics.MustRegister(a.intake)
+	a.metrics.MustRegister(a.intake, a.follower)
 }
 
 // startMatcher begins what goes on beside the intake. Until the index is
@@ -30,5 +31,7 @@ func (a *App) startMatcher() {
 	a.begin("index", a.follower.Run)
 	sweep := absence.NewSweep(a.DB.Pool(), a.intake, absence.SweepConfig{Now: time.Now, Logger: a.log})
 	a.begin("absences", sweep.Run)
+	clock := dates.NewClock(a.DB.Pool(), a.Triggers, a.Calendars, a.intake, dates.Config{Now: time.Now, Logger: a.log})
+	a.begin("dates", clock.Run)
 	a.begin("states of triggers on changes", a.intake.Tidy)
 }

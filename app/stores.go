@@ -11,11 +11,13 @@ import (
 
 	"herald/access"
 	"herald/app/config"
+	"herald/calendars"
 	"herald/campaigns"
 	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/sms/modem"
 	"herald/matcher"
+	"herald/matcher/dates"
 	"herald/postgres"
 	"herald/subscriptions"
 	"herald/templates"
@@ -41,6 +43,8 @@ type Stores struct {
 	Events     *matcher.Events
 	Previews   *matcher.Previews
 	Campaigns  *campaigns.Store
+	Calendars  *calendars.Store
+	Dates      *dates.Ahead
 	Modems     *modem.Store
 	Collectors *collectors.Store
 
@@ -113,13 +117,15 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Events:        matcher.NewEvents(pool),
 		Modems:        modem.NewStore(pool),
 		Collectors:    collectors.NewStore(pool, now),
+		Calendars:     calendars.NewStore(pool, now),
 		news:          &announcer{},
 	}
+	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
 	s.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
 		Triggers: s.Triggers, Subscriptions: s.Subscriptions, Consents: s.Consents, Now: now,
 	})
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
-		Templates: s.Templates, Triggers: s.Triggers, Consents: s.Consents, Enqueuer: s.Deliveries,
+		Templates: s.Templates, Triggers: s.Triggers, Calendars: s.Calendars, Consents: s.Consents, Enqueuer: s.Deliveries,
 		Ledgers:   campaigns.LedgerFunc(s.runLedger),
 		Announcer: campaigns.AnnounceFunc(s.news.campaignTx),
 		Channels:  channels(cfg), Now: now, Logger: log,

@@ -73,13 +73,14 @@ func (a *App) faces() (http.Handler, error) {
 		Portal: portal.Config{
 			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Previews: a.Previews, Dates: a.Dates,
 			QuietFrom: subscriptions.Clock(settings.Quiet.From), QuietUntil: subscriptions.Clock(settings.Quiet.Until),
 		},
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Calendars: a.Calendars, Dates: a.Dates, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors,
+			Events: a.Events, Previews: a.Previews,
 			SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		},
 		API:      a.apiConfig(),
@@ -104,7 +105,7 @@ func (a *App) apiConfig() api.Config {
 	return api.Config{
 		Intake: a.intake, Keys: a.Keys, Replays: a.Replays, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents,
 		Triggers: a.Triggers, Templates: a.Templates, Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies,
-		History: a.Events, Previews: a.Previews,
+		History: a.Events, Previews: a.Previews, Dates: a.Dates, Calendars: a.Calendars,
 		SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		Away: postgres.Away, Logger: a.log, Now: time.Now, Version: Version(),
 		MaxBody: int64(a.cfg.HTTP.MaxBody), RequestsPerSecond: float64(a.cfg.API.RequestsPerSecond), Burst: a.cfg.API.Burst,

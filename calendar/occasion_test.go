@@ -222,3 +222,21 @@ func TestSeveralOccasionsComeInTheOrderOfTheirDates(t *testing.T) {
 		t.Errorf("within the year: %v", between)
 	}
 }
+
+func TestTheLatestOfEachOccasion(t *testing.T) {
+	from, until := instant(t, "2026-01-01T00:00:00Z"), instant(t, "2027-12-31T00:00:00Z")
+	for spec, want := range map[string][]string{
+		"mid_autumn, qixi, 2026-05-01, 2030-01-01": {"2026-05-01", "2027-08-08", "2027-09-15"},
+		"cron:* * * * *":  {"2027-12-31T00:00"},
+		"cron:0 9 29 2 *": nil,
+		"birthday":        {"2027-12-30"},
+	} {
+		var got []string
+		for _, m := range (Schedule{Occasion: parse(t, spec), Minute: 540}).Latest(from, until, time.UTC) {
+			got = append(got, m.Key())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", spec, diff)
+		}
+	}
+}

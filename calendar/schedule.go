@@ -80,6 +80,32 @@ func (s Schedule) Next(after time.Time, zone *time.Location, n int) []Moment {
 	return list
 }
 
+// Latest is the last moment of each occasion after one instant, up to and with
+// another, in order.
+func (s Schedule) Latest(after, until time.Time, zone *time.Location) []Moment {
+	// It looks back farther and farther, so that a schedule of every minute
+	// need not be gone through.
+	var found []Moment
+	for span := 24 * time.Hour; ; span *= 8 {
+		begin := until.Add(-span)
+		if begin.Before(after) {
+			begin = after
+		}
+		found = s.Between(begin, until, zone)
+		if len(found) > 0 && s.Occasion.BringsHours() || begin.Equal(after) {
+			break
+		}
+	}
+	var list []Moment
+	for _, m := range slices.Backward(found) {
+		if !slices.ContainsFunc(list, func(o Moment) bool { return o.Occasion == m.Occasion }) {
+			list = append(list, m)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
 // each is the moments of each of several occasions, in order.
 func (s Schedule) each(moments func(Schedule) []Moment) []Moment {
 	var list []Moment

@@ -36,6 +36,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"herald/calendar"
 	"herald/dispatch"
 	"herald/subscriptions"
 	"herald/templates"
@@ -103,14 +104,22 @@ type When struct {
 	// that comes twice is told once.
 	Cron     string `json:"cron,omitempty"`
 	TimeZone string `json:"time_zone,omitempty"` // IANA; empty: UTC. Ages are as of its date.
-	// Occasion is "birthday": each member is told on theirs, when their own
-	// clock shows Hour. Who was born on 29 February is told on the 28th in
-	// other years.
+	// Occasion is a date as calendar.Parse reads it, such as "birthday",
+	// "mid_autumn", "12-25" or "calendar:shop": each member is told when their
+	// own clock shows Hour on it; of a birthday, those whose it is.
 	Occasion string `json:"occasion,omitempty"`
 	Hour     string `json:"hour,omitempty"` // "09:00"
+	// LeapDay is when an anniversary of 29 February is kept in other years:
+	// "feb28" or "mar1"; empty: "feb28".
+	LeapDay calendar.LeapDay `json:"leap_day,omitempty"`
+	// Missed says what becomes of firings of a Cron or an Occasion that could
+	// not be in time: "skip" none, "once" the latest of them (of birthdays
+	// each: they concern others), "all" each; empty: "once". What is older
+	// than Expiry never fires.
+	Missed calendar.Missed `json:"missed,omitempty"`
 }
 
-// Birthday is the occasion of When.
+// Birthday is the occasion of When that concerns those whose day it is.
 const Birthday = "birthday"
 
 // Recurs reports whether there is more than one firing.
@@ -205,6 +214,12 @@ func (s *Store) RunLedger(ctx context.Context, runID int64) (dispatch.Ledger, er
 // Triggers are those that a segment may name; *subscriptions.Triggers does.
 type Triggers interface {
 	Get(ctx context.Context, name string) (subscriptions.Trigger, error)
+}
+
+// Calendars give an occasion the imported calendar that it needs;
+// *calendars.Store does. Errors: NotFound.
+type Calendars interface {
+	Using(ctx context.Context, o calendar.Occasion) (calendar.Occasion, error)
 }
 
 // Consents say whether and where members may be contacted;

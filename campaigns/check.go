@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"herald/calendar"
 	"herald/campaigns/segment"
 	"herald/problem"
 	"herald/subscriptions"
@@ -45,8 +46,11 @@ func (p *Plan) normalise() {
 	if p.When.TimeZone == "" {
 		p.When.TimeZone = "UTC"
 	}
+	if o, err := calendar.Parse(p.When.Occasion); err == nil {
+		p.When.Occasion = o.String()
+	}
 	if p.When.Occasion != "" && p.When.Hour == "" {
-		p.When.Hour = "09:00"
+		p.When.Hour = defaultHour
 	}
 }
 
@@ -181,6 +185,20 @@ func (s *Store) checkTriggers(ctx context.Context, seg Segment, f *problem.Field
 		}
 	}
 	return nil
+}
+
+// checkCalendar makes sure that the calendar an occasion needs exists.
+func (s *Store) checkCalendar(ctx context.Context, w When, f *problem.Fields) error {
+	o, err := calendar.Parse(w.Occasion)
+	if err != nil || o.Calendar() == "" {
+		return nil //nolint:nilerr // check has told it
+	}
+	_, err = s.cfg.Calendars.Using(ctx, o)
+	if problem.CodeOf(err) == problem.NotFound {
+		f.Add("when.occasion", "unknown", "there is no calendar %q", o.Calendar())
+		return nil
+	}
+	return err
 }
 
 // compile makes the question of a checked segment.

@@ -49,7 +49,12 @@ func TestMistakesInAPlanAreToldByField(t *testing.T) {
 		"a distance":              {func(p *Plan) { p.When.Cron = "@every 5m" }, "when.cron"},
 		"an unknown zone":         {func(p *Plan) { p.When.TimeZone = "Mars/Olympus" }, "when.time_zone"},
 		"the machine's zone":      {func(p *Plan) { p.When.TimeZone = "Local" }, "when.time_zone"},
-		"an unknown occasion":     {func(p *Plan) { p.When.Occasion = "easter" }, "when.occasion"},
+		"an unknown occasion":     {func(p *Plan) { p.When.Occasion = "chrismas" }, "when.occasion"},
+		"a schedule as occasion":  {func(p *Plan) { p.When.Occasion = "cron:0 9 * * *" }, "when.occasion"},
+		"every day as occasion":   {func(p *Plan) { p.When.Occasion = "daily" }, "when.occasion"},
+		"an unknown leap day":     {func(p *Plan) { p.When = When{Occasion: Birthday, LeapDay: "feb30"} }, "when.leap_day"},
+		"an unknown rule":         {func(p *Plan) { p.When = When{Cron: "0 9 * * *", Missed: "twice"} }, "when.missed"},
+		"a calendar that is none": {func(p *Plan) { p.When.Occasion = "calendar:none" }, "when.occasion"},
 		"a bad hour":              {func(p *Plan) { p.When = When{Occasion: Birthday, Hour: "9am"} }, "when.hour"},
 		"everything at once":      {func(p *Plan) { p.Name, p.Rate, p.Messages[0].Subject = "", -1, "" }, "name rate messages[0].subject"},
 	} {

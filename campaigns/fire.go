@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"herald/calendar"
 )
 
 // How the members of a run are divided: parts of so many ids are read side by
@@ -38,7 +38,7 @@ RETURNING id`, c.ID, due, occasions, at.Add(expiry), at).Scan(&run.ID)
 	if err != nil {
 		return fmt.Errorf("fire campaign %d: %w", c.ID, err)
 	}
-	if err := s.divide(ctx, tx, run.ID, len(occasions) > 0); err != nil {
+	if err := s.divide(ctx, tx, run.ID, c.When.personal()); err != nil {
 		return err
 	}
 	if err := s.insertRangeJobs(ctx, tx, `run_id = $1`, run.ID); err != nil {
@@ -50,8 +50,8 @@ RETURNING id`, c.ID, due, occasions, at.Add(expiry), at).Scan(&run.ID)
 	return s.announce(ctx, tx, Preparing, c, &run, map[string]any{})
 }
 
-// divide makes the ranges of a run: those members who are registered now. An
-// occasion is looked up by its date and needs only one.
+// divide makes the ranges of a run: those members who are registered now.
+// Birthdays are looked up by their date and need only one.
 func (s *Store) divide(ctx context.Context, tx pgx.Tx, runID int64, whole bool) error {
 	_, err := tx.Exec(ctx, `
 WITH ids AS (
@@ -121,8 +121,8 @@ func (s *Store) fireOneTx(ctx context.Context, tx pgx.Tx, id int64) error {
 	return s.settle(ctx, tx, id)
 }
 
-// fireCron fires the latest firing that is due; those before it were missed,
-// as is one that is older than a message is worth sending for.
+// fireCron fires what is due, as the plan makes up for what was missed; the
+// rest is noted as missed.
 func (s *Store) fireCron(ctx context.Context, tx pgx.Tx, c Campaign, at time.Time) (*time.Time, error) {
 	due := *c.DueAt
 	for {
@@ -130,19 +130,23 @@ func (s *Store) fireCron(ctx context.Context, tx pgx.Tx, c Campaign, at time.Tim
 		if err != nil {
 			return nil, err
 		}
-		if next.IsZero() || next.After(at) {
-			if err := s.fireOrMiss(ctx, tx, c, due, at); err != nil || next.IsZero() {
-				return nil, err
-			}
-			return &next, nil
+		latest := next.IsZero() || next.After(at)
+		if c.When.Missed == calendar.All || latest && (c.When.Missed != calendar.Skip || at.Sub(due) <= late) {
+			err = s.fireOrMiss(ctx, tx, c, due, at)
+		} else {
+			err = s.miss(ctx, tx, c, due, at)
 		}
-		if err := s.miss(ctx, tx, c, due, at); err != nil {
+		switch {
+		case err != nil, next.IsZero():
 			return nil, err
+		case latest:
+			return &next, nil
 		}
 		due = next
 	}
 }
 
+// fireOrMiss fires what is not older than a message is worth sending for.
 func (s *Store) fireOrMiss(ctx context.Context, tx pgx.Tx, c Campaign, due, at time.Time) error {
 	expiry, err := time.ParseDuration(c.Expiry)
 	if err != nil {
@@ -165,6 +169,13 @@ func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, at time
 	if err != nil {
 		return nil, fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
 	}
+	if c.When.Missed == calendar.Skip {
+		expiry = min(expiry, late+occasionEvery)
+	}
+	schedule, err := s.scheduleOf(ctx, c.When)
+	if err != nil {
+		return nil, err
+	}
 	var from time.Time
 	if err := tx.QueryRow(ctx, `SELECT planned_until FROM campaigns WHERE id = $1`, c.ID).Scan(&from); err != nil {
 		return nil, fmt.Errorf("read how far campaign %d is planned: %w", c.ID, err)
@@ -172,7 +183,11 @@ func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, at time
 	if oldest := at.Add(-expiry); from.Before(oldest) {
 		from = oldest
 	}
-	came, err := s.hoursBetween(ctx, tx, c.When, from, at)
+	look := s.datesBetween
+	if c.When.personal() {
+		look = s.birthdaysBetween
+	}
+	came, err := look(ctx, tx, c.When, schedule, from, at)
 	if err != nil {
 		return nil, err
 	}
@@ -184,83 +199,9 @@ func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, at time
 	if _, err := tx.Exec(ctx, `UPDATE campaigns SET planned_until = $2 WHERE id = $1`, c.ID, at); err != nil {
 		return nil, fmt.Errorf("plan campaign %d: %w", c.ID, err)
 	}
-	next, err := c.When.nextLook(at)
-	return &next, err
-}
-
-// cameHour is an instant at which the hour of an occasion came somewhere.
-type cameHour struct {
-	at        time.Time
-	occasions []occasion
-}
-
-// hoursBetween are the instants after from, up to at, at which the hour of
-// somebody's birthday came, in order.
-func (s *Store) hoursBetween(ctx context.Context, tx pgx.Tx, w When, from, at time.Time) ([]cameHour, error) {
-	dates := map[int][]time.Time{} // by day of the year
-	var days []int
-	// The world's clocks are up to 14 hours ahead and 12 behind.
-	for date := from.UTC().Add(-14 * time.Hour).Truncate(24 * time.Hour); !date.After(at.Add(14 * time.Hour)); date = date.AddDate(0, 0, 1) {
-		for _, day := range birthdaysOn(date) {
-			dates[day] = append(dates[day], date)
-			days = append(days, day)
-		}
+	next := nextLook(schedule, at)
+	if next.IsZero() {
+		return nil, nil
 	}
-	rows, err := tx.Query(ctx, `
-SELECT DISTINCT time_zone, `+birthdaySQL+`
-FROM members
-WHERE birthday IS NOT NULL AND `+birthdaySQL+` = ANY ($1::integer[])`, days)
-	if err != nil {
-		return nil, fmt.Errorf("look for birthdays: %w", err)
-	}
-	var (
-		zone string
-		day  int
-	)
-	found := map[int64]map[string][]string{} // zones by date by instant
-	_, err = pgx.ForEachRow(rows, []any{&zone, &day}, func() error {
-		location, err := loadZone(zone)
-		if err != nil {
-			location = time.UTC // a zone that this machine does not know
-		}
-		for _, date := range dates[day] {
-			hour, err := w.hourOn(date, location)
-			if err != nil {
-				return err
-			}
-			if !hour.After(from) || hour.After(at) {
-				continue
-			}
-			if found[hour.Unix()] == nil {
-				found[hour.Unix()] = map[string][]string{}
-			}
-			zones := found[hour.Unix()]
-			if key := date.Format(time.DateOnly); !slices.Contains(zones[key], zone) {
-				zones[key] = append(zones[key], zone)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for birthdays: %w", err)
-	}
-	return inOrder(found), nil
-}
-
-// birthdaySQL is a birthday's day of the year; there is an index on it.
-const birthdaySQL = `(extract(month FROM birthday) * 100 + extract(day FROM birthday))::integer`
-
-func inOrder(found map[int64]map[string][]string) []cameHour {
-	var list []cameHour
-	for instant, dates := range found {
-		hour := cameHour{at: time.Unix(instant, 0).UTC()}
-		for date, zones := range dates {
-			slices.Sort(zones)
-			hour.occasions = append(hour.occasions, occasion{date, zones})
-		}
-		slices.SortFunc(hour.occasions, func(a, b occasion) int { return strings.Compare(a.Date, b.Date) })
-		list = append(list, hour)
-	}
-	slices.SortFunc(list, func(a, b cameHour) int { return a.at.Compare(b.at) })
-	return list
+	return &next, nil
 }

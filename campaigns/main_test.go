@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"herald/calendars"
 	"herald/dispatch"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
@@ -126,7 +127,7 @@ func (d *desk) node() *Store {
 	d.Helper()
 	s, err := NewStore(d.pool, Config{
 		Templates: templates.NewStore(d.pool, d.clock.now), Triggers: subscriptions.NewTriggers(d.pool, d.clock.now),
-		Consents: subscriptions.NewConsents(d.pool, d.clock.now), Enqueuer: d.book, Ledgers: d.book, Announcer: d.book,
+		Consents: subscriptions.NewConsents(d.pool, d.clock.now), Calendars: calendars.NewStore(d.pool, d.clock.now), Enqueuer: d.book, Ledgers: d.book, Announcer: d.book,
 		Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: d.clock.now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 )
 
 // Outlook is what a campaign would do if it were told now, as far as it has
-// been counted. A campaign of an occasion is counted over a whole year:
-// everybody who told a birthday.
+// been counted. A campaign of birthdays is counted over a whole year:
+// everybody who told one.
 type Outlook struct {
 	State   string    `json:"state"`   // counting, done, cancelled
 	Version int       `json:"version"` // of the plan it is about
@@ -333,7 +333,7 @@ FOR UPDATE OF d`, id, number).Scan(&p.next, &p.last, &p.at, &t, &p.plan)
 		if err != nil {
 			return err
 		}
-		if p.plan.When.Occasion != "" {
+		if p.plan.When.personal() {
 			p.plan.Segment = p.plan.Segment.withBirthday()
 		}
 		found, next, err := s.members(ctx, tx, p)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"herald/calendar"
 	"herald/dispatch"
 )
 
@@ -117,7 +118,7 @@ func (s *Store) members(ctx context.Context, tx pgx.Tx, p part) (found []meant, 
 	if err != nil {
 		return nil, 0, err
 	}
-	zone, err := loadZone(p.plan.When.TimeZone)
+	zone, err := calendar.LoadZone(p.plan.When.TimeZone)
 	if err != nil {
 		return nil, 0, fmt.Errorf("time zone: %w", err)
 	}
@@ -131,24 +132,15 @@ WHERE m.id >= $%d AND m.id <= $%d AND %s
 ORDER BY m.id
 LIMIT $%d`, n+1, n+2, where, n+3)
 	if len(p.occasions) > 0 {
-		var zones, dates []string
-		var days []int
-		for _, o := range p.occasions {
-			date, err := time.Parse(time.DateOnly, o.Date)
-			if err != nil {
-				return nil, 0, fmt.Errorf("date of the occasion: %w", err)
-			}
-			for _, day := range birthdaysOn(date) {
-				for _, zone := range o.Zones {
-					zones, dates, days = append(zones, zone), append(dates, o.Date), append(days, day)
-				}
-			}
+		zones, days, dates, err := p.comes()
+		if err != nil {
+			return nil, 0, err
 		}
 		args = append(args, zones, days, dates)
 		sql = fmt.Sprintf(`
 SELECT m.id, o.date
 FROM unnest($%d::text[], $%d::integer[], $%d::text[]) AS o (zone, day, date)
-JOIN members m ON m.birthday IS NOT NULL AND (extract(month FROM m.birthday) * 100 + extract(day FROM m.birthday))::integer = o.day AND m.time_zone = o.zone
+JOIN members m ON m.time_zone = o.zone`+onTheDay(p.plan.When)+`
 WHERE m.id >= $%d AND m.id <= $%d AND %s
 ORDER BY m.id
 LIMIT $%d`, n+4, n+5, n+6, n+1, n+2, where, n+3)
@@ -168,6 +160,35 @@ LIMIT $%d`, n+4, n+5, n+6, n+1, n+2, where, n+3)
 		return found, found[len(found)-1].id + 1, nil
 	}
 	return found, p.last + 1, nil
+}
+
+// onTheDay narrows the members of a zone to those whose day it is.
+func onTheDay(w When) string {
+	if !w.personal() {
+		return ""
+	}
+	return ` AND m.birthday IS NOT NULL AND (extract(month FROM m.birthday) * 100 + extract(day FROM m.birthday))::integer = o.day`
+}
+
+// comes is where the run's dates come, and of birthdays whose: zones, days of
+// the year and dates side by side.
+func (p part) comes() (zones []string, days []int, dates []string, err error) {
+	for _, o := range p.occasions {
+		date, err := calendar.ParseDate(o.Date)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("date of the occasion: %w", err)
+		}
+		kept := daysOf(p.plan.When.LeapDay, date)
+		if !p.plan.When.personal() {
+			kept = kept[:1]
+		}
+		for _, day := range kept {
+			for _, zone := range o.Zones {
+				zones, dates, days = append(zones, zone), append(dates, o.Date), append(days, day)
+			}
+		}
+	}
+	return zones, days, dates, nil
 }
 
 // untold keeps those who were not told of the date before, and notes that

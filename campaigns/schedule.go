@@ -1,17 +1,21 @@
 package campaigns
 
 import (
+	"cmp"
+	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
+	"herald/calendar"
 	"herald/problem"
 )
 
-// hourLayout is how When.Hour is written.
-const hourLayout = "15:04"
+// Check says what is wrong with it, as a *problem.Error.
+func (w When) Check() error {
+	var f problem.Fields
+	w.check(&f)
+	return f.Err(refusal)
+}
 
 func (w When) check(f *problem.Fields) {
 	ways := 0
@@ -23,102 +27,120 @@ func (w When) check(f *problem.Fields) {
 	if ways > 1 {
 		f.Add("when", "alone", "choose one of a moment, a schedule and an occasion")
 	}
-	if _, err := loadZone(w.TimeZone); err != nil {
+	if _, err := calendar.LoadZone(w.TimeZone); err != nil {
 		f.Add("when.time_zone", "time_zone", `use a zone's name such as "Asia/Shanghai"`)
 	}
 	if w.Cron != "" {
-		if _, err := parseCron(w.Cron); err != nil {
+		if _, err := calendar.Cron(w.Cron); err != nil {
 			f.Add("when.cron", "cron", "%s", err.Error())
 		}
 	}
-	if w.Occasion != "" && w.Occasion != Birthday {
-		f.AddArgs("when.occasion", "options", map[string]any{"options": []string{Birthday}}, "must be birthday")
+	if w.Occasion != "" {
+		o, err := calendar.Parse(w.Occasion)
+		switch {
+		case err != nil:
+			f.Add("when.occasion", "occasion", "%s", err.Error())
+		case o.BringsHours():
+			f.Add("when.occasion", "occasion", "a schedule has a field of its own")
+		case o.Personal() && !w.personal():
+			f.Add("when.occasion", "occasion", "a campaign has no days of its members' own but birthdays")
+		}
 	}
 	if w.Hour != "" {
-		if _, err := time.Parse(hourLayout, w.Hour); err != nil {
+		if _, err := calendar.ParseHour(w.Hour); err != nil {
 			f.Add("when.hour", "format", `write the hour as "09:00"`)
 		}
 	}
+	if !w.LeapDay.Known() {
+		f.AddArgs("when.leap_day", "options", map[string]any{"options": []calendar.LeapDay{calendar.February28, calendar.March1}}, "must be feb28 or mar1")
+	}
+	if w.Missed != "" && !w.Missed.Known() {
+		f.AddArgs("when.missed", "options", map[string]any{"options": []calendar.Missed{calendar.Once, calendar.Skip, calendar.All}}, "must be skip, once or all")
+	}
 }
 
-// loadZone is a time zone by its name; the machine's own is none.
-func loadZone(name string) (*time.Location, error) {
-	if strings.EqualFold(name, "local") {
-		return nil, fmt.Errorf("unknown time zone %s", name)
-	}
-	return time.LoadLocation(name)
-}
+// defaultHour is that of an occasion without one.
+const defaultHour = "09:00"
 
-// parseCron reads a schedule of the wall clock: five fields or a short form
-// such as @daily, without a zone of its own.
-func parseCron(expression string) (*cron.SpecSchedule, error) {
-	if strings.Contains(expression, "=") {
-		return nil, fmt.Errorf("the time zone has a field of its own")
+// personal reports whether the occasion concerns each member on another date.
+func (w When) personal() bool { return w.Occasion == Birthday }
+
+// late is how long after its moment a firing is still in time.
+const late = 5 * time.Minute
+
+// schedule is when the occasion or the schedule of a plan comes; an occasion
+// of an imported calendar still needs that.
+func (w When) schedule() (calendar.Schedule, error) {
+	if w.Cron != "" {
+		o, err := calendar.Cron(w.Cron)
+		if err != nil {
+			return calendar.Schedule{}, fmt.Errorf("schedule: %w", err)
+		}
+		return calendar.Schedule{Occasion: o}, nil
 	}
-	schedule, err := cron.ParseStandard(expression)
+	o, err := calendar.Parse(w.Occasion)
 	if err != nil {
-		return nil, fmt.Errorf("write five fields: minute, hour, day, month, weekday (%w)", err)
+		return calendar.Schedule{}, fmt.Errorf("occasion: %w", err)
 	}
-	spec, ok := schedule.(*cron.SpecSchedule)
-	if !ok {
-		return nil, fmt.Errorf("say at which times of the day, not how far apart")
+	minute, err := calendar.ParseHour(cmp.Or(w.Hour, defaultHour))
+	if err != nil {
+		return calendar.Schedule{}, fmt.Errorf("hour of the occasion: %w", err)
 	}
-	spec.Location = time.UTC // it is asked for wall clocks, which are written as UTC
-	return spec, nil
+	return calendar.Schedule{Occasion: o, Minute: minute, LeapDay: w.LeapDay}, nil
+}
+
+// scheduleOf is a plan's with the calendar it needs; where that is gone, the
+// occasion never comes.
+func (s *Store) scheduleOf(ctx context.Context, w When) (calendar.Schedule, error) {
+	schedule, err := w.schedule()
+	if err != nil {
+		return calendar.Schedule{}, err
+	}
+	used, err := s.cfg.Calendars.Using(ctx, schedule.Occasion)
+	if problem.CodeOf(err) == problem.NotFound {
+		return schedule, nil
+	}
+	if err != nil {
+		return calendar.Schedule{}, err
+	}
+	schedule.Occasion = used
+	return schedule, nil
+}
+
+// NextDates is the first n moments at which a plan is told from now on: of a
+// schedule, of an occasion where the clock is that of TimeZone. A plan without
+// either, and that of birthdays, has none.
+func (s *Store) NextDates(ctx context.Context, w When, n int) ([]calendar.Moment, error) {
+	if !w.Recurs() || w.personal() {
+		return nil, nil
+	}
+	schedule, err := s.scheduleOf(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := calendar.LoadZone(w.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("time zone of the plan: %w", err)
+	}
+	return schedule.Next(s.instant(), zone, n), nil
 }
 
 // nextFiring is the first instant after another at which the schedule's wall
 // clock is due; zero when there is none within five years.
 func (w When) nextFiring(after time.Time) (time.Time, error) {
-	zone, err := loadZone(w.TimeZone)
+	zone, err := calendar.LoadZone(w.TimeZone)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("time zone of the schedule: %w", err)
 	}
-	spec, err := parseCron(w.Cron)
+	schedule, err := w.schedule()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("schedule: %w", err)
+		return time.Time{}, err
 	}
-	// Near a change of the clock the order of wall clocks is not that of their
-	// instants, so the neighbours are looked at too.
-	const change = 3 * time.Hour
-	var first, next time.Time
-	for wall := spec.Next(wallClock(after.In(zone)).Add(-change)); !wall.IsZero(); wall = spec.Next(wall) {
-		if !first.IsZero() && wall.Sub(first) > change {
-			break
-		}
-		at := instantOf(wall, zone)
-		if !at.After(after) {
-			continue
-		}
-		if first.IsZero() {
-			first, next = wall, at
-		}
-		if at.Before(next) {
-			next = at
-		}
+	next := schedule.Next(after, zone, 1)
+	if len(next) == 0 {
+		return time.Time{}, nil
 	}
-	return next, nil
-}
-
-// wallClock is what the clock shows at t, written as UTC.
-func wallClock(t time.Time) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
-}
-
-// instantOf is when the clock of a zone shows a wall clock: the first time,
-// where it is set back over it. A time that is left out, because the clock is
-// set forward over it, is as much later as the clock is set forward.
-func instantOf(wall time.Time, zone *time.Location) time.Time {
-	_, before := wall.Add(-24 * time.Hour).In(zone).Zone()
-	_, after := wall.Add(24 * time.Hour).In(zone).Zone()
-	early := wall.Add(-time.Duration(max(before, after)) * time.Second)
-	late := wall.Add(-time.Duration(min(before, after)) * time.Second)
-	for _, at := range []time.Time{early, late} {
-		if wallClock(at.In(zone)).Equal(wall) {
-			return at.UTC()
-		}
-	}
-	return wall.Add(-time.Duration(before) * time.Second).UTC()
+	return next[0].At, nil
 }
 
 // occasion is a date, and the zones in which its hour has come.
@@ -127,39 +149,25 @@ type occasion struct {
 	Zones []string `json:"zones"`
 }
 
-// leapDay is 29 February as a day of the year.
-const leapDay = 229
-
-// birthdaysOn are the days of the year (month and day, as 229) whose birthdays
-// fall on a date.
-func birthdaysOn(date time.Time) []int {
-	day := int(date.Month())*100 + date.Day()
-	if tomorrow := date.AddDate(0, 0, 1); day == leapDay-1 && tomorrow.Month() == time.March {
-		return []int{day, leapDay}
-	}
-	return []int{day}
-}
-
 // occasionEvery is how often an occasion is looked after: the zones of the
 // world differ by quarters of an hour.
 const occasionEvery = 15 * time.Minute
 
-// nextLook is the first instant after another at which the hour may come
-// somewhere in the world.
-func (w When) nextLook(after time.Time) (time.Time, error) {
-	hour, err := time.Parse(hourLayout, w.Hour)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("hour of the occasion: %w", err)
-	}
-	past := time.Duration(hour.Minute()) * time.Minute % occasionEvery
-	return after.UTC().Add(-past).Truncate(occasionEvery).Add(occasionEvery + past), nil
-}
+// Around the world an hour of a date comes within so long, first where clocks
+// are farthest ahead.
+const aroundTheWorld = 27 * time.Hour
 
-// hourOn is when the clock of a zone shows the occasion's hour on a date.
-func (w When) hourOn(date time.Time, zone *time.Location) (time.Time, error) {
-	hour, err := time.Parse(hourLayout, w.Hour)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("hour of the occasion: %w", err)
+// nextLook is the first instant after another at which the hour of an occasion
+// may come somewhere in the world; zero when it comes no more.
+func nextLook(schedule calendar.Schedule, after time.Time) time.Time {
+	ahead := time.FixedZone("UTC+14", 14*60*60)
+	if len(schedule.Between(after.Add(-aroundTheWorld), after.Add(occasionEvery), ahead)) == 0 {
+		next := schedule.Next(after, ahead, 1)
+		if len(next) == 0 {
+			return time.Time{}
+		}
+		return next[0].At
 	}
-	return instantOf(time.Date(date.Year(), date.Month(), date.Day(), hour.Hour(), hour.Minute(), 0, 0, time.UTC), zone), nil
+	past := time.Duration(schedule.Minute) * time.Minute % occasionEvery
+	return after.UTC().Add(-past).Truncate(occasionEvery).Add(occasionEvery + past)
 }

@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Templates Templates
 	Triggers  Triggers
+	Calendars Calendars
 	Consents  Consents
 	Enqueuer  Enqueuer
 	Ledgers   Ledgers

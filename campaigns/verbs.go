@@ -18,7 +18,7 @@ const actorHerald = "herald"
 // when that comes.
 //
 // Errors: NotFound; Conflict when it is no draft; Invalid "when.at" when its
-// moment has passed, "when.cron" when the schedule never comes.
+// moment has passed, "when.cron" or "when.occasion" when that never comes.
 func (s *Store) Start(ctx context.Context, id int64, actor string) (Campaign, error) {
 	return s.verb(ctx, id, "started", actor, []State{Draft}, func(tx pgx.Tx, c Campaign, at time.Time) error {
 		if c.When.At == nil && !c.When.Recurs() {
@@ -27,7 +27,7 @@ func (s *Store) Start(ctx context.Context, id int64, actor string) (Campaign, er
 			}
 			return s.fireTx(ctx, tx, c, at, nil)
 		}
-		due, err := c.When.first(at)
+		due, err := s.first(ctx, c.When, at)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func (s *Store) Start(ctx context.Context, id int64, actor string) (Campaign, er
 
 // first is when a plan that is started at an instant fires, or looks for
 // somebody, for the first time.
-func (w When) first(at time.Time) (time.Time, error) {
+func (s *Store) first(ctx context.Context, w When, at time.Time) (time.Time, error) {
 	var f problem.Fields
 	switch {
 	case w.At != nil:
@@ -56,7 +56,15 @@ func (w When) first(at time.Time) (time.Time, error) {
 		}
 		return next, err
 	}
-	return w.nextLook(at)
+	schedule, err := s.scheduleOf(ctx, w)
+	if err != nil {
+		return time.Time{}, err
+	}
+	next := nextLook(schedule, at)
+	if next.IsZero() {
+		f.Add("when.occasion", "never", "this never comes")
+	}
+	return next, f.Err("the campaign cannot be started")
 }
 
 // Pause holds a campaign: nothing more is read, and what has not left waits.

@@ -143,7 +143,11 @@ func (s *Store) Delete(ctx context.Context, id int64) error {
 func (s *Store) checkPlan(ctx context.Context, p *Plan) (problem.Fields, error) {
 	p.normalise()
 	f := p.check()
-	return f, s.checkTriggers(ctx, p.Segment, &f)
+	if err := s.checkCalendar(ctx, p.When, &f); err != nil {
+		return f, err
+	}
+	err := s.checkTriggers(ctx, p.Segment, &f)
+	return f, err
 }
 
 // saveMessages keeps what a plan says as templates, and gives the name they

@@ -12,7 +12,7 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "herald_collectors_" + name, Help: help}, []string{"collector"})
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"collector"})
 	}
 	return &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -21,9 +21,9 @@ func newMetrics() *metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "herald_collectors_failures_total", Help: "Runs that failed.",
 		}, []string{"collector"}),
-		waiting: gauge("waiting", "Files or messages that wait outside, as last seen."),
-		lag:     gauge("lag_seconds", "The time between the newest event of the last page and its being taken."),
-		running: gauge("running", "1 where this node runs the collector."),
+		waiting: gauge("herald_collectors_waiting", "Files or messages that wait outside, as last seen."),
+		lag:     gauge("herald_collectors_lag_seconds", "The time between the newest event of the last page and its being taken."),
+		running: gauge("herald_collectors_running", "1 where this node runs the collector."),
 	}
 }
 

@@ -218,7 +218,17 @@ func (s *Store) ForMember(ctx context.Context, memberID int64, before uuid.UUID,
 // Delivery is one delivery; problem.NotFound when there is none. Its
 // SubscriptionID and MemberID are whom a link in the message speaks for.
 func (s *Store) Delivery(ctx context.Context, id uuid.UUID) (Delivery, error) {
-	rows, err := s.pool.Query(ctx, deliverySQL+"WHERE d.id = $1", id)
+	return s.delivery(ctx, "WHERE d.id = $1", id)
+}
+
+// OfNotification is the first delivery of a notification's ladder. Errors:
+// NotFound.
+func (s *Store) OfNotification(ctx context.Context, id uuid.UUID) (Delivery, error) {
+	return s.delivery(ctx, "WHERE d.notification_id = $1 ORDER BY d.rung LIMIT 1", id)
+}
+
+func (s *Store) delivery(ctx context.Context, where string, id uuid.UUID) (Delivery, error) {
+	rows, err := s.pool.Query(ctx, deliverySQL+where, id)
 	if err != nil {
 		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}

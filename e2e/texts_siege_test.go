@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/e2e/peers"
 	"herald/hardware/sim/modem"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/texts"
@@ -91,6 +93,8 @@ func besiegeTexts(t *testing.T, policy string, chance *rand.Rand) *textSiege {
 		fmt.Sprintf(`HERALD_SMS_SMPP=[{name: operator, host: %q, port: %s, system_id: shop, source: "10690", timeout: 2s, max_sessions: %d, recipients: ["+86"]}]`, host, port, textBinds),
 		fmt.Sprintf(`HERALD_SMS_MODEMS=[{name: modem, device: %q, submit_timeout: 2s, timeout: 2s, max_sessions: 1, recipients: ["+1"]}]`, s.modem.Path()),
 		fmt.Sprintf(`HERALD_DISPATCH_DOUBT=[{channel: sms, policy: %s}]`, policy),
+		// So that the links in a text, and so all of it, are the same after a restart.
+		"HERALD_HTTP_LISTEN="+peers.Address(t),
 	)
 	return s
 }
@@ -120,6 +124,7 @@ func (s *textSiege) strike() {
 		fall func()
 	}{
 		{"node killed", s.killNode},
+		{"node away", s.leaveNode},
 		{"connections cut", s.cut},
 		{"centre unkind", s.unkindCentre},
 		{"modem unkind", s.unkindModem},
@@ -158,6 +163,27 @@ func (s *textSiege) awaitTexts(n int) {
 			return
 		}
 	}
+}
+
+// leaveNode kills the node while the modem takes texts of an event, and starts
+// it again when its work can be taken up: the new one does so at once, while
+// its modem, which is slow, has not said what SIM it has.
+func (s *textSiege) leaveNode() {
+	before := s.modem.Texts().Count()
+	s.tellAll()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	defer cancel()
+	// In vain where the modem is away just then.
+	_ = s.modem.Texts().WaitFor(ctx, func(_ []texts.Text, count int64) bool { return count > before })
+	s.nodes[0].kill()
+	s.bury(0)
+	eventuallyNone(s.t, s.pool, "work that is held for somebody's", `
+SELECT (SELECT count(*) FROM nodes WHERE beat_at > now() - interval '15 seconds')
+     + (SELECT count(*) FROM river_job WHERE state = 'running' AND attempted_at > now() - interval '15 seconds')`)
+	if err := s.modem.SetFaults(modem.Fault{Kind: modem.Late, Command: "+CIMI", Delay: modem.Duration(time.Second), Times: 1}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.boot(0)
 }
 
 // cut breaks the connections to the centre, with messages in flight.

@@ -98,6 +98,40 @@ func (s *Events) matches(ctx context.Context, where string, args ...any) ([]Matc
 	return list, nil
 }
 
+// Meeting is a match with whom it is about, as far as they are still there.
+type Meeting struct {
+	Match
+	Trigger  string // of a subscription in force; empty: it has ended
+	MemberID int64
+	Account  string
+}
+
+// Meetings are what an event met, by subscription, those after one.
+func (s *Events) Meetings(ctx context.Context, event uuid.UUID, after int64, limit int) ([]Meeting, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT m.subscription_id, m.event_id, m.outcome, m.notification_id, m.at,
+		       coalesce(s.trigger, ''), coalesce(s.member_id, 0), coalesce(p.account, '')
+		FROM matches m
+		LEFT JOIN subscriptions s ON s.id = m.subscription_id
+		LEFT JOIN members p ON p.id = s.member_id
+		WHERE m.event_id = $1 AND m.subscription_id > $2
+		ORDER BY m.subscription_id
+		LIMIT $3`, event, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list whom event %s met: %w", event, err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m Meeting, err error) {
+		var notification uuid.NullUUID
+		err = row.Scan(&m.SubscriptionID, &m.EventID, &m.Outcome, &notification, &m.At, &m.Trigger, &m.MemberID, &m.Account)
+		m.NotificationID, m.At = notification.UUID, m.At.UTC()
+		return m, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list whom event %s met: %w", event, err)
+	}
+	return list, nil
+}
+
 // Outcomes counts an event's matches by what was decided of them.
 func (s *Events) Outcomes(ctx context.Context, event uuid.UUID) (map[Outcome]int64, error) {
 	rows, err := s.pool.Query(ctx, `SELECT outcome, count(*) FROM matches WHERE event_id = $1 GROUP BY outcome`, event)

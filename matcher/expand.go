@@ -238,3 +238,24 @@ func (i *Intake) postpone(ctx context.Context, row fanOut, failure error) error 
 		row.id, i.now().Add(wait), failure.Error())
 	return err
 }
+
+// Backlog is what waits of events that very many wait for.
+type Backlog struct {
+	Subscriptions int64  // to be held against their events
+	Failing       int64  // of those, which have been tried in vain
+	Error         string // of the last of these attempts; no personal data
+}
+
+// Backlog tells what waits in the database, of all nodes.
+func (s *Events) Backlog(ctx context.Context) (Backlog, error) {
+	var b Backlog
+	err := s.pool.QueryRow(ctx, `
+		SELECT coalesce(sum(cardinality(subscriptions)), 0),
+		       coalesce(sum(cardinality(subscriptions)) FILTER (WHERE attempts > 0), 0),
+		       coalesce((SELECT error FROM fan_outs WHERE attempts > 0 ORDER BY next_at DESC LIMIT 1), '')
+		FROM fan_outs`).Scan(&b.Subscriptions, &b.Failing, &b.Error)
+	if err != nil {
+		return Backlog{}, fmt.Errorf("read the fan-outs: %w", err)
+	}
+	return b, nil
+}

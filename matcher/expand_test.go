@@ -3,6 +3,7 @@ package matcher_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,8 +114,8 @@ func TestAFanOutThatFailsIsTriedAgain(t *testing.T) {
 		t.Fatalf("the first attempt told %d", refused)
 	}
 	e.await(t, 500) // the other row is not held up
-	if n := s.count("fan_outs WHERE attempts = 1 AND error LIKE '%no room%'"); n != 1 {
-		t.Errorf("%d rows wait with the reason, want 1", n)
+	if b, err := s.events.Backlog(s.ctx); err != nil || b.Subscriptions != 1000 || b.Failing != 1000 || !strings.Contains(b.Error, "no room") {
+		t.Errorf("what waits: %+v, %v, want 1,000 with the reason", b, err)
 	}
 	s.clock.set(opening.Add(3 * time.Second))
 	e.await(t, 1000)

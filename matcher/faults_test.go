@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,31 @@ func TestAFullQueueTurnsEventsAway(t *testing.T) {
 		taken(t, fmt.Sprintf("number %d", n+1), <-a)
 	}
 	s.expect(map[string]int{"events": 3})
+}
+
+func TestEventsThatAreTooHeavyTogetherAreTurnedAway(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	s.subscribe(s.member("wei"), "kettle", 49)
+	g := s.gate()
+	i := s.intake(g, matcher.IntakeConfig{Committers: 1, QueueBytes: 1000})
+	heavy := func(id string) matcher.Event {
+		e := priceEvent(id, "kettle", 1)
+		e.Data["note"] = strings.Repeat("x", 1500)
+		return e
+	}
+	first := s.send(s.ctx, i, priceEvent("1", "kettle", 1))
+	<-g.entered
+	second := s.send(s.ctx, i, heavy("2")) // alone it may always wait
+	s.waiting(i, 1)
+	_, err := i.Accept(s.ctx, []matcher.Event{priceEvent("3", "kettle", 1)})
+	turnedAway(t, "the third", err, problem.Throttled)
+	close(g.open)
+	taken(t, "the first", <-first)
+	taken(t, "the heavy one", <-second)
+	if r := s.accept(i, priceEvent("3", "kettle", 1)); r[0].Status != matcher.Accepted {
+		t.Errorf("sent again: %+v", r)
+	}
 }
 
 func TestACallerWhoLeavesWithdrawsWhatWaits(t *testing.T) {

@@ -2,7 +2,6 @@ package matcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,13 +10,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/matcher/follower"
 	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // IntakeConfig is how much an Intake takes at once. Zero fields take the
@@ -25,6 +24,7 @@ import (
 type IntakeConfig struct {
 	BatchEvents int // 1,000: events that share one transaction, about
 	QueueEvents int // 10,000, at least BatchEvents: events that may wait
+	QueueBytes  int // 64 MiB: of their data, as JSON; one request may always wait
 	Committers  int // 4: transactions at once, a connection each
 	FanOut      int // 1,000: subscriptions that may wait for one event; more are told after it is taken
 	Expanders   int // 2: transactions at once that tell them
@@ -45,6 +45,9 @@ func (c IntakeConfig) withDefaults() IntakeConfig {
 		c.QueueEvents = 10_000
 	}
 	c.QueueEvents = max(c.QueueEvents, c.BatchEvents)
+	if c.QueueBytes <= 0 {
+		c.QueueBytes = 64 << 20
+	}
 	if c.Committers <= 0 {
 		c.Committers = 4
 	}
@@ -86,6 +89,7 @@ type Intake struct {
 
 	queue   chan *request
 	waiting atomic.Int64 // events in queue
+	weight  atomic.Int64 // bytes of their data
 
 	closing sync.RWMutex // held for reading while a request is put into queue
 	closed  bool         // guarded by closing
@@ -93,14 +97,6 @@ type Intake struct {
 	lifetime   context.Context // of the transactions, not of their callers
 	cancel     context.CancelFunc
 	committers sync.WaitGroup // expanders and callers of AcceptAnd, too
-}
-
-// request is what one caller waits for: at most BatchEvents of its events.
-type request struct {
-	entries []*entry
-	taken   atomic.Bool   // by a committer, or withdrawn by its caller
-	done    chan struct{} // closed by the committer
-	err     error         // set before done is closed
 }
 
 // entry is one event on its way. The committer that took it owns it.
@@ -176,66 +172,6 @@ func (i *Intake) Accept(ctx context.Context, events []Event) ([]Result, error) {
 	return results, nil
 }
 
-// Also is what a transaction does besides: it commits with the events or not
-// at all. It is called again when the transaction has to be tried again.
-type Also = func(ctx context.Context, tx pgx.Tx) error
-
-// AcceptAnd accepts events and does something else in the same transaction:
-// all of it happens or nothing. Bad events are refused one by one, as by
-// Accept, and do not hold up the rest; also is called when none is left, too.
-//
-// It is for Herald's own sources, which keep their place in the database. They
-// send events with a Trigger, and only such may come from a source that begins
-// with OwnSource. The events do not wait in the queue and are not divided: a call should have
-// no more than a thousand. An error of also comes back wrapped; others are
-// those of Accept.
-func (i *Intake) AcceptAnd(ctx context.Context, events []Event, also Also) ([]Result, error) {
-	return i.AcceptWith(ctx, events, func(ctx context.Context, tx pgx.Tx, _ []Result) error { return also(ctx, tx) })
-}
-
-// AcceptWith is AcceptAnd for those who do something else for each event,
-// depending on what becomes of it: results, one for each event in the order
-// given, are what AcceptWith returns when the transaction commits.
-func (i *Intake) AcceptWith(ctx context.Context, events []Event,
-	also func(ctx context.Context, tx pgx.Tx, results []Result) error,
-) ([]Result, error) {
-	if !i.enter() {
-		return nil, unavailable(errors.New("the intake is closed"))
-	}
-	defer i.committers.Done()
-	results := make([]Result, len(events))
-	entries, err := i.prepare(ctx, events, results)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	err = i.transact(ctx, entries, func(ctx context.Context, tx pgx.Tx) error { return also(ctx, tx, results) })
-	if err != nil {
-		var failed alsoError
-		if errors.As(err, &failed) {
-			return nil, fmt.Errorf("beside %d events: %w", len(events), failed.error)
-		}
-		return nil, unavailable(err)
-	}
-	i.counts.refused.Add(int64(countRefused(results)))
-	return results, nil
-}
-
-// alsoError is an error of Also, which is its caller's and not the database's.
-type alsoError struct{ error }
-
-func (e alsoError) Unwrap() error { return e.error }
-
-// enter counts a caller whom Close waits for; false when it has been closed.
-func (i *Intake) enter() bool {
-	i.closing.RLock()
-	defer i.closing.RUnlock()
-	if i.closed {
-		return false
-	}
-	i.committers.Add(1)
-	return true
-}
-
 func refuseAll(entries []*entry, err error) {
 	for _, e := range entries {
 		e.result.Status, e.result.Err = Refused, err
@@ -285,113 +221,11 @@ func (i *Intake) prepare(ctx context.Context, events []Event, results []Result) 
 			result.Status, result.Err = Refused, err
 			continue
 		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, fmt.Errorf("make an event id: %w", err)
-		}
+		// Ids are in the order of the events, as times that are equal are not.
+		id := timeid.New(now.Add(time.Duration(n) * time.Microsecond))
 		entries = append(entries, &entry{event: e, id: id, data: data, plan: p, result: result})
 	}
 	return entries, nil
-}
-
-// submit puts entries into the queue and waits for their transaction.
-func (i *Intake) submit(ctx context.Context, entries []*entry) error {
-	if err := ctx.Err(); err != nil {
-		return unavailable(err)
-	}
-	r := &request{entries: entries, done: make(chan struct{})}
-	if err := i.put(r); err != nil {
-		return err
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-	}
-	if r.taken.CompareAndSwap(false, true) {
-		return unavailable(fmt.Errorf("withdrawn from the queue: %w", ctx.Err()))
-	}
-	<-r.done
-	return r.err
-}
-
-func (i *Intake) put(r *request) error {
-	i.closing.RLock()
-	defer i.closing.RUnlock()
-	if i.closed {
-		return unavailable(errors.New("the intake is closed"))
-	}
-	n := int64(len(r.entries))
-	if i.waiting.Add(n) > int64(i.cfg.QueueEvents) {
-		i.waiting.Add(-n)
-		i.counts.throttled.Add(n)
-		return &problem.Error{Code: problem.Throttled, Message: "too many events are waiting", After: time.Second}
-	}
-	i.queue <- r
-	return nil
-}
-
-// commitUntilClosed is a committer. It ends when the queue is closed and empty.
-func (i *Intake) commitUntilClosed() {
-	for first := range i.queue {
-		var batch []*request
-		events := i.take(first, &batch)
-		for events < i.cfg.BatchEvents {
-			next, ok := i.poll()
-			if !ok {
-				break
-			}
-			events += i.take(next, &batch)
-		}
-		if len(batch) > 0 {
-			i.commit(batch)
-		}
-	}
-}
-
-// poll is the next waiting request; ok is false when none waits.
-func (i *Intake) poll() (r *request, ok bool) {
-	select {
-	case r, ok = <-i.queue:
-		return r, ok
-	default:
-		return nil, false
-	}
-}
-
-// take adds a request to the batch, unless its caller has withdrawn it, and
-// returns how many events came with it.
-func (i *Intake) take(r *request, batch *[]*request) int {
-	i.waiting.Add(-int64(len(r.entries)))
-	if !r.taken.CompareAndSwap(false, true) {
-		return 0
-	}
-	*batch = append(*batch, r)
-	return len(r.entries)
-}
-
-// commit commits a batch together. When the events themselves, and not the
-// database, are the trouble, each request is tried alone, so that one caller's
-// events cannot keep another's out.
-func (i *Intake) commit(batch []*request) {
-	var all []*entry
-	for _, r := range batch {
-		all = append(all, r.entries...)
-	}
-	err := i.transact(i.lifetime, all, nil)
-	for _, r := range batch {
-		r.err = err
-		if err != nil && len(batch) > 1 && !outage(err) {
-			if r.err = i.transact(i.lifetime, r.entries, nil); r.err != nil && outage(r.err) {
-				err = r.err // spare the others the wait
-			}
-		}
-		if r.err != nil {
-			i.cfg.Logger.Error("events could not be taken", "events", len(r.entries), "error", r.err)
-			r.err = unavailable(r.err)
-		}
-		close(r.done)
-	}
 }
 
 func (i *Intake) now() time.Time { return i.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -36,7 +36,8 @@ func TestTheNextDatesOfASubscriber(t *testing.T) {
 			on("birthday", "event.zone == member.time_zone && event.day == member.birthday"), predicate.Member{TimeZone: "UTC"}, nil, nil,
 		},
 		"a date of one's own": {
-			on("daily", "event.zone == member.time_zone && event.date == param.date", text), wei, map[string]any{"date": "2026-04-05"},
+			on("daily", "event.zone == member.time_zone && event.date == param.date", text), wei,
+			map[string]any{"date": "2026-04-05"},
 			[]string{"2026-04-05 01:00"},
 		},
 		"a date that has passed": {
@@ -48,7 +49,9 @@ func TestTheNextDatesOfASubscriber(t *testing.T) {
 			[]string{"2026-08-19 01:00", "2026-10-18 01:00", "2027-08-08 01:00"},
 		},
 		"a zone that this machine does not know": {
-			on("2026-05-01", "event.zone == member.time_zone"), predicate.Member{TimeZone: "Mars/Olympus"}, nil,
+			on("2026-05-01", "event.zone == member.time_zone"),
+			predicate.Member{TimeZone: "Mars/Olympus"},
+			nil,
 			[]string{"2026-05-01 09:00"},
 		},
 	}

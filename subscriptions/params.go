@@ -194,8 +194,8 @@ func (p Param) checkText(path, s string, bad *problem.Fields) {
 func (t Trigger) CheckEvent(data map[string]any) (map[string]any, []problem.Field) {
 	var bad problem.Fields
 	values := make(map[string]any, len(data))
-	for _, name := range slices.Sorted(maps.Keys(data)) {
-		switch v := data[name]; {
+	for name, v := range data {
+		switch {
 		case v == nil:
 		case !withoutNUL(v) || !withoutNUL(name):
 			bad.Add("data."+name, "type", "must not contain the character NUL")
@@ -203,6 +203,7 @@ func (t Trigger) CheckEvent(data map[string]any) (map[string]any, []problem.Fiel
 			values[name] = v
 		}
 	}
+	slices.SortFunc(bad, func(a, b problem.Field) int { return strings.Compare(a.Path, b.Path) })
 	for _, a := range t.Attributes {
 		raw, given := values[a.Name]
 		if !given {

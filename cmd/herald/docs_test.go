@@ -189,10 +189,10 @@ func TestDocumentsNameSettingsThatExist(t *testing.T) {
 	}
 }
 
-// Whoever copies an account from the guide has one that Herald takes.
-func TestDocumentedAccountsAreTaken(t *testing.T) {
+// Whoever copies an account or a collector from a guide has one that Herald takes.
+func TestDocumentedSettingsAreTaken(t *testing.T) {
 	seen := 0
-	for _, found := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(read(t, "docs/sms.md"), -1) {
+	for _, found := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```").FindAllStringSubmatch(read(t, "docs/sms.md")+read(t, "docs/collectors.md"), -1) {
 		seen++
 		path := filepath.Join(t.TempDir(), "herald.yaml")
 		if err := os.WriteFile(path, []byte(found[1]), 0o600); err != nil {
@@ -202,8 +202,8 @@ func TestDocumentedAccountsAreTaken(t *testing.T) {
 			t.Errorf("%v\n%s", err, found[1])
 		}
 	}
-	if seen < 6 {
-		t.Errorf("only %d were found: this test no longer reads the guide", seen)
+	if seen < 9 {
+		t.Errorf("only %d were found: this test no longer reads the guides", seen)
 	}
 }
 
@@ -211,8 +211,8 @@ func TestDocumentsNameMakeTargetsAndMetricsThatExist(t *testing.T) {
 	makefile := read(t, "Makefile")
 	var figures string
 	for _, path := range []string{
-		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go",
-		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go", "dispatch/replies/store.go",
+		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go", "matcher/follower/metrics.go",
+		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go", "collectors/metrics.go", "dispatch/replies/store.go",
 	} {
 		figures += read(t, path)
 	}

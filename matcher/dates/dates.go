@@ -124,33 +124,11 @@ func (p plan) between(zones []zone, from, until time.Time) []Event {
 func (p plan) lastBetween(zones []zone, from, until time.Time) []Event {
 	var list []Event
 	for _, z := range zones {
-		for _, m := range p.lastIn(z, from, until) {
+		for _, m := range p.schedule.Latest(from, until, z.location) {
 			list = append(list, p.events(z, m)...)
 		}
 	}
 	return inOrder(list)
-}
-
-// lastIn looks back from until, farther and farther, so that a schedule of
-// every minute need not be gone through.
-func (p plan) lastIn(z zone, from, until time.Time) []calendar.Moment {
-	var moments []calendar.Moment
-	for span := 24 * time.Hour; ; span *= 8 {
-		begin := latest(from, until.Add(-span))
-		moments = p.schedule.Between(begin, until, z.location)
-		if len(moments) > 0 && p.schedule.Occasion.BringsHours() || begin.Equal(from) {
-			break
-		}
-	}
-	last := map[string]calendar.Moment{}
-	for _, m := range moments {
-		last[m.Occasion] = m
-	}
-	moments = moments[:0]
-	for _, m := range last {
-		moments = append(moments, m)
-	}
-	return moments
 }
 
 func (p plan) events(z zone, m calendar.Moment) []Event {

@@ -14,6 +14,14 @@ import (
 
 // Structured reads one event in JSON (application/cloudevents+json).
 func Structured(body []byte, l Limits) (Item, error) {
+	if item, ok := readPlain(body, l); ok {
+		return item, nil
+	}
+	return structured(body, l)
+}
+
+// structured reads an event however it is written.
+func structured(body []byte, l Limits) (Item, error) {
 	if err := jsontext.Check(body, l.Depth); err != nil {
 		return Item{}, err
 	}
@@ -34,7 +42,11 @@ func Batch(body []byte, l Limits) ([]Item, error) {
 	}
 	items := make([]Item, len(raw))
 	for i, event := range raw {
-		items[i] = readEnvelope(event, l)
+		item, ok := readPlain(event, l)
+		if !ok {
+			item = readEnvelope(event, l)
+		}
+		items[i] = item
 	}
 	return items, nil
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Replies       Replies   // nil: their operations are not offered
 	History       History   // nil: events cannot be searched, as without Previews
 	Previews      Previews
+	Dates         Dates     // nil: it is not told which dates come next
+	Calendars     Calendars // nil: calendars are not imported
 
 	// SMS is how texts are written by the accounts that send them, as far as
 	// they agree; the zero value is what every phone can read.
@@ -145,6 +147,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.Replies != nil {
 		a.addReplies()
+	}
+	if cfg.Calendars != nil {
+		a.addCalendars()
 	}
 	if cfg.History != nil && cfg.Previews != nil {
 		a.addHistory()

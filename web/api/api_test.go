@@ -15,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/access"
+	"herald/calendars"
 	"herald/dispatch"
 	"herald/matcher"
+	"herald/matcher/dates"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
 	"herald/templates"
@@ -57,10 +59,12 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 		Members:  subscriptions.NewMembers(pool, access.NewPasswords(1), access.NewThrottle(pool, now), now),
 		Contacts: subscriptions.NewContacts(pool, deliveries, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Deliveries: deliveries, Logger: log,
-		History: matcher.NewEvents(pool), Previews: matcher.NewPreviews(pool, matcher.PreviewConfig{
+		Calendars: calendars.NewStore(pool, now),
+		History:   matcher.NewEvents(pool), Previews: matcher.NewPreviews(pool, matcher.PreviewConfig{
 			Triggers: triggers, Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Consents: consents, Budget: 10 * time.Second,
 		}),
 	}
+	cfg.Dates = dates.NewAhead(calendars.NewStore(pool, now), subscriptions.NewMembers(pool, access.NewPasswords(1), access.NewThrottle(pool, now), now), now)
 	for _, c := range change {
 		c(&cfg)
 	}

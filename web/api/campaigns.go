@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"herald/access"
+	"herald/calendar"
 	"herald/campaigns"
 	"herald/dispatch"
 	"herald/subscriptions"
@@ -29,6 +30,7 @@ type Campaigns interface {
 	CancelDryRun(ctx context.Context, id int64) error
 	Outlook(ctx context.Context, id int64) (campaigns.Outlook, error)
 	RunLedger(ctx context.Context, runID int64) (dispatch.Ledger, error)
+	NextDates(ctx context.Context, w campaigns.When, n int) ([]calendar.Moment, error)
 }
 
 // CampaignPlan is a plan to be saved.
@@ -163,8 +165,12 @@ func madeCampaign(c campaigns.Campaign, err error) (*created[campaigns.Campaign]
 	return &created[campaigns.Campaign]{Location: root + "/campaigns/" + idCursor(c.ID), Body: c}, nil
 }
 
-func (a *API) getCampaign(ctx context.Context, in *NumberPath) (*out[campaigns.Campaign], error) {
-	return body(a.cfg.Campaigns.Get(ctx, in.ID))
+func (a *API) getCampaign(ctx context.Context, in *NumberPath) (*out[DatedCampaign], error) {
+	c, err := a.cfg.Campaigns.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return body(a.datedCampaign(ctx, c))
 }
 
 func (a *API) changeCampaign(ctx context.Context, in *struct {

@@ -32,6 +32,7 @@ type EventResult struct {
 	Status        matcher.Status `json:"status" enum:"accepted,duplicate,refused"`
 	Matches       int            `json:"matches" doc:"The subscriptions that it met."`
 	Notifications int            `json:"notifications" doc:"Those of them that are told; the others were held back by a limit."`
+	Expanding     int            `json:"expanding,omitempty" doc:"Subscriptions that wait for such an event and are so many that they are held against it, and told, right after this answer. That they will be is as durable as the event."`
 	Problem       *EventProblem  `json:"problem,omitempty" doc:"Why it was refused."`
 }
 
@@ -192,6 +193,7 @@ func (e *EventResults) add(r EventResult) {
 func (a *API) result(ctx context.Context, r matcher.Result, line int) EventResult {
 	result := EventResult{
 		Line: line, Source: r.Source, ID: r.ID, Status: r.Status, Matches: r.Matches, Notifications: r.Notifications,
+		Expanding: r.Expanding,
 	}
 	if r.Err != nil {
 		p := a.problem(ctx, r.Err)

@@ -109,8 +109,12 @@ func (a *API) listSubscriptions(ctx context.Context, in *struct {
 	return pageOf(list, in.Limit, func(s subscriptions.Subscription) string { return idCursor(s.ID) }), nil
 }
 
-func (a *API) getSubscription(ctx context.Context, in *NumberPath) (*out[subscriptions.Subscription], error) {
-	return body(a.cfg.Subscriptions.Get(ctx, in.ID))
+func (a *API) getSubscription(ctx context.Context, in *NumberPath) (*out[DatedSubscription], error) {
+	s, err := a.cfg.Subscriptions.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return body(a.datedSubscription(ctx, s))
 }
 
 func (a *API) changeSubscription(ctx context.Context, in *struct {

@@ -44,16 +44,20 @@ func (a *API) listTriggers(ctx context.Context, _ *struct{}) (*out[Page[subscrip
 	return whole(a.cfg.Triggers.List(ctx))
 }
 
-func (a *API) getTrigger(ctx context.Context, in *TriggerPath) (*out[subscriptions.Trigger], error) {
-	return body(a.cfg.Triggers.Get(ctx, in.Name))
+func (a *API) getTrigger(ctx context.Context, in *TriggerPath) (*out[DatedTrigger], error) {
+	t, err := a.cfg.Triggers.Get(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return body(a.datedTrigger(ctx, t))
 }
 
 func (a *API) putTrigger(ctx context.Context, in *struct {
 	TriggerPath
-	Body subscriptions.Trigger
+	Body DatedTrigger // as it is read: its next dates are not looked at
 },
 ) (*out[subscriptions.Trigger], error) {
-	t := in.Body
+	t := in.Body.Trigger
 	if t.Name != "" && t.Name != in.Name {
 		var f problem.Fields
 		f.Add("name", "same", "must be %s, as in the address, or left out: a name never changes", in.Name)

@@ -17,10 +17,13 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"herald/access"
+	"herald/calendars"
 	"herald/campaigns"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/replies"
 	"herald/dispatch/sms"
+	"herald/matcher"
 	"herald/problem"
 	"herald/subscriptions"
 	"herald/templates"
@@ -51,9 +54,14 @@ type Config struct {
 	Templates     *templates.Store
 	Subscriptions *subscriptions.Store
 	Deliveries    *dispatch.Store
-	Webhooks      *webhooks.Store  // nil: there are no pages of webhooks
-	Campaigns     *campaigns.Store // nil: there are no pages of campaigns
-	Replies       *replies.Store   // nil: there are no pages of replies
+	Webhooks      *webhooks.Store   // nil: there are no pages of webhooks
+	Campaigns     *campaigns.Store  // nil: there are no pages of campaigns
+	Calendars     *calendars.Store  // nil: none can be chosen for campaigns
+	Dates         Dates             // nil: it is not told which dates of triggers come next
+	Replies       *replies.Store    // nil: there are no pages of replies
+	Collectors    *collectors.Store // nil: there are no pages of collectors
+	Events        *matcher.Events   // nil: there are no pages of events, as without Previews
+	Previews      *matcher.Previews
 
 	// SMS is how texts are written by the accounts that send them, as far as
 	// they agree; the zero value is what every phone can read.
@@ -96,7 +104,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.accountRoutes(operator), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), c.eventRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},

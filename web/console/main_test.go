@@ -17,10 +17,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/access"
+	"herald/calendars"
 	"herald/campaigns"
+	"herald/collectors"
 	"herald/dispatch"
 	"herald/dispatch/replies"
 	"herald/matcher"
+	"herald/matcher/dates"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
 	"herald/templates"
@@ -60,7 +63,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
 	must(t, err)
 	plans, err := campaigns.NewStore(s.pool, campaigns.Config{
-		Templates: messages, Triggers: triggers, Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: now, Logger: log,
+		Templates: messages, Triggers: triggers, Calendars: calendars.NewStore(s.pool, now), Consents: consents, Enqueuer: store, Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: now, Logger: log,
 		Ledgers: campaigns.LedgerFunc(func(ctx context.Context, run int64) (dispatch.Ledger, error) {
 			return store.Ledger(ctx, dispatch.Filter{Campaign: run})
 		}),
@@ -80,7 +83,16 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
+		Calendars: calendars.NewStore(s.pool, now),
 	}
+	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
+	const fairs = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260618\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Summer fair\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	_, err = s.Calendars.Save(t.Context(), "fairs", "Our fairs", []byte(fairs), "operator:ann")
+	must(t, err)
+	s.Events, s.Previews = matcher.NewEvents(s.pool), matcher.NewPreviews(s.pool, matcher.PreviewConfig{
+		Triggers: triggers, Subscriptions: s.Subscriptions, Consents: consents, Budget: 10 * time.Second,
+	})
+	s.Collectors = collectors.NewStore(s.pool, now)
 	s.Replies, err = replies.NewStore(s.pool, replies.Config{
 		Contacts: s.Contacts, Suppressions: consents, Deliveries: store, Logger: log, Now: now,
 	})

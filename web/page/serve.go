@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,7 +86,7 @@ type requestIDKey struct{}
 func (s *Site) secureHeaders(h http.Header) {
 	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	if s.Layout == Console {
-		policy += "; script-src 'self'; connect-src 'self'"
+		policy += scriptPolicy
 	}
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -97,6 +98,17 @@ func (s *Site) secureHeaders(h http.Header) {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 }
+
+// AllowScripts lets Herald's own scripts run on the page that is shown: on
+// those of the portal, which say it page by page.
+func (v *Visit) AllowScripts() {
+	h := v.W.Header()
+	if policy := h.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src") {
+		h.Set("Content-Security-Policy", policy+scriptPolicy)
+	}
+}
+
+const scriptPolicy = "; script-src 'self'; connect-src 'self'"
 
 // visit makes the Visit of a request. A request whose session could not be
 // loaded has the language of its browser.

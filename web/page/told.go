@@ -2,8 +2,8 @@ package page
 
 import (
 	"fmt"
-	"math"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -82,6 +82,11 @@ func (r Reader) stepKey(c Course, e dispatch.Entry) string {
 // words.
 func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 	switch e.Code {
+	case "event_received":
+		source, _ := e.Args["source"].(string)
+		if own, ok := strings.CutPrefix(source, ownSource); ok && r.Has(key+"."+own) {
+			return "." + own
+		}
 	case "subscription_met":
 		if c.Summary == "" {
 			return ".plain"
@@ -114,6 +119,10 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 			return ".accepted"
 		}
 		return ".failed"
+	case "occasion_came":
+		if e.Args["occasion"] != "birthday" {
+			return ".date"
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}
@@ -143,6 +152,10 @@ func (r Reader) stateVariant(e dispatch.Entry, key string) string {
 	return state + ".waits"
 }
 
+// ownSource begins the sources of events that Herald makes itself, such as
+// herald:absence.
+const ownSource = "herald:"
+
 // plannedWaits are the reasons of a message that waits because it shall.
 var plannedWaits = []string{"quiet_hours", "digest", "rate_limit", "campaign_paused"}
 
@@ -162,6 +175,9 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	}
 	if c.Summary != "" || args["summary"] == nil {
 		args["summary"] = c.Summary
+	}
+	if occasion, ok := args["occasion"].(string); ok {
+		args["occasion"] = r.Occasion(occasion, "")
 	}
 	if sent, ok := figure(args["sent"]); ok {
 		args["number"] = sent + 1 // sent counts those before this one

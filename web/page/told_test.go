@@ -83,6 +83,8 @@ func steps(t *testing.T, who Audience) Course {
 	var steps []dispatch.Step
 	err := json.Unmarshal([]byte(`[
 		{"code": "campaign", "ok": true, "args": {"name": "Spring sale"}},
+		{"code": "event_received", "ok": true, "args": {"type": "order.created", "source": "herald:absence", "id": "order_unpaid/17"}},
+		{"code": "event_received", "ok": true, "args": {"type": "new", "source": "herald:new", "id": "18"}},
 		{"code": "frequency_cap_passed", "ok": true, "args": {"max": 2, "within": "24h0m0s", "sent": 1}},
 		{"code": "frequency_cap_passed", "ok": true, "args": {"max": 0}},
 		{"code": "frequency_cap", "ok": false, "args": {"max": 5, "within": "168h0m0s", "sent": 5}},

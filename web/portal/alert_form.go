@@ -30,6 +30,9 @@ type alertForm struct {
 	Advanced  bool   // a mistake lies there, or something differs from the usual
 	Summary   string // of the alert that is changed
 	Alert     subscriptions.Subscription
+	// PreviewURL is where the alert is tried on the past; empty: it cannot be.
+	PreviewURL string
+	Past       past
 }
 
 // offer is a kind of alert to choose.
@@ -116,6 +119,9 @@ func (p *portal) editAlert(v *visit) error {
 func (p *portal) editing(v *visit, form *page.Form, s subscriptions.Subscription, t subscriptions.Trigger) alertForm {
 	data := p.alertForm(v, form, t)
 	data.Alert, data.Summary = s, t.Summarise(s.Params, v.Tag)
+	if p.Previews != nil {
+		data.PreviewURL = previewAddress(t, s)
+	}
 	return data
 }
 
@@ -160,7 +166,7 @@ func (p *portal) alertAgain(v *visit, err error, form *page.Form, name string, d
 		form.Summary = v.T("alert.conflict")
 	}
 	fresh := p.alertForm(v, form, data.Trigger)
-	fresh.Alert, fresh.Summary = data.Alert, data.Summary
+	fresh.Alert, fresh.Summary, fresh.PreviewURL = data.Alert, data.Summary, data.PreviewURL
 	return v.ShowStatus(page.Status(err), name, fresh)
 }
 
@@ -170,6 +176,10 @@ func (p *portal) alertForm(v *visit, form *page.Form, t subscriptions.Trigger) a
 		Digests: digests(v.Reader, v.Member.DigestHour), CoolDowns: coolDowns(v.Reader, t, form.Get("cool_down")),
 		Repeats:  repetitions(v.Reader),
 		Tomorrow: v.Now.In(v.Zone).AddDate(0, 0, 1).Format(time.DateOnly),
+	}
+	if p.Previews != nil {
+		v.AllowScripts()
+		data.PreviewURL = previewAddress(t, subscriptions.Subscription{})
 	}
 	for _, param := range t.Params {
 		data.Fields = append(data.Fields, paramField(v.Reader, form, param))

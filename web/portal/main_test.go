@@ -86,6 +86,10 @@ func newShop(t *testing.T) *shop {
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Deliveries: deliveries,
 		Channels: channels, Sessions: pgxstore.NewWithCleanupInterval(pool, 0), Now: now, Logger: slog.New(slog.DiscardHandler),
 	}
+	s.config.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
+		Triggers: triggers, Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Consents: consents, Now: now, Budget: 10 * time.Second,
+	})
+	s.config.Dates = datesOf(s)
 	if server.Config.Handler, err = New(s.config); err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,8 @@ type Deliveries interface {
 	ForMember(ctx context.Context, memberID int64, before uuid.UUID, limit int) ([]dispatch.Delivery, error)
 }
 
-// Config says what the portal works on. Every field but Now is required.
+// Config says what the portal works on. Every field is required
+// unless it says otherwise, but Now.
 type Config struct {
 	PublicURL     string // where readers reach it, such as https://herald.example.com
 	Links         *Links
@@ -84,6 +85,8 @@ type Config struct {
 	Triggers      Triggers
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
+	Previews      Previews // may be nil: alerts are not tried on the past then
+	Dates         Dates    // may be nil: it is not told when alerts on dates come next
 	// Channels are those that can be sent on: no other is offered.
 	Channels []subscriptions.Channel
 	// QuietFrom and QuietUntil are the quiet hours of members who chose none,

@@ -10,7 +10,7 @@ import { PurgeCSS } from "purgecss";
 
 const web = "../..";
 const templates = { portal: ["page/layout", "portal/pages"], console: ["page/layout", "console/pages", "../demo/pages"] };
-const ours = ["package-lock.json", "build.mjs", "icons.txt", "base.css", "portal.css", "console.css", "console.js"];
+const ours = ["package-lock.json", "build.mjs", "icons.txt", "base.css", "portal.css", "console.css", "console.js", "portal.js"];
 
 const digest = (content) => createHash("sha256").update(content).digest("hex");
 const files = {};
@@ -64,8 +64,8 @@ async function styles(name) {
 
 // htmx and its extension are plain scripts that meet at window.htmx, so they
 // are put one after the other, ours last.
-async function script(name) {
-  const parts = ["node_modules/htmx.org/dist/htmx.js", "node_modules/htmx.org/dist/ext/hx-sse.js", `${name}.js`];
+async function script(name, ...before) {
+  const parts = [...before, `${name}.js`];
   const joined = parts.map((f) => readFileSync(f, "utf8")).join("\n;\n");
   const small = await esbuild.transform(joined, { minify: true, target: "es2022", legalComments: "inline" });
   write(`${name}.js`, small.code);
@@ -92,7 +92,8 @@ rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
 await styles("portal");
 await styles("console");
-await script("console");
+await script("console", "node_modules/htmx.org/dist/htmx.js", "node_modules/htmx.org/dist/ext/hx-sse.js");
+await script("portal");
 icons();
 
 const sources = {};
