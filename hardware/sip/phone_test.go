@@ -275,3 +275,29 @@ func callMany(t *testing.T, many int, prompt []int16) (deviations []time.Duratio
 	defer mu.Unlock()
 	return deviations
 }
+
+// TestManyCallsShareAConnection of TCP, and one of them outlasts the others.
+func TestManyCallsShareAConnection(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Quiet})
+	line := trunk(t, sip.Config{Server: p.Addr(), Transport: sip.TCP, AskEvery: 50 * time.Millisecond})
+	long, err := line.Call(t.Context(), "1", sip.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		call, err := line.Call(t.Context(), "2", sip.CallOptions{})
+		if err == nil {
+			err = call.Hangup(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := long.Hangup(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if h := line.Health(); !h.Reachable || h.Calls != 0 {
+		t.Errorf("the line stands %+v", h)
+	}
+}
