@@ -165,12 +165,6 @@ func (c *Call) connect(ctx context.Context, req *sip.Request, ring time.Duration
 	c.mu.Lock()
 	c.dialogue, c.inviting, c.answered = d, inv, true // the far end may hang up as soon as it is acknowledged
 	c.mu.Unlock()
-	// Before it is acknowledged: a re-INVITE may follow at once.
-	refused := c.sound.Accept(description)
-	if err := d.acknowledge(); err != nil {
-		inv.tx.Terminate()
-		return &Error{Class: Unreachable, Rang: true, err: errors.New("the answer cannot be acknowledged")}
-	}
 	inv.tx.OnRetransmission(func(again *sip.Response) {
 		if tagOf(again.To()) != tagOf(res.To()) { // a second phone answered
 			t.background(func() { t.dismiss(t.running, inv.req, again) })
@@ -178,17 +172,32 @@ func (c *Call) connect(ctx context.Context, req *sip.Request, ring time.Duration
 		}
 		d.acknowledgeAgain()
 	})
+	// Before it is acknowledged: a re-INVITE may follow at once.
+	refused := c.sound.Accept(description)
+	if err := d.acknowledge(); err != nil {
+		inv.tx.Terminate()
+		return &Error{Class: Unreachable, Rang: true, err: errors.New("the answer cannot be acknowledged")}
+	}
 	if refused != nil {
-		hanging, cancel := context.WithTimeout(t.running, lastWords)
-		defer cancel()
-		_ = c.Hangup(hanging)
+		c.endBy(Us)
 		return &Error{Class: NoSound, Rang: true, err: refused}
 	}
-	t.background(c.attend)
+	if !t.background(c.attend) {
+		c.endBy(Us)
+		return &Error{Class: GivenUp, Rang: true, err: errors.New("the line is closed")}
+	}
 	return nil
 }
 
-// attend passes on digits, and hangs up when the far end is silent for too long.
+// endBy hangs up where nobody waits for it for long.
+func (c *Call) endBy(by Party) {
+	ctx, cancel := context.WithTimeout(c.trunk.running, lastWords)
+	defer cancel()
+	_ = c.hangUp(ctx, by) // it is over in any case
+}
+
+// attend passes on digits, and hangs up when the far end is silent for too
+// long, or the trunk is closed.
 func (c *Call) attend() {
 	for {
 		select {
@@ -200,9 +209,10 @@ func (c *Call) attend() {
 				c.trunk.cfg.Logger.Warn("a digit was pressed and not taken: too many wait")
 			}
 		case <-c.sound.Lost():
-			ctx, cancel := context.WithTimeout(c.trunk.running, lastWords)
-			defer cancel()
-			_ = c.hangUp(ctx, Silence)
+			c.endBy(Silence)
+			return
+		case <-c.trunk.closing:
+			c.endBy(Us)
 			return
 		case <-c.done:
 			return

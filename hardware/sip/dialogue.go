@@ -16,10 +16,10 @@ import (
 type dialogue struct {
 	trunk   *Trunk
 	session *sipgo.DialogClientSession
-	ack     *sip.Request // as it was sent
 
 	mu     sync.Mutex
-	target sip.Uri // guarded by mu: where requests go; guarded with it: session's counter
+	ack    *sip.Request // guarded by mu: as it was sent; nil: it was not
+	target sip.Uri      // guarded by mu: where requests go; guarded with it: session's counter
 }
 
 // dialogue begins one by an answer to an INVITE.
@@ -63,7 +63,11 @@ func (d *dialogue) acknowledge() error {
 
 // acknowledgeAgain is for an answer that came again: ours was lost.
 func (d *dialogue) acknowledgeAgain() {
-	_ = d.trunk.client.WriteRequest(d.ack.Clone(), asItIs) // it comes once more if this is lost
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ack != nil { // it came again before we had answered the first
+		_ = d.trunk.client.WriteRequest(d.ack.Clone(), asItIs) // it comes once more if this is lost
+	}
 }
 
 // ask sends a request, with proof of who we are where it is wanted, and gives

@@ -128,7 +128,7 @@ func TestAPhoneThatNobodyAnswersIsCancelled(t *testing.T) {
 func TestAPhoneThatVanishesIsHungUpOn(t *testing.T) {
 	t.Parallel()
 	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Person, HangUpAfter: phone.Duration(100 * time.Millisecond), Vanish: true})
-	call, err := trunk(t, sip.Config{Server: p.Addr(), Quiet: 500 * time.Millisecond}).Call(t.Context(), "15550142", sip.CallOptions{})
+	call, err := trunk(t, sip.Config{Server: p.Addr(), Quiet: 500 * time.Millisecond, Local: "0.0.0.0"}).Call(t.Context(), "15550142", sip.CallOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func callMany(t *testing.T, many int, prompt []int16) (deviations []time.Duratio
 func TestManyCallsShareAConnection(t *testing.T) {
 	t.Parallel()
 	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Quiet})
-	line := trunk(t, sip.Config{Server: p.Addr(), Transport: sip.TCP, AskEvery: 50 * time.Millisecond})
+	line := trunk(t, sip.Config{Server: p.Addr(), Transport: sip.TCP, AskEvery: 50 * time.Millisecond, Local: "0.0.0.0"})
 	long, err := line.Call(t.Context(), "1", sip.CallOptions{})
 	if err != nil {
 		t.Fatal(err)

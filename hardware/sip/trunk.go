@@ -64,9 +64,9 @@ func Open(ctx context.Context, cfg Config) (*Trunk, error) {
 	if wheel == nil {
 		wheel = &media.Wheel{}
 	}
-	public := cfg.Public
-	if !public.IsValid() {
-		public = local.Addr()
+	public, err := t.publicAddress(ctx, local)
+	if err != nil {
+		return nil, fmt.Errorf("sip: %w", err)
 	}
 	t.media = media.Config{Wheel: wheel, Local: local.Addr(), Public: public, Laws: cfg.Laws, Quiet: cfg.Quiet, Now: cfg.Now, Logger: cfg.Logger}
 	t.running, t.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -87,18 +87,35 @@ func (t *Trunk) localAddress(ctx context.Context) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%w: our own address is no host:port", ErrConfig)
 	}
 	if host == "" {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "udp", t.cfg.Server) // sends nothing
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		defer conn.Close() //nolint:errcheck // nothing was sent
-		host = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().String()
+		address, err := t.wayBegins(ctx)
+		return netip.AddrPortFrom(address, 0), err
 	}
 	address, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("%w: our own address is no IP address", ErrConfig)
 	}
 	return netip.AddrPortFrom(address, uint16(port)), nil //nolint:gosec // splitHost has read 16 bits
+}
+
+// publicAddress is the one that the provider is told.
+func (t *Trunk) publicAddress(ctx context.Context, local netip.AddrPort) (netip.Addr, error) {
+	switch {
+	case t.cfg.Public.IsValid():
+		return t.cfg.Public, nil
+	case local.Addr().IsUnspecified():
+		return t.wayBegins(ctx)
+	}
+	return local.Addr(), nil
+}
+
+// wayBegins is our address on the way to the server. Nothing is sent.
+func (t *Trunk) wayBegins(ctx context.Context) (netip.Addr, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", t.cfg.Server)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close() //nolint:errcheck // nothing was sent
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
 // listen opens our side of SIP.
@@ -195,13 +212,15 @@ func (f *firstRead) ReadFrom(p []byte) (int, net.Addr, error) {
 	return f.PacketConn.ReadFrom(p)
 }
 
-// background does something that Close waits for.
-func (t *Trunk) background(do func()) {
+// background does something that Close waits for; it is false, and not done,
+// when the trunk is closed.
+func (t *Trunk) background(do func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closed {
 		t.work.Go(do)
 	}
+	return !t.closed
 }
 
 // Addr is where it listens, as host:port.
@@ -221,25 +240,17 @@ func (t *Trunk) Close() error {
 		return nil
 	}
 	t.closed = true
-	calls := make([]*Call, 0, len(t.calls))
-	for _, c := range t.calls {
-		calls = append(calls, c)
-	}
 	t.mu.Unlock()
-	close(t.closing)
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
-	defer cancel()
-	var hanging sync.WaitGroup
-	for _, c := range calls {
-		hanging.Go(func() { _ = c.Hangup(ctx) }) // it is over in any case
-	}
-	hanging.Wait()
+	close(t.closing) // calls hang up, and those that ring are cancelled
 	timer := time.AfterFunc(lastWords, t.stop)
 	t.work.Wait()
 	timer.Stop()
 	t.stop()
 	err := errors.Join(t.ua.Close(), t.listener.Close())
 	t.serving.Wait()
+	if t.cfg.Wheel == nil {
+		t.media.Wheel.Wait()
+	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("sip: %w", err)
 	}

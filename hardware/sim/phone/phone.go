@@ -56,11 +56,12 @@ type Config struct {
 
 // Phone are the simulated phones. It is safe for many goroutines.
 type Phone struct {
-	cfg     Config
-	box     *sim.Box[Call]
-	faults  *sim.Faults[Fault]
-	closing chan struct{} // closed by Close
-	work    sync.WaitGroup
+	cfg      Config
+	ownWheel bool
+	box      *sim.Box[Call]
+	faults   *sim.Faults[Fault]
+	closing  chan struct{} // closed by Close
+	work     sync.WaitGroup
 
 	mu      sync.Mutex
 	started bool             // guarded by mu
@@ -85,14 +86,15 @@ func New(cfg Config) *Phone {
 	if cfg.Greeting == nil {
 		cfg.Greeting = babble(4 * time.Second)
 	}
-	if cfg.Wheel == nil {
+	ownWheel := cfg.Wheel == nil
+	if ownWheel {
 		cfg.Wheel = &media.Wheel{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	return &Phone{
-		cfg: cfg, box: sim.NewBox(cfg.Keep, func(c *Call, id int64) { c.ID = id }),
+		cfg: cfg, ownWheel: ownWheel, box: sim.NewBox(cfg.Keep, func(c *Call, id int64) { c.ID = id }),
 		faults:  sim.NewFaults((*Fault).complete, func(f *Fault) *int { return &f.Times }),
 		closing: make(chan struct{}), calls: map[string]*line{},
 	}
@@ -225,5 +227,8 @@ func (p *Phone) Close() error {
 		}
 	}
 	p.work.Wait()
+	if p.ownWheel {
+		p.cfg.Wheel.Wait()
+	}
 	return err
 }

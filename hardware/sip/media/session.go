@@ -52,12 +52,14 @@ type Session struct {
 	conn   *net.UDPConn
 	own    netip.AddrPort // as the far end is told
 	codecs []codec
-	digits chan rune
-	lost   chan struct{}
-	closed chan struct{}
-	voice  chan struct{} // who plays or presses holds it
-	stop   sync.Once
-	going  sync.WaitGroup
+
+	ownWheel bool
+	digits   chan rune
+	lost     chan struct{}
+	closed   chan struct{}
+	voice    chan struct{} // who plays or presses holds it
+	stop     sync.Once
+	going    sync.WaitGroup
 
 	mu        sync.Mutex
 	version   uint64         // guarded by mu: of our description
@@ -80,7 +82,8 @@ const mostDigits = 64
 
 // Open takes a port.
 func Open(ctx context.Context, cfg Config) (*Session, error) {
-	if cfg.Wheel == nil {
+	ownWheel := cfg.Wheel == nil
+	if ownWheel {
 		cfg.Wheel = &Wheel{}
 	}
 	if len(cfg.Laws) == 0 {
@@ -94,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 	}
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	s := &Session{
-		cfg: cfg, digits: make(chan rune, mostDigits), lost: make(chan struct{}), closed: make(chan struct{}), voice: make(chan struct{}, 1),
+		cfg: cfg, ownWheel: ownWheel, digits: make(chan rune, mostDigits), lost: make(chan struct{}), closed: make(chan struct{}), voice: make(chan struct{}, 1),
 		version: rand.Uint64N(1 << 31), out: newOutgoing(), //nolint:gosec // no secret
 	}
 	for _, law := range cfg.Laws {
@@ -305,7 +308,7 @@ func (s *Session) say(ctx context.Context, u *utterance) (heard time.Duration, e
 }
 
 // Close ends the sound and returns when nothing of it runs any more, save a
-// turn of the wheel. Closing again does nothing.
+// turn of a wheel that is shared. Closing again does nothing.
 func (s *Session) Close() (err error) {
 	s.stop.Do(func() {
 		s.mu.Lock()
@@ -318,5 +321,8 @@ func (s *Session) Close() (err error) {
 		err = s.conn.Close()
 	})
 	s.going.Wait()
+	if s.ownWheel {
+		s.cfg.Wheel.Wait()
+	}
 	return err
 }
