@@ -119,7 +119,7 @@ func (p *portal) editAlert(v *visit) error {
 func (p *portal) editing(v *visit, form *page.Form, s subscriptions.Subscription, t subscriptions.Trigger) alertForm {
 	data := p.alertForm(v, form, t)
 	data.Alert, data.Summary = s, t.Summarise(s.Params, v.Tag)
-	if p.Previews != nil {
+	if data.PreviewURL != "" {
 		data.PreviewURL = previewAddress(t, s)
 	}
 	return data
