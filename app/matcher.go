@@ -34,4 +34,8 @@ func (a *App) startMatcher() {
 	clock := dates.NewClock(a.DB.Pool(), a.Triggers, a.Calendars, a.intake, dates.Config{Now: time.Now, Logger: a.log})
 	a.begin("dates", clock.Run)
 	a.begin("states of triggers on changes", a.intake.Tidy)
+	if days := a.cfg.Subscriptions.RenewalDays; days > 0 {
+		renewals := matcher.NewRenewals(a.DB.Pool(), a.Triggers, a.Deliveries, matcher.RenewalsConfig{Days: days, Now: time.Now, Logger: a.log})
+		a.begin("renewals", renewals.Run)
+	}
 }

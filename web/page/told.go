@@ -218,7 +218,7 @@ func (r Reader) wordTimes(c Course, e dispatch.Entry, args map[string]any) {
 		at, ok := momentOf(args[name])
 		switch {
 		case !ok:
-		case e.Code == "valid" && c.Audience == Customer:
+		case (e.Code == "valid" || e.Code == "ends_soon") && c.Audience == Customer:
 			args[name] = r.Date(at.Add(-1)) // the last day, as they chose it
 		default:
 			args[name] = r.Minute(at)

@@ -250,6 +250,7 @@ func (p *portal) sentLines(v *visit, deliveries []dispatch.Delivery, alerts []al
 				line.What = a.Summary
 			}
 		}
+		line.What = asOffer(v.Visit, d, line.What)
 		lines = append(lines, line)
 	}
 	return lines, nil

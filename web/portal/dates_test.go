@@ -30,3 +30,13 @@ func TestAnAlertOnDatesTellsWhenItComesNext(t *testing.T) {
 func datesOf(s *shop) *dates.Ahead {
 	return dates.NewAhead(calendars.NewStore(s.pool, s.clock.now), s.config.Members.(*subscriptions.Members), s.clock.now)
 }
+
+func TestAnAlertOnDatesIsTriedOnTheDatesToCome(t *testing.T) {
+	t.Parallel()
+	s, b := trying(t)
+	day := s.clock.now().AddDate(0, 3, 0)
+	b.get("/new/reminder").has(200, "When would it tell me?")
+	b.post("/new/reminder/preview").has(422).lacks("Next:")
+	b.post("/new/reminder/preview", "params.date", day.Format(time.DateOnly), "params.text", "the lease").has(200, "Next: "+day.Format("2 Jan 2006"))
+	b.post("/new/reminder/preview", "params.date", "2001-03-01", "params.text", "the lease").has(200, "It has no date in the next five years.")
+}

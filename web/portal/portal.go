@@ -64,6 +64,7 @@ type Subscriptions interface {
 	Change(ctx context.Context, id int64, c subscriptions.Change) (subscriptions.Subscription, error)
 	End(ctx context.Context, id int64, by, actor string) error
 	Get(ctx context.Context, id int64) (subscriptions.Subscription, error)
+	Extension(ctx context.Context, s subscriptions.Subscription, zone *time.Location) (until time.Time, ok bool, err error)
 	ForMember(ctx context.Context, memberID int64, ended bool) ([]subscriptions.Subscription, error)
 }
 
