@@ -5,5 +5,5 @@ ALTER TABLE subscriptions ADD COLUMN renewal_offered_at timestamptz; -- null: no
 ALTER TABLE ended_subscriptions ADD COLUMN renewal_offered_at timestamptz;
 
 -- What may still be offered, by its end.
-CREATE INDEX subscriptions_renewals ON subscriptions (valid_until, id)
+CREATE INDEX subscriptions_renewals ON subscriptions (valid_until)
     WHERE valid_until IS NOT NULL AND renewal_offered_at IS NULL AND repeats = '';
