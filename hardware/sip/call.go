@@ -241,9 +241,6 @@ func (c *Call) Timeline() []Step {
 	return slices.Clone(c.steps)
 }
 
-// ID is the Call-ID.
-func (c *Call) ID() string { return c.id }
-
 // Done is closed when the call is over; the timeline says who hung up.
 func (c *Call) Done() <-chan struct{} { return c.done }
 

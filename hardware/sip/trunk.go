@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -221,11 +220,6 @@ func (t *Trunk) background(do func()) bool {
 		t.work.Go(do)
 	}
 	return !t.closed
-}
-
-// Addr is where it listens, as host:port.
-func (t *Trunk) Addr() string {
-	return net.JoinHostPort(t.contact.Address.Host, strconv.Itoa(t.contact.Address.Port))
 }
 
 // lastWords is how long the provider has at the end to answer.
