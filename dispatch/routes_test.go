@@ -239,3 +239,29 @@ func TestAnAccountThatFailsIsLast(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsInDoubtGoesBesideTheAccountThatLeftIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &Accounts{list: openAccounts(t,
+			AccountConfig{Sender: named("one")}, AccountConfig{Sender: named("two")}, AccountConfig{Sender: &oracle{scripted: named("telling")}})}
+		defer closeAccounts(t, a.list)
+		r := &run{Worker: &Worker{accounts: a}}
+		first := func(last string, state State) map[string]bool {
+			seen := map[string]bool{}
+			for range 1000 {
+				doubtful := &task{Channel: subscriptions.Email, Purpose: subscriptions.Service, Address: "wei@example.com", State: state, Account: last}
+				seen[r.routes(&parcel{tasks: []*task{doubtful}})[0].name] = true
+			}
+			return seen
+		}
+		if seen := first("one", InDoubt); seen["one"] || !seen["two"] {
+			t.Errorf("in doubt since it was given to one, it goes to %v", seen)
+		}
+		if seen := first("telling", InDoubt); !seen["telling"] {
+			t.Errorf("an account that can tell is not avoided, but it goes to %v", seen)
+		}
+		if seen := first("one", Deferred); !seen["one"] {
+			t.Errorf("what is not in doubt may go to one again, but goes to %v", seen)
+		}
+	})
+}

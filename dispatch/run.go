@@ -154,16 +154,19 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 }
 
 // routes are the accounts that a parcel may take, best first. The one that
-// broke under it a moment ago comes after all others that work.
+// broke under it a moment ago, or that left it in doubt and cannot tell what
+// became of it, comes after all others that work.
 func (r *run) routes(p *parcel) []*account {
 	t := p.first()
 	routes := r.accounts.route(t.Channel, t.Purpose, t.Address)
-	if p.broke == nil {
+	if p.broke == nil && !t.doubtful() {
 		return routes
 	}
-	slices.SortStableFunc(routes, func(x, y *account) int {
-		return compareBool(x == p.broke || !x.works(), y == p.broke || !y.works())
-	})
+	last := func(a *account) bool {
+		_, tells := a.Sender.(Resolver)
+		return !a.works() || a == p.broke || t.doubtful() && a.name == t.Account && !tells
+	}
+	slices.SortStableFunc(routes, func(x, y *account) int { return compareBool(last(x), last(y)) })
 	return routes
 }
 
