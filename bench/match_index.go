@@ -285,28 +285,12 @@ func (p *plain) match(o occurrence, into []int64) []int64 {
 	bound := p.kinds[o.kind].condition.Bound()
 	for _, probe := range o.probes {
 		for _, w := range p.held[o.kind][probe.Key] {
-			if w.meets(bound, probe.Value) {
+			if bound.Meets(probe.Value, w.bound, w.upper) {
 				into = append(into, w.id)
 			}
 		}
 	}
 	return into
-}
-
-func (w waiting) meets(bound predicate.Bound, value float64) bool {
-	switch bound {
-	case predicate.Below:
-		return value < w.bound
-	case predicate.AtMost:
-		return value <= w.bound
-	case predicate.Above:
-		return value > w.bound
-	case predicate.AtLeast:
-		return value >= w.bound
-	case predicate.Between:
-		return value >= w.bound && value <= w.upper
-	}
-	return true
 }
 
 // compare makes sure that the map finds what the index finds.

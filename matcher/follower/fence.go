@@ -113,27 +113,9 @@ func (f *Fence) Changed(trigger string) bool { return f.lost || f.whole[trigger]
 // that the index may lack, as the SQL join would; some may be in both.
 func (f *Fence) Match(trigger string, bound predicate.Bound, probe predicate.Probe, into []int64) []int64 {
 	for _, w := range f.waiting[place{trigger, probe.Key}] {
-		if w.meets(bound, probe.Value) {
+		if bound.Meets(probe.Value, w.bound, w.upper) {
 			into = append(into, w.id)
 		}
 	}
 	return into
-}
-
-func (w waiting) meets(bound predicate.Bound, value float64) bool {
-	switch bound {
-	case predicate.NoBound:
-		return true
-	case predicate.Below:
-		return value < w.bound
-	case predicate.AtMost:
-		return value <= w.bound
-	case predicate.Above:
-		return value > w.bound
-	case predicate.AtLeast:
-		return value >= w.bound
-	case predicate.Between:
-		return w.bound <= value && value <= w.upper
-	}
-	return true // whatever it is, what meets is judged again
 }

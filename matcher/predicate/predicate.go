@@ -138,6 +138,24 @@ type Key struct {
 	Upper float64 // of Between
 }
 
+// Meets reports whether an event's value meets a key's figures, Key.Bound and
+// Key.Upper, compared in this way.
+func (b Bound) Meets(value, bound, upper float64) bool {
+	switch b {
+	case Below:
+		return value < bound
+	case AtMost:
+		return value <= bound
+	case Above:
+		return value > bound
+	case AtLeast:
+		return value >= bound
+	case Between:
+		return bound <= value && value <= upper
+	}
+	return true // there is none
+}
+
 // Probe is what an event is looked up by.
 type Probe struct {
 	Key   string

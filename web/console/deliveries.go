@@ -50,10 +50,10 @@ func (c console) deliveries(v *page.Visit, _ access.Operator) error {
 	}
 	data.Found.List = found.Deliveries
 	if found.Next != uuid.Nil {
-		data.Next = pageAddress(data.Form.Values, found.Next.String())
+		data.Next = listAddress("/deliveries", narrowing(data.Form.Values), found.Next.String())
 	}
 	if search.Before != uuid.Nil {
-		data.First = pageAddress(data.Form.Values, "")
+		data.First = listAddress("/deliveries", narrowing(data.Form.Values), "")
 	}
 	return v.Show("deliveries", data)
 }
@@ -100,8 +100,13 @@ func (c console) titles(v *page.Visit) (map[string]string, error) {
 
 // narrowing are the filters of a query, without the place in the list.
 func narrowing(query url.Values) url.Values {
+	return only(query, "member", "address", "trigger", "state", "channel", "since", "until")
+}
+
+// only is what a query says under these names, without blanks around.
+func only(query url.Values, names ...string) url.Values {
 	kept := url.Values{}
-	for _, name := range []string{"member", "address", "trigger", "state", "channel", "since", "until"} {
+	for _, name := range names {
 		if value := strings.TrimSpace(query.Get(name)); value != "" {
 			kept.Set(name, value)
 		}
@@ -109,12 +114,13 @@ func narrowing(query url.Values) url.Values {
 	return kept
 }
 
-func pageAddress(query url.Values, before string) string {
-	kept := narrowing(query)
+// listAddress is a list as filters narrow it, from a place in it on, or from
+// its beginning.
+func listAddress(list string, filters url.Values, before string) string {
 	if before != "" {
-		kept.Set("before", before)
+		filters.Set("before", before)
 	}
-	return Base + "/deliveries?" + kept.Encode()
+	return Base + list + "?" + filters.Encode()
 }
 
 // read reads the filters; days begin at midnight in the operator's zone, and

@@ -74,10 +74,10 @@ func (c console) events(v *page.Visit, _ access.Operator) error {
 	}
 	data.Stopped, data.SearchedTo = found.Stopped, found.SearchedTo
 	if found.Next != uuid.Nil {
-		data.Next = eventsAddress(data.Form.Values, found.Next.String())
+		data.Next = listAddress("/events", eventFilters(data.Form.Values), found.Next.String())
 	}
 	if q.Before != uuid.Nil {
-		data.First = eventsAddress(data.Form.Values, "")
+		data.First = listAddress("/events", eventFilters(data.Form.Values), "")
 	}
 	return v.Show("events", data)
 }
@@ -101,21 +101,7 @@ func (c console) eventSearch(v *page.Visit) (eventsData, []subscriptions.Trigger
 
 // eventFilters are the filters of a query, without the place in the list.
 func eventFilters(query url.Values) url.Values {
-	kept := url.Values{}
-	for _, name := range []string{"type", "source", "event_id", "subject", "attribute", "since", "until"} {
-		if value := strings.TrimSpace(query.Get(name)); value != "" {
-			kept.Set(name, value)
-		}
-	}
-	return kept
-}
-
-func eventsAddress(query url.Values, before string) string {
-	kept := eventFilters(query)
-	if before != "" {
-		kept.Set("before", before)
-	}
-	return Base + "/events?" + kept.Encode()
+	return only(query, "type", "source", "event_id", "subject", "attribute", "since", "until")
 }
 
 // readEventSearch reads the filters. Several attributes stand with commas
