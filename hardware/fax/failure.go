@@ -38,6 +38,9 @@ func (s Status) Failure() Failure {
 			return p.failure
 		}
 	}
+	if strings.Contains(text, "too many attempts") {
+		return Dropped // by one of the many errors of a call that was answered
+	}
 	for _, r := range ranges {
 		if r.first <= s.Code && s.Code <= r.last {
 			return r.failure
