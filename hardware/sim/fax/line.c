@@ -62,6 +62,7 @@ static struct {
 
 	/* the call */
 	int calling, connected, number_of_call;
+	int lost;                    /* the far end is gone */
 	char number[64];
 	struct scenario now;
 	long ring;                   /* samples until it is answered; below 0: it is */
@@ -94,7 +95,7 @@ static void finish(const char *how)
 	}
 	printf("{\"call\":%d,\"number\":\"%s\",\"scenario\":\"%s\",\"end\":\"%s\",\"pages\":%d,\"from\":\"%s\","
 	       "\"ecm\":%s,\"rate\":%d,\"bad_rows\":%d,\"retries\":%d,\"result\":%d,\"file\":\"%s/call%d.tif\"}\n",
-	       line.number_of_call, line.number, line.now.name, how, stats.pages_rx, ident,
+	       line.number_of_call, line.number, line.now.name, line.lost ? "dropped" : how, stats.pages_rx, ident,
 	       stats.error_correcting_mode ? "true" : "false", stats.bit_rate, stats.bad_rows,
 	       stats.error_correcting_mode_retries, line.result, line.directory, line.number_of_call);
 	fflush(stdout);
@@ -162,7 +163,7 @@ static void answer(void)
 static void dialled(const char *number)
 {
 	line.calling = 1;
-	line.connected = line.pages = line.bursts = 0;
+	line.connected = line.lost = line.pages = line.bursts = 0;
 	line.hang_up = line.noise = 0;
 	line.result = -1;
 	line.number_of_call++;
@@ -267,14 +268,17 @@ static void step(void)
 			ours[i] = (int16_t) fmax(-32767, fmin(32767, ours[i] + 6000 * (2.0 * rand() / RAND_MAX - 1)));
 		line.noise = ++line.bursts < 2 ? RATE : 0;
 	}
-	if (line.fax) {
+	if (line.fax && !line.lost) {
 		fax_rx(line.fax, ours, TICK);
 		n = fax_tx(line.fax, theirs, TICK);
 		if (n < TICK)
 			memset(theirs + n, 0, (TICK - n) * sizeof *theirs);
 	}
 	t31_rx(line.modem, theirs, TICK);
-	if (line.calling && line.hang_up > 0 && (line.hang_up -= TICK) <= 0) {
+	if (line.hang_up > 0 && (line.hang_up -= TICK) <= 0)
+		line.lost = 1;
+	/* A modem that sends goes on sending; only one that listens notices. */
+	if (line.calling && line.lost && line.modem->modem == FAX_MODEM_V21_RX) {
 		finish("dropped");
 		t31_call_event(line.modem, AT_CALL_EVENT_HANGUP);
 	}
