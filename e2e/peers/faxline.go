@@ -24,6 +24,7 @@ type FaxCall struct {
 	ECM      bool
 	Rate     int // bits a second
 	BadRows  int `json:"bad_rows"` // of the last page
+	Retries  int // how often frames were wanted again, by ECM
 	File     string
 }
 

@@ -14,32 +14,53 @@ import (
 	"herald/e2e/peers"
 )
 
-// office is a real HylaFAX, and a session with it.
+// office is a real HylaFAX with a line for one job, which it has been given.
 type office struct {
 	far  peers.Fax
-	line *peers.FaxLine // that this test has for itself
+	line *peers.FaxLine
 	conn *Conn
+	job  string
 }
 
-// theOffice starts one HylaFAX for tests that each have a line of their own.
-func theOffice(t *testing.T, tests map[string]func(*testing.T, office)) {
+// errand is a job for a line of its own, and what must come of it.
+type errand struct {
+	name  string
+	plays []string // of the line
+	dials int
+	check func(*testing.T, office)
+}
+
+// errands are done at the same time, by one HylaFAX, and checked in order.
+func errands(t *testing.T, all []errand) {
 	t.Helper()
 	const hylafaxSpeed = 50
-	lines := map[string]*peers.FaxLine{}
+	document, err := os.ReadFile("testdata/two-pages.pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var devices []string
-	for name := range tests {
-		lines[name] = peers.StartFaxLine(t, hylafaxSpeed)
-		devices = append(devices, lines[name].Device)
+	offices := make([]office, len(all))
+	for i := range offices {
+		offices[i].line = peers.StartFaxLine(t, hylafaxSpeed)
+		devices = append(devices, offices[i].line.Device)
 	}
 	far := peers.HylaFAX(t, devices...)
-	t.Run("lines", func(t *testing.T) { // returns when all of them have
-		for name, test := range tests {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(t, office{far: far, line: lines[name], conn: signedIn(t, far)})
-			})
+	for i := range offices {
+		o := &offices[i]
+		o.far, o.conn = far, signedIn(t, far)
+		o.line.Play(all[i].plays...)
+		number := "555000" + strconv.Itoa(i)
+		modem := strings.ReplaceAll(strings.TrimPrefix(o.line.Device, "/dev/"), "/", "_")
+		if o.job, err = o.conn.Submit(t.Context(), Job{
+			Number: number, PDF: document, Info: "to-" + number, Modem: modem,
+			MaxDials: all[i].dials, MaxTries: all[i].dials, RetryAfter: time.Second,
+		}); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	for i, e := range all {
+		t.Run(e.name, func(t *testing.T) { e.check(t, offices[i]) })
+	}
 }
 
 func signedIn(t *testing.T, far peers.Fax) *Conn {
@@ -52,40 +73,28 @@ func signedIn(t *testing.T, far peers.Fax) *Conn {
 	return c
 }
 
-// submit hands over the document of two pages, to be sent by the test's line.
-func (o office) submit(t *testing.T, number string, dials int) (id string) {
-	t.Helper()
-	document, err := os.ReadFile("testdata/two-pages.pdf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	modem := strings.ReplaceAll(strings.TrimPrefix(o.line.Device, "/dev/"), "/", "_")
-	id, err = o.conn.Submit(t.Context(), Job{Number: number, PDF: document, Info: "0193-" + number, MaxDials: dials, MaxTries: dials, RetryAfter: time.Second, Modem: modem})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func (o office) wait(t *testing.T, id string) Status {
+// end waits for the job's.
+func (o office) end(t *testing.T) Status {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*peers.Patience)
 	defer cancel()
-	status, err := o.conn.Wait(ctx, id)
+	status, err := o.conn.Wait(ctx, o.job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return status
 }
 
-// dialled waits until a job's call has begun.
-func (o office) dialled(t *testing.T, id string) {
+// dialled waits until the job's call has begun. Each look has a session of its
+// own, as Status says why.
+func (o office) dialled(t *testing.T) {
 	t.Helper()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for began := time.Now(); time.Since(began) < peers.Patience; <-look.C {
-		status, err := o.conn.Status(t.Context(), id)
-		if err != nil {
+		c := signedIn(t, o.far)
+		status, err := c.Status(t.Context(), o.job)
+		if err = errors.Join(err, c.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if status.State == Active && status.Dials == 1 {
@@ -95,13 +104,34 @@ func (o office) dialled(t *testing.T, id string) {
 	t.Fatal("the job is not dialled")
 }
 
+// fails checks that the job did, and why.
+func (o office) fails(t *testing.T, why Failure, dials int) {
+	t.Helper()
+	status := o.end(t)
+	if status.State != Failed || status.Failure() != why || status.Sent != 0 || status.Dials != dials {
+		t.Errorf("its status is %+v: %s", status, status.Failure())
+	}
+}
+
 // TestHylaFAX sends through the real hfaxd and faxq, a modem and T.30. What
 // arrived is asked of the far end, never of HylaFAX alone.
 func TestHylaFAX(t *testing.T) {
-	theOffice(t, map[string]func(*testing.T, office){
-		"two Chinese pages arrive": func(t *testing.T, o office) {
-			id := o.submit(t, "5550001", 1)
-			status := o.wait(t, id)
+	errands(t, []errand{
+		{"killed in the call", []string{"human", "human"}, 2, func(t *testing.T, o office) {
+			o.dialled(t)
+			if err := o.conn.Kill(t.Context(), o.job); err != nil {
+				t.Fatal(err)
+			}
+			o.fails(t, Killed, 1)
+			if err := o.conn.Kill(t.Context(), o.job); !errors.Is(err, ErrOver) {
+				t.Errorf("again it gives %v", err)
+			}
+			if call := o.line.Call(); call.End != "hung_up" || o.line.Calls() != 0 {
+				t.Errorf("the call was %+v, and %d more", call, o.line.Calls())
+			}
+		}},
+		{"two Chinese pages arrive", nil, 1, func(t *testing.T, o office) {
+			status := o.end(t)
 			if !status.Delivered(2) || status.Failure() != None || status.Dials != 1 {
 				t.Errorf("its status is %+v", status)
 			}
@@ -111,16 +141,45 @@ func TestHylaFAX(t *testing.T) {
 			}
 			samePage(t, rendered(t, o.far), 0, call.File, 0)
 			samePage(t, rendered(t, o.far), 1, call.File, 1)
-			if found, err := o.conn.Find(t.Context(), "0193-5550001"); err != nil || len(found) != 1 || found[0].ID != id || !found[0].Delivered(2) {
+			if found, err := o.conn.Find(t.Context(), "to-5550001"); err != nil || len(found) != 1 || found[0].ID != o.job || !found[0].Delivered(2) {
 				t.Errorf("found is %+v, %v", found, err)
 			}
 			if health, err := o.conn.Check(t.Context()); err != nil || !health.Scheduler {
 				t.Errorf("its health is %+v, %v", health, err)
 			}
-		},
-		"only the remaining page is sent again": func(t *testing.T, o office) {
-			o.line.Play("drop 1")
-			status := o.wait(t, o.submit(t, "5550002", 3))
+		}},
+		{"without error correction", []string{"no_ecm"}, 1, func(t *testing.T, o office) {
+			if status := o.end(t); !status.Delivered(2) {
+				t.Errorf("its status is %+v", status)
+			}
+			call := o.line.Call()
+			if call.Pages != 2 || call.ECM || call.BadRows != 0 {
+				t.Fatalf("the call was %+v", call)
+			}
+			samePage(t, rendered(t, o.far), 1, call.File, 1)
+		}},
+		{"noise is corrected", []string{"noise"}, 1, func(t *testing.T, o office) {
+			if status := o.end(t); !status.Delivered(2) {
+				t.Errorf("its status is %+v", status)
+			}
+			call := o.line.Call()
+			if call.Pages != 2 || !call.ECM || call.Retries == 0 {
+				t.Fatalf("the call was %+v", call)
+			}
+			samePage(t, rendered(t, o.far), 0, call.File, 0)
+		}},
+		{"busy", []string{"busy", "busy"}, 2, func(t *testing.T, o office) { o.fails(t, Busy, 2) }},
+		{"nobody answers", []string{"no_answer"}, 1, func(t *testing.T, o office) { o.fails(t, NoAnswer, 1) }},
+		{"our line is dead", []string{"no_dialtone"}, 1, func(t *testing.T, o office) { o.fails(t, NoTone, 1) }},
+		{"somebody who is no fax answers", []string{"human"}, 1, func(t *testing.T, o office) { o.fails(t, NoCarrier, 1) }},
+		{"the line drops before the confirmation", []string{"unconfirmed 1"}, 1, func(t *testing.T, o office) {
+			o.fails(t, Unconfirmed, 1)
+			if call := o.line.Call(); call.Pages != 1 {
+				t.Errorf("the call was %+v", call)
+			}
+		}},
+		{"only the remaining page is sent again", []string{"drop 1"}, 3, func(t *testing.T, o office) {
+			status := o.end(t)
 			if !status.Delivered(2) || status.Dials != 2 {
 				t.Errorf("its status is %+v", status)
 			}
@@ -130,48 +189,7 @@ func TestHylaFAX(t *testing.T) {
 			}
 			samePage(t, rendered(t, o.far), 0, first.File, 0)
 			samePage(t, rendered(t, o.far), 1, second.File, 0)
-		},
-		"busy": func(t *testing.T, o office) {
-			o.line.Play("busy", "busy")
-			status := o.wait(t, o.submit(t, "5550003", 2))
-			if status.State != Failed || status.Failure() != Busy || status.Sent != 0 || status.Dials != 2 {
-				t.Errorf("its status is %+v: %s", status, status.Failure())
-			}
-		},
-		"somebody who is no fax answers": func(t *testing.T, o office) {
-			o.line.Play("human")
-			status := o.wait(t, o.submit(t, "5550004", 1))
-			if status.State != Failed || status.Failure() != NoCarrier || status.Sent != 0 {
-				t.Errorf("its status is %+v: %s", status, status.Failure())
-			}
-		},
-		"the line drops before the confirmation": func(t *testing.T, o office) {
-			o.line.Play("unconfirmed 1")
-			status := o.wait(t, o.submit(t, "5550005", 1))
-			if status.State != Failed || status.Failure() != Unconfirmed || status.Sent != 0 {
-				t.Errorf("its status is %+v: %s", status, status.Failure())
-			}
-			if call := o.line.Call(); call.Pages != 1 {
-				t.Errorf("the call was %+v", call)
-			}
-		},
-		"killed in the call": func(t *testing.T, o office) {
-			o.line.Play("human", "human")
-			id := o.submit(t, "5550006", 2)
-			o.dialled(t, id)
-			if err := o.conn.Kill(t.Context(), id); err != nil {
-				t.Fatal(err)
-			}
-			if status := o.wait(t, id); status.State != Failed || status.Failure() != Killed {
-				t.Errorf("its status is %+v: %s", status, status.Failure())
-			}
-			if err := o.conn.Kill(t.Context(), id); !errors.Is(err, ErrOver) {
-				t.Errorf("again it gives %v", err)
-			}
-			if call := o.line.Call(); call.End != "hung_up" || o.line.Calls() != 0 {
-				t.Errorf("the call was %+v, and %d more", call, o.line.Calls())
-			}
-		},
+		}},
 	})
 }
 

@@ -123,7 +123,10 @@ func (c *Conn) Find(ctx context.Context, info string) ([]Status, error) {
 }
 
 // Status tells how a job stands. Ids begin anew after 32,000 jobs: compare
-// Info. It fails with ErrUnknown, ErrGone, ErrProtocol or a *Refusal.
+// Info. An end is always seen; but hfaxd keeps what it has told a session of a
+// job under way when that changes within the same second (checkJobState in
+// hfaxd/Jobs.c++), so only a session that has not asked before is sure to see
+// the pages of now. The same goes for List. It fails with ErrUnknown, ErrGone, ErrProtocol or a *Refusal.
 func (c *Conn) Status(ctx context.Context, id string) (Status, error) {
 	if !isID(id) {
 		return Status{}, fmt.Errorf("%w: it has numbers only", ErrUnknown)

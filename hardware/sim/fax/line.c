@@ -68,7 +68,7 @@ static struct {
 	long ring;                   /* samples until it is answered; below 0: it is */
 	long hang_up;                /* samples until the line drops; 0: it does not */
 	long noise;                  /* samples until the next burst; 0: none comes */
-	int bursts, pages;           /* of this page; of this call */
+	int bursts, pages, retries;  /* of this page; of this call */
 	fax_state_t *fax;
 	int result;                  /* of phase E, -1 before */
 } line;
@@ -97,7 +97,7 @@ static void finish(const char *how)
 	       "\"ecm\":%s,\"rate\":%d,\"bad_rows\":%d,\"retries\":%d,\"result\":%d,\"file\":\"%s/call%d.tif\"}\n",
 	       line.number_of_call, line.number, line.now.name, line.lost ? "dropped" : how, stats.pages_rx, ident,
 	       stats.error_correcting_mode ? "true" : "false", stats.bit_rate, stats.bad_rows,
-	       stats.error_correcting_mode_retries, line.result, line.directory, line.number_of_call);
+	       line.retries, line.result, line.directory, line.number_of_call);
 	fflush(stdout);
 }
 
@@ -121,8 +121,9 @@ static void frame_seen(t30_state_t *t30, void *data, int incoming, const uint8_t
 	if (incoming || length < 3)
 		return;
 	int kind = frame[2] & 0xfe, page_begins = kind == T30_CFR || kind == T30_MCF;
+	line.retries += kind == T30_PPR; /* frames are wanted again */
 	if (page_begins && is("noise"))
-		line.noise = 5 * RATE;
+		line.noise = 4 * RATE; /* behind the frame, and the training of the modems */
 	if (page_begins && is("cut") && line.pages + 1 == line.now.page)
 		line.hang_up = 3 * RATE; /* the frame takes more than one */
 	if (kind == T30_MCF && is("drop") && line.pages == line.now.page)
@@ -163,7 +164,7 @@ static void answer(void)
 static void dialled(const char *number)
 {
 	line.calling = 1;
-	line.connected = line.lost = line.pages = line.bursts = 0;
+	line.connected = line.lost = line.pages = line.retries = line.bursts = 0;
 	line.hang_up = line.noise = 0;
 	line.result = -1;
 	line.number_of_call++;
@@ -266,7 +267,7 @@ static void step(void)
 	if (line.noise > 0 && line.connected && (line.noise -= TICK) <= 0 && line.bursts < 2) {
 		for (int i = 0; i < TICK; i++)
 			ours[i] = (int16_t) fmax(-32767, fmin(32767, ours[i] + 6000 * (2.0 * rand() / RAND_MAX - 1)));
-		line.noise = ++line.bursts < 2 ? RATE : 0;
+		line.noise = ++line.bursts < 2 ? RATE / 2 : 0;
 	}
 	if (line.fax && !line.lost) {
 		fax_rx(line.fax, ours, TICK);
