@@ -105,7 +105,7 @@ func (a *App) build(ctx context.Context) (err error) {
 	if err := a.buildBooks(); err != nil {
 		return err
 	}
-	a.days = history.NewKeeper(a.DB.Pool(), history.Config{Keep: a.cfg.Matcher.KeepEvents, Logger: a.log})
+	a.buildDays()
 	if err := a.buildReceipts(ctx); err != nil {
 		return err
 	}

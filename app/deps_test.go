@@ -65,7 +65,7 @@ var house = map[string][]string{
 	"herald/matcher/dates":            {"herald/problem", "herald/calendar", "herald/matcher/predicate", "herald/subscriptions"},
 	"herald/matcher/history":          {"herald/timeid"},
 	"herald/matcher/states":           {"herald/subscriptions", "herald/matcher/predicate"},
-	"herald/matcher":                  {"herald/problem", "herald/timeid", "herald/matcher/history", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/matcher/dates", "herald/dispatch", "herald/dispatch/timing"},
+	"herald/matcher":                  {"herald/problem", "herald/calendar", "herald/timeid", "herald/matcher/history", "herald/subscriptions", "herald/matcher/predicate", "herald/matcher/index", "herald/matcher/follower", "herald/matcher/states", "herald/matcher/absence", "herald/matcher/dates", "herald/dispatch", "herald/dispatch/timing"},
 	"herald/matcher/eventform":        {"herald/problem", "herald/matcher", "herald/subscriptions", "herald/jsontext", "herald/xmlform"},
 	"herald/collectors":               {"herald/problem", "herald/matcher"},
 	"herald/collectors/mapping":       {"herald/problem", "herald/matcher", "herald/matcher/eventform", "herald/xmlform"},

@@ -5,6 +5,7 @@ import (
 
 	"herald/matcher"
 	"herald/matcher/absence"
+	"herald/matcher/dates"
 	"herald/matcher/follower"
 	"herald/matcher/index"
 )
@@ -30,5 +31,11 @@ func (a *App) startMatcher() {
 	a.begin("index", a.follower.Run)
 	sweep := absence.NewSweep(a.DB.Pool(), a.intake, absence.SweepConfig{Now: time.Now, Logger: a.log})
 	a.begin("absences", sweep.Run)
+	clock := dates.NewClock(a.DB.Pool(), a.Triggers, a.Calendars, a.intake, dates.Config{Now: time.Now, Logger: a.log})
+	a.begin("dates", clock.Run)
 	a.begin("states of triggers on changes", a.intake.Tidy)
+	if days := a.cfg.Subscriptions.RenewalDays; days > 0 {
+		renewals := matcher.NewRenewals(a.DB.Pool(), a.Triggers, a.Deliveries, matcher.RenewalsConfig{Days: days, Now: time.Now, Logger: a.log})
+		a.begin("renewals", renewals.Run)
+	}
 }

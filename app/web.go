@@ -73,13 +73,13 @@ func (a *App) faces() (http.Handler, error) {
 		Portal: portal.Config{
 			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Previews: a.Previews,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Previews: a.Previews, Dates: a.Dates,
 			QuietFrom: subscriptions.Clock(settings.Quiet.From), QuietUntil: subscriptions.Clock(settings.Quiet.Until),
 		},
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Calendars: a.Calendars, Dates: a.Dates, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors,
 			Events: a.Events, Previews: a.Previews,
 			SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		},

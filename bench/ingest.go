@@ -37,6 +37,10 @@ type IngestResult struct {
 	LatencyP99      float64            `json:"latency_p99_ms"` // of a request, at 0.1 matches
 	// OneByOne is the same at 0.1 matches with a request for each event.
 	OneByOne Requests `json:"one_by_one"`
+	// RememberingChanges is at 0.1 matches while there is also a trigger on
+	// changes (price_fall), for which every event is compared with the one
+	// before it and remembered.
+	RememberingChanges Requests `json:"remembering_changes"`
 	// FanOut is how long the POST took of the event that all recipients wait
 	// for, and FanOutDone when each of them had their decision.
 	Recipients int     `json:"recipients"`
@@ -76,6 +80,9 @@ func Ingest(ctx context.Context, o IngestOptions) (result IngestResult, err erro
 	if err := s.subscribeAll(ctx, o.Recipients, func(int) string { return "everybody" }); err != nil {
 		return IngestResult{}, err
 	}
+	if err := s.switchTrigger(ctx, changeTrigger, false); err != nil {
+		return IngestResult{}, err
+	}
 	_, key, err := s.herald.Keys.Create(ctx, "bench", []access.Scope{access.EventsWrite})
 	if err != nil {
 		return IngestResult{}, fmt.Errorf("make a key: %w", err)
@@ -113,9 +120,26 @@ func (c *crier) measure(ctx context.Context, s *stage, o IngestOptions, result *
 	if err := c.fanOut(ctx, s, o.Recipients, result); err != nil {
 		return err
 	}
+	if err := s.switchTrigger(ctx, changeTrigger, true); err != nil {
+		return err
+	}
+	if result.RememberingChanges, err = c.cry(ctx, o.Callers, o.Batch, o.Events/2, 0.1); err != nil {
+		return err
+	}
 	used, err := usage.end()
 	result.CPUSeconds, result.DatabaseCPUSeconds, result.PeakRSS = used.own, used.database, used.peak
 	return err
+}
+
+// changeTrigger is the starter trigger on changes that shares its events with
+// price_drop.
+const changeTrigger = "price_fall"
+
+func (s *stage) switchTrigger(ctx context.Context, name string, on bool) error {
+	if err := s.herald.Triggers.SetEnabled(ctx, name, on, "operator:bench"); err != nil {
+		return fmt.Errorf("switch %s: %w", name, err)
+	}
+	return nil
 }
 
 // fanOut sends the event that everybody waits for.

@@ -31,10 +31,10 @@ func wallClock(t time.Time) time.Time {
 // furthest is more than any clock of the world has differed from UTC.
 const furthest = 26 * time.Hour
 
-// instantOf is when the clock of a zone shows a wall clock: the first time,
+// InstantOf is when the clock of a zone shows a wall clock: the first time,
 // where it is set back over it. A time that is left out, because the clock is
 // set forward over it, is as much later as the clock is set forward.
-func instantOf(wall time.Time, zone *time.Location) time.Time {
+func InstantOf(wall time.Time, zone *time.Location) time.Time {
 	at := wall.Add(-furthest).In(zone)
 	for {
 		_, end := at.ZoneBounds()
@@ -57,7 +57,7 @@ func instantOf(wall time.Time, zone *time.Location) time.Time {
 // is told with the hour of the next one.
 func onDate(d Date, minute int, zone *time.Location) time.Time {
 	wall := d.wall(minute)
-	at := instantOf(wall, zone)
+	at := InstantOf(wall, zone)
 	shown := wallClock(at.In(zone))
 	if DateOf(shown) == d {
 		return at

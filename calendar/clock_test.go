@@ -117,7 +117,7 @@ func TestEveryShownMinuteIsToldWhenItIsFirstShown(t *testing.T) {
 			near = rapid.SampledFrom(changes).Draw(t, "change").Add(time.Duration(rapid.IntRange(-26*60, 26*60).Draw(t, "off")) * time.Minute)
 		}
 		wall := wallClock(near.In(location)).Truncate(time.Minute)
-		got := instantOf(wall, location)
+		got := InstantOf(wall, location)
 		want, shown := firstShown(wall, location)
 		if shown && !got.Equal(want) {
 			t.Fatalf("%s in %s: %s, want %s", wall, location, got, want)

@@ -34,7 +34,7 @@ func nextFiring(spec *cron.SpecSchedule, after time.Time, zone *time.Location) (
 	if shown.IsZero() {
 		return time.Time{}, time.Time{}
 	}
-	next = instantOf(shown, zone)
+	next = InstantOf(shown, zone)
 	change := max(changeNear(after, zone), changeNear(next, zone))
 	if change == 0 {
 		return next, shown
@@ -47,7 +47,7 @@ func nextFiring(spec *cron.SpecSchedule, after time.Time, zone *time.Location) (
 		if !first.IsZero() && wall.Sub(first) > change {
 			break
 		}
-		at := instantOf(wall, zone)
+		at := InstantOf(wall, zone)
 		if !at.After(after) {
 			continue
 		}

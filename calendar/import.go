@@ -15,7 +15,7 @@ import (
 
 // The bounds of what is imported.
 const (
-	MaxImport      = 1 << 20 // bytes of a file
+	maxImport      = 1 << 20 // bytes of a file
 	maxEvents      = 5_000   // in a file
 	maxOccurrences = 50_000  // of all its events
 	maxTitle       = 200     // characters
@@ -30,15 +30,15 @@ var lastDay = Date{lastLunarYear, time.December, 31}
 // lasts for days only the first counts; cancelled events do not.
 //
 // Refused, with an error in words for the one who gave the file: more than
-// MaxImport bytes, 5,000 events or 50,000 occurrences, rules that recur within
+// maxImport bytes, 5,000 events or 50,000 occurrences, rules that recur within
 // a day, dates before 1900 and zones without an IANA name.
 func Import(r io.Reader) (*Imported, error) {
-	text, err := io.ReadAll(io.LimitReader(r, MaxImport+1))
+	text, err := io.ReadAll(io.LimitReader(r, maxImport+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the calendar: %w", err)
 	}
-	if len(text) > MaxImport {
-		return nil, fmt.Errorf("the calendar has more than %d bytes", MaxImport)
+	if len(text) > maxImport {
+		return nil, fmt.Errorf("the calendar has more than %d bytes", maxImport)
 	}
 	if !utf8.Valid(text) {
 		return nil, errors.New("the calendar is not written in UTF-8")
@@ -254,7 +254,7 @@ func (m moment) instant() time.Time {
 	if m.zone == nil {
 		return m.wall
 	}
-	return instantOf(m.wall, m.zone)
+	return InstantOf(m.wall, m.zone)
 }
 
 // on is what the clock that another goes by shows at the moment.

@@ -154,7 +154,7 @@ func TestCalendarsThatCannotBeRead(t *testing.T) {
 		"cut off":              {strings.TrimSuffix(file("DTSTART:20260501T000000"), "END:VCALENDAR\r\n"), "not the whole"},
 		"no event":             {file(), "no event"},
 		"all are cancelled":    {file("DTSTART:20260501T000000\nSTATUS:CANCELLED"), "no event"},
-		"too long":             {strings.Repeat("x", MaxImport+1), "bytes"},
+		"too long":             {strings.Repeat("x", maxImport+1), "bytes"},
 		"too many events":      {file(many...), "at most 5000"},
 		"too many dates":       {file(daily...), "50000 dates"},
 		"rules without an end": {file(never...), "reach too far"},

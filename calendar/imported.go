@@ -78,7 +78,7 @@ func (e entry) moment(s Schedule, zone *time.Location) Moment {
 	if e.zone != nil {
 		zone = e.zone
 	}
-	m.At = instantOf(e.wall.AddDate(0, 0, -s.Lead), zone)
+	m.At = InstantOf(e.wall.AddDate(0, 0, -s.Lead), zone)
 	m.Hour = e.wall.Format("15:04")
 	return m
 }

@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,11 @@ func TestRecurrencesAreThoseOfRRule(t *testing.T) {
 			text += fmt.Sprintf(";COUNT=%d", rapid.IntRange(1, 9).Draw(t, "counted"))
 		}
 		start := time.Date(2020, 1, 1, 9, 30, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 2000).Draw(t, "start"))
+		if freq == "WEEKLY" && strings.Contains(text, "BYSETPOS") {
+			// In its first week the library counts positions from the start on;
+			// RFC 5545 counts those of the whole week.
+			start = start.AddDate(0, 0, -(int(start.Weekday())+6)%7)
+		}
 		theirs, err := rrule.StrToROption(text)
 		if err != nil {
 			t.Fatal(err)

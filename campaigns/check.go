@@ -50,7 +50,7 @@ func (p *Plan) normalise() {
 		p.When.Occasion = o.String()
 	}
 	if p.When.Occasion != "" && p.When.Hour == "" {
-		p.When.Hour = "09:00"
+		p.When.Hour = defaultHour
 	}
 }
 

@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -8,6 +9,13 @@ import (
 	"herald/calendar"
 	"herald/problem"
 )
+
+// Check says what is wrong with it, as a *problem.Error.
+func (w When) Check() error {
+	var f problem.Fields
+	w.check(&f)
+	return f.Err(refusal)
+}
 
 func (w When) check(f *problem.Fields) {
 	ways := 0
@@ -51,6 +59,9 @@ func (w When) check(f *problem.Fields) {
 	}
 }
 
+// defaultHour is that of an occasion without one.
+const defaultHour = "09:00"
+
 // personal reports whether the occasion concerns each member on another date.
 func (w When) personal() bool { return w.Occasion == Birthday }
 
@@ -71,7 +82,7 @@ func (w When) schedule() (calendar.Schedule, error) {
 	if err != nil {
 		return calendar.Schedule{}, fmt.Errorf("occasion: %w", err)
 	}
-	minute, err := calendar.ParseHour(w.Hour)
+	minute, err := calendar.ParseHour(cmp.Or(w.Hour, defaultHour))
 	if err != nil {
 		return calendar.Schedule{}, fmt.Errorf("hour of the occasion: %w", err)
 	}

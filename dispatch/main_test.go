@@ -136,6 +136,7 @@ type plainLinks struct{}
 func (plainLinks) Unsubscribe(d uuid.UUID, s int64) string { return fmt.Sprintf("u/%s/%d", d, s) }
 func (plainLinks) Delivery(d uuid.UUID) string             { return "d/" + d.String() }
 func (plainLinks) Alerts() string                          { return "alerts" }
+func (plainLinks) Alert(int64) string                      { return "alert" }
 
 // clock is a time that the test moves; it starts at the present.
 type clock struct {

@@ -189,6 +189,9 @@ func (r *run) message(ctx context.Context, t *task, m subscriptions.Member) (msg
 		}
 	}()
 	links := map[string]any{"delivery": r.cfg.Links.Delivery(t.ID), "alerts": r.cfg.Links.Alerts()}
+	if t.SubscriptionID != 0 {
+		links["alert"] = r.cfg.Links.Alert(t.SubscriptionID)
+	}
 	msg = Message{
 		DeliveryID: t.ID, Attempt: t.Attempts + 1, WireID: t.ID.String(), Purpose: t.Purpose,
 		Address: t.Address, Name: m.DisplayName, ExpiresAt: t.ExpiresAt,

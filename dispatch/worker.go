@@ -33,6 +33,8 @@ type Links interface {
 	Delivery(deliveryID uuid.UUID) string
 	// Alerts is the member's own list.
 	Alerts() string
+	// Alert is where the member changes or extends one of them.
+	Alert(subscriptionID int64) string
 }
 
 // Contacts notes what a hand-over taught about an address;

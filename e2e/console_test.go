@@ -29,6 +29,7 @@ func TestConsole(t *testing.T) {
 	o.readsItsCourse()
 	o.suppressesAndLifts()
 	o.looksAtTheMember()
+	o.explainsTheEvent()
 	o.mendsATrigger()
 	o.signsOut()
 }
@@ -55,6 +56,25 @@ func (o *operator) watchesFiguresMove() {
 	o.herald.waitForMails(2)
 	o.awaits("the figures to move", `[...document.querySelectorAll("tr")].some(r => /^(All|E-mail)\s+2\s+2\s/.test(r.innerText))`)
 	o.checkWidths(func(format string, args ...any) { o.t.Errorf("/console, after it moved: "+format, args...) })
+}
+
+// explainsTheEvent finds the event again, and why somebody heard nothing of it.
+func (o *operator) explainsTheEvent() {
+	o.t.Helper()
+	o.herald.call(http.StatusAccepted, "POST", "/api/v1/events", structured, price("dearer", 60), nil)
+	o.press("Events")
+	o.sees("price.changed", "€60", "€45")
+	o.picture("events.png")
+	o.fill("attribute", "price=60")
+	o.press("Search")
+	o.sees("€60")
+	o.readsNot("€45")
+	o.clickOn("tbody a")
+	o.sees("It met nothing", "Why not?")
+	o.fill("member", "wei")
+	o.press("Compare")
+	o.sees("The condition was not met.", "wanted at most")
+	o.picture("event.png")
 }
 
 // findsTheDelivery searches in every way that an operator may know it by.

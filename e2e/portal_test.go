@@ -19,39 +19,41 @@ const portalAtMost = 100 * 1000
 // inChinese is what the pages say for the story's words to a customer who
 // reads Chinese.
 var inChinese = map[string]string{
-	"Create an account":                       "注册账号",
-	"Create my account":                       "注册",
-	"3 things need another look:":             "有 3 处需要修改：",
-	"2 things need another look:":             "有 2 处需要修改：",
-	"Please fill this in.":                    "请填写此项。",
-	"Please enter a number, without commas.":  "请填写数字，不要加逗号。",
-	"This is not right. Please try again.":    "不正确，请重新输入。",
-	"is your code":                            "您的验证码是",
-	"mei@example.com is confirmed.":           "mei@example.com 已通过验证。",
-	"Confirm":                                 "确认",
-	"You have no alerts yet.":                 "您还没有设置提醒。",
-	"Set up your first alert":                 "设置第一个提醒",
-	"Price drop":                              "降价提醒",
-	"More settings":                           "更多设置",
-	"Create this alert":                       "设置提醒",
-	"You will hear about one thing.":          "您订阅了 1 件事。",
-	"kettle at 49 or less":                    "kettle 降至 49 或更低",
-	"is now €45.00":                           "降到 €45.00 了",
-	"is now €43.00":                           "降到 €43.00 了",
-	"Why did I get this?":                     "为什么发给我？",
-	"Price: €45":                              "现价：€45",
-	"You asked: kettle at 49 or less":         "您订阅了：kettle 降至 49 或更低",
-	"You agreed to hear about this by e-mail": "您同意用邮件接收这类消息",
-	"Sent by e-mail to":                       "已用邮件发给",
-	"Change":                                  "修改",
-	"Save the changes":                        "保存修改",
-	"Pause":                                   "暂停",
-	"Resume":                                  "恢复",
-	"Stop":                                    "停止",
-	"Keep it":                                 "先留着",
-	"Sign out":                                "退出登录",
-	"Sign in":                                 "登录",
-	"Stop these messages?":                    "不再接收这类消息？",
+	"Create an account":                             "注册账号",
+	"Create my account":                             "注册",
+	"3 things need another look:":                   "有 3 处需要修改：",
+	"2 things need another look:":                   "有 2 处需要修改：",
+	"Please fill this in.":                          "请填写此项。",
+	"Please enter a number, without commas.":        "请填写数字，不要加逗号。",
+	"This is not right. Please try again.":          "不正确，请重新输入。",
+	"is your code":                                  "您的验证码是",
+	"mei@example.com is confirmed.":                 "mei@example.com 已通过验证。",
+	"Confirm":                                       "确认",
+	"You have no alerts yet.":                       "您还没有设置提醒。",
+	"Set up your first alert":                       "设置第一个提醒",
+	"Price drop":                                    "降价提醒",
+	"More settings":                                 "更多设置",
+	"Create this alert":                             "设置提醒",
+	"Would it have told me anything last week?":     "过去一周它会通知我吗？",
+	"In the past week it would have told you once.": "过去一周里，它会通知您 1 次。",
+	"You will hear about one thing.":                "您订阅了 1 件事。",
+	"kettle at 49 or less":                          "kettle 降至 49 或更低",
+	"is now €45.00":                                 "降到 €45.00 了",
+	"is now €43.00":                                 "降到 €43.00 了",
+	"Why did I get this?":                           "为什么发给我？",
+	"Price: €45":                                    "现价：€45",
+	"You asked: kettle at 49 or less":               "您订阅了：kettle 降至 49 或更低",
+	"You agreed to hear about this by e-mail":       "您同意用邮件接收这类消息",
+	"Sent by e-mail to":                             "已用邮件发给",
+	"Change":                                        "修改",
+	"Save the changes":                              "保存修改",
+	"Pause":                                         "暂停",
+	"Resume":                                        "恢复",
+	"Stop":                                          "停止",
+	"Keep it":                                       "先留着",
+	"Sign out":                                      "退出登录",
+	"Sign in":                                       "登录",
+	"Stop these messages?":                          "不再接收这类消息？",
 	"That account and password do not go together.": "账号或密码不正确",
 	"That was tried too many times.":                "尝试次数过多",
 }
@@ -115,12 +117,29 @@ func (c *customer) createsAlert() {
 	c.pressFor("Create this alert", http.StatusUnprocessableEntity)
 	c.sees("2 things need another look:", "Please fill this in.", "Please enter a number, without commas.")
 	c.entered("params.target", "cheap")
+	c.priceIs(48)
 	c.fill("params.product", "kettle")
 	c.fill("params.target", "49")
 	c.unfold("More settings")
 	c.choose("cool_down", "0s")
+	c.triesItOnThePast()
 	c.press("Create this alert")
 	c.sees("You will hear about one thing.", "kettle at 49 or less")
+}
+
+// triesItOnThePast asks what the alert would have told, of a price that came
+// before there was one: by its button or, where scripts run, by typing alone.
+func (c *customer) triesItOnThePast() {
+	c.t.Helper()
+	const told = "In the past week it would have told you once."
+	if c.window.noScripts {
+		c.press("Would it have told me anything last week?")
+		c.sees(told)
+		c.reads("€48")
+		c.entered("params.product", "kettle")
+	} else {
+		c.awaits("the past to be told", fmt.Sprintf("document.querySelector('#preview').innerText.includes(%q)", c.say(told)))
+	}
 }
 
 // isTold lets the price fall and follows the mail to its reasons.

@@ -3,12 +3,14 @@ package matcher
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"herald/matcher/predicate"
 	"herald/problem"
@@ -18,8 +20,11 @@ import (
 // Audience is whom an event would reach if it came now, as far as was counted.
 type Audience struct {
 	Asked int `json:"asked"` // subscriptions that the event led to and that were asked
-	Met   int `json:"met"`   // those of them that it meets
-	Told  int `json:"told"`  // those of them that nothing would hold back now
+	// Found is how many the event led to, where that is more and could be
+	// counted in time; one that several keys lead to counts more than once.
+	Found int `json:"found,omitempty"`
+	Met   int `json:"met"`  // those of them that it meets
+	Told  int `json:"told"` // those of them that nothing would hold back now
 	// HeldBack are the others that it meets, by what would hold them back.
 	HeldBack map[Outcome]int `json:"held_back"`
 	// Complete says that all were asked; otherwise the time was up before.
@@ -165,8 +170,36 @@ func (c *census) count(ctx context.Context, tx pgx.Tx, probes []predicate.Probe,
 			return err
 		}
 	}
-	return nil
+	return c.countFound(ctx, tx, entries, hits, triggers, keys, values)
 }
+
+// foundWithin is how long it is counted how many were not asked.
+const foundWithin = time.Second
+
+// countFound counts what the event leads to, by the index alone; it is left out
+// where that takes too long.
+func (c *census) countFound(ctx context.Context, tx pgx.Tx, args ...any) error {
+	err := pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
+		if _, err := inner.Exec(ctx, fmt.Sprintf(`SET LOCAL statement_timeout = %d`, foundWithin.Milliseconds())); err != nil {
+			return err
+		}
+		sql := `SELECT count(*) FROM (` + joins[c.trigger.condition.Bound()] + `) AS found`
+		if err := inner.QueryRow(ctx, sql, args...).Scan(&c.Found); err != nil {
+			return err
+		}
+		_, err := inner.Exec(ctx, `SET LOCAL statement_timeout = 0`)
+		return err
+	})
+	var late *pgconn.PgError
+	if errors.As(err, &late) && late.Code == queryCanceled {
+		return nil
+	}
+	return err
+}
+
+// queryCanceled is PostgreSQL's code of a statement that took too long
+// (documentation, appendix A).
+const queryCanceled = "57014"
 
 // next are the ids of the next subscriptions.
 func (c *census) next(ctx context.Context, tx pgx.Tx) ([]int64, error) {

@@ -73,7 +73,7 @@ func TestAudienceThatIsOutOfTimeSaysSo(t *testing.T) {
 	s.exec(`UPDATE subscriptions SET params = '{"product": "kettle", "target": 49}'; UPDATE subscription_anchors SET key = 's6:kettle'`)
 	o := matcher.Occurrence{Trigger: "price_drop", Data: map[string]any{"product": "kettle", "price": 48.0}}
 	got, err := s.previews(matcher.PreviewConfig{Counting: time.Nanosecond}).Audience(s.ctx, o)
-	if err != nil || got.Complete || got.Asked != 0 {
+	if err != nil || got.Complete || got.Asked != 0 || got.Found != 5000 {
 		t.Errorf("in no time: %+v (%v)", got, err)
 	}
 	got, err = s.previews(matcher.PreviewConfig{Counting: time.Minute}).Audience(s.ctx, o)

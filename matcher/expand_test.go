@@ -114,6 +114,7 @@ func TestAFanOutThatFailsIsTriedAgain(t *testing.T) {
 		t.Fatalf("the first attempt told %d", refused)
 	}
 	e.await(t, 500) // the other row is not held up
+	s.await("fan_outs", 1)
 	if b, err := s.events.Backlog(s.ctx); err != nil || b.Subscriptions != 1000 || b.Failing != 1000 || !strings.Contains(b.Error, "no room") {
 		t.Errorf("what waits: %+v, %v, want 1,000 with the reason", b, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
+	"herald/timeid"
 )
 
 // IntakeConfig is how much an Intake takes at once. Zero fields take the
@@ -220,10 +221,8 @@ func (i *Intake) prepare(ctx context.Context, events []Event, results []Result) 
 			result.Status, result.Err = Refused, err
 			continue
 		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return nil, fmt.Errorf("make an event id: %w", err)
-		}
+		// Ids are in the order of the events, as times that are equal are not.
+		id := timeid.New(now.Add(time.Duration(n) * time.Microsecond))
 		entries = append(entries, &entry{event: e, id: id, data: data, plan: p, result: result})
 	}
 	return entries, nil

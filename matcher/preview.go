@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"herald/matcher/predicate"
-	"herald/matcher/states"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -38,12 +36,22 @@ type Preview struct {
 	// Otherwise the time was up, and what happened before is not counted.
 	LookedBackTo time.Time `json:"looked_back_to"`
 	Complete     bool      `json:"complete"`
-	Met          int       `json:"met"`   // events that would have met it
-	Fired        int       `json:"fired"` // those of them that no cool-down or cap would have held back
+	// Unseen is a time in between that was not looked at; nil: there is none.
+	// Days that are over are looked at first, because an index finds their
+	// events.
+	Unseen *Span `json:"unseen,omitempty"`
+	Met    int   `json:"met"`   // events that would have met it
+	Fired  int   `json:"fired"` // those of them that no cool-down or cap would have held back
 	// Firings are the latest of those, the latest first.
 	Firings []Firing `json:"firings"`
 	// Reason says why it cannot be told: "absence" or "dates"; empty: it can.
 	Reason string `json:"reason,omitempty"`
+}
+
+// Span is a time from an instant to before another.
+type Span struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // Firing is an event of which a member would have been told.
@@ -240,125 +248,4 @@ func (p *Previews) member(ctx context.Context, id int64) (m predicate.Member, er
 		return m, fmt.Errorf("find member %d: %w", id, err)
 	}
 	return m, nil
-}
-
-// read reads the events that may meet the wish, or that one of them is
-// compared with, back to its beginning or until the time is up.
-func (p *past) read(ctx context.Context, db querier, budget time.Duration) error {
-	look, err := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.Since, Budget: budget}.lookback(ctx, db)
-	if err != nil {
-		return err
-	}
-	for !look.ended && !look.late() && len(p.events) < maxMet {
-		found, err := look.step(ctx, stepLimit)
-		if err != nil {
-			return err
-		}
-		for _, r := range found {
-			if p.keeps(r) {
-				p.events = append(p.events, r)
-			}
-		}
-	}
-	p.Complete = look.ended
-	switch {
-	case look.ended:
-		p.LookedBackTo = p.Since
-	case look.from != uuid.Max: // or it did not come as far as the first event
-		p.LookedBackTo = instantOf(look.from)
-	}
-	return nil
-}
-
-// equal are the attributes whose values the condition names. Of a trigger on
-// changes only those that tell the things apart are asked for: any event of a
-// thing may be the one before another.
-func (p *past) equal() map[string]any {
-	data := map[string]any{}
-	for _, term := range p.watched.condition.Explain(predicate.Values{Param: p.params, Member: p.member}) {
-		if term.Operator != "==" || term.Attribute == "" || term.Previous != "" {
-			continue
-		}
-		if p.trigger.Change != nil && !slices.Contains(p.trigger.Change.Key, term.Attribute) {
-			continue
-		}
-		switch term.Wanted.(type) {
-		case string, float64, bool:
-			data[term.Attribute] = term.Wanted
-		}
-	}
-	return data
-}
-
-// keeps leaves out at once what does not meet, unless other events are
-// compared with it.
-func (p *past) keeps(r Record) bool {
-	if p.trigger.Change != nil {
-		return true
-	}
-	values, wrong := p.trigger.CheckEvent(r.Data)
-	return len(wrong) == 0 && p.meets(values, states.Previous{})
-}
-
-func (p *past) meets(event map[string]any, before states.Previous) bool {
-	met, err := p.watched.condition.Eval(predicate.Values{
-		Event: event, Param: p.params, Member: p.member, Previous: before.Values, Known: before.Known,
-	})
-	return err == nil && met
-}
-
-// replay walks the events in the order in which they came, through the limits.
-func (p *past) replay(w Wish) error {
-	limits := standing{max: w.MaxNotifications}
-	if w.CoolDown != nil {
-		wait := time.Duration(*w.CoolDown)
-		limits.coolDown = &wait
-	}
-	var before states.Past
-	var rule *states.Rule
-	if p.trigger.Change != nil {
-		var err error
-		if rule, err = states.RuleOf(p.trigger); err != nil {
-			return err
-		}
-	}
-	for _, r := range slices.Backward(p.events) {
-		values, wrong := p.trigger.CheckEvent(r.Data)
-		if len(wrong) > 0 {
-			continue
-		}
-		met, err := p.metAfter(&before, rule, r, values)
-		if err != nil {
-			return err
-		}
-		if !met {
-			continue
-		}
-		p.Met++
-		if limits.judge(p.watched.coolDown, r.ReceivedAt) == Notified {
-			p.Fired++
-			p.Firings = append(p.Firings, Firing{EventID: r.UUID, At: r.ReceivedAt, Event: values})
-		}
-	}
-	slices.Reverse(p.Firings)
-	p.Firings = p.Firings[:min(len(p.Firings), maxFirings)]
-	return nil
-}
-
-// metAfter reports whether an event would have met the wish, after those that
-// came before it. The first event of each thing is not known to have changed:
-// it is not counted.
-func (p *past) metAfter(before *states.Past, rule *states.Rule, r Record, values map[string]any) (bool, error) {
-	if rule == nil {
-		return true, nil // or it would not have been kept
-	}
-	o, ok, err := rule.Observe(states.Event{ID: r.UUID, Values: values, Time: r.Time, Received: r.ReceivedAt})
-	if err != nil || !ok {
-		return ok, err
-	}
-	previous, counts, first, err := before.Step(o)
-	if err != nil {
-		return false, err
-	}
-	return counts && !first && p.meets(values, previous), nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"herald/matcher"
+	"herald/matcher/history"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -194,5 +195,35 @@ func (s *shop) exec(sql string, args ...any) {
 	s.Helper()
 	if _, err := s.pool.Exec(s.ctx, sql, args...); err != nil {
 		s.Fatalf("%v: %s", err, sql)
+	}
+}
+
+// The days that are over are found by their index, today is not; what a lack of
+// time leaves out in between is said.
+func TestPreviewLooksAtDaysThatAreOverFirst(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	wei := s.member("wei")
+	var now time.Time
+	days := history.NewKeeper(s.pool, history.Config{Now: func() time.Time { return now }})
+	for _, now = range []time.Time{opening.AddDate(0, 0, -3), opening.AddDate(0, 0, 1)} {
+		if err := days.Turn(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+		for back := range 3 {
+			s.happened(now.Add(-time.Duration(back)*time.Hour), priceEvent(fmt.Sprint(now, back), "kettle", 48))
+		}
+	}
+	wish := matcher.Wish{Trigger: "price_drop", MemberID: wei, Params: map[string]any{"product": "kettle", "target": 49}}
+	got, err := s.previews(matcher.PreviewConfig{}).Preview(s.ctx, wish)
+	if err != nil || got.Met != 6 || !got.Complete || got.Unseen != nil || !got.LookedBackTo.Equal(got.Since) {
+		t.Errorf("with time: %+v (%v)", got, err)
+	}
+	if !got.Firings[0].At.Equal(now) || !got.Firings[5].At.Equal(opening.AddDate(0, 0, -3).Add(-2*time.Hour)) {
+		t.Errorf("the firings are not in order: %+v", got.Firings)
+	}
+	wish.Since = opening.AddDate(0, 0, -3)
+	if got, err = s.previews(matcher.PreviewConfig{}).Preview(s.ctx, wish); err != nil || got.Met != 4 {
+		t.Errorf("since an instant: %+v (%v)", got, err)
 	}
 }

@@ -228,10 +228,12 @@ func (t *transaction) report(entries []*entry) {
 }
 
 // crossed reports whether a transaction failed only because of another one
-// (PostgreSQL, appendix A: 40001 serialization_failure, 40P01 deadlock_detected).
+// (PostgreSQL, appendix A: 40001 serialization_failure, 40P01 deadlock_detected,
+// and 23514 check_violation: an event was on its way to the partition for what
+// has none while the partition of its day was made).
 func crossed(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "23514")
 }
 
 // outage reports whether the database, or the time for it, is gone, rather

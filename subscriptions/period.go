@@ -1,6 +1,10 @@
 package subscriptions
 
-import "time"
+import (
+	"time"
+
+	"herald/calendar"
+)
 
 // longest is a length that no period of its kind exceeds, clocks changing
 // included.
@@ -55,25 +59,7 @@ func periodEnd(repeats string, first time.Time, n int, zone *time.Location) time
 		year, month, day = clamped(year+n, int(month), day)
 	}
 	hour, minute, second := at.Clock()
-	return onClock(time.Date(year, month, day, hour, minute, second, at.Nanosecond(), time.UTC), zone)
-}
-
-// onClock is when a zone's clock shows what civil shows in UTC. time.Date
-// leaves open what an hour means that does not exist or comes twice.
-func onClock(civil time.Time, zone *time.Location) time.Time {
-	hour, minute, second := civil.Clock()
-	at := time.Date(civil.Year(), civil.Month(), civil.Day(), hour, minute, second, civil.Nanosecond(), zone)
-	_, offset := at.Add(-12 * time.Hour).Zone()
-	before := civil.Add(-time.Duration(offset) * time.Second).In(zone)
-	if sameClock(at, civil) && !sameClock(before, civil) {
-		return at // an hour of the same day, after the change
-	}
-	return before
-}
-
-func sameClock(a, b time.Time) bool {
-	const clock = "2006-01-02T15:04:05"
-	return a.Format(clock) == b.Format(clock)
+	return calendar.InstantOf(time.Date(year, month, day, hour, minute, second, at.Nanosecond(), time.UTC), zone).In(zone)
 }
 
 // clamped is a date whose month may be any number of months on.

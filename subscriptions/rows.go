@@ -13,7 +13,8 @@ import (
 	"herald/problem"
 )
 
-// The columns of subscriptions; ended_subscriptions has two more.
+// The columns of subscriptions, but renewal_offered_at, which is the matcher's;
+// ended_subscriptions has two more.
 const (
 	storedColumns = `id, member_id, trigger, params, channels, paused, valid_from, valid_until, max_notifications,
 		cool_down, digest, repeats, periods_from, follows, origin, sent, last_fired_at, version, created_at, updated_at`
@@ -139,12 +140,14 @@ func insert(ctx context.Context, q Querier, s stored) (stored, error) {
 	return s, nil
 }
 
-// update writes what may change.
+// update writes what may change. Where the end is moved, the new one has not
+// been offered to extend.
 func update(ctx context.Context, q Querier, s stored) error {
 	_, err := q.Exec(ctx, `
 		UPDATE subscriptions
 		SET params = $2, channels = $3, paused = $4, valid_until = $5, max_notifications = NULLIF($6, 0),
-			cool_down = $7, digest = $8, repeats = $9, periods_from = $10, version = $11, updated_at = $12
+			cool_down = $7, digest = $8, repeats = $9, periods_from = $10, version = $11, updated_at = $12,
+			renewal_offered_at = CASE WHEN valid_until = $5 THEN renewal_offered_at END
 		WHERE id = $1`,
 		s.ID, s.Params, s.Channels, s.State == Paused, s.ValidUntil, s.MaxNotifications,
 		(*time.Duration)(s.CoolDown), s.Digest, s.Repeats, s.periodsFrom, s.Version, s.UpdatedAt)
@@ -159,8 +162,8 @@ func update(ctx context.Context, q Querier, s stored) error {
 func moveToHistory(ctx context.Context, q Querier, ids []int64, by string, at time.Time) error {
 	_, err := q.Exec(ctx, `
 		WITH gone AS (DELETE FROM subscriptions WHERE id = ANY($1) RETURNING *)
-		INSERT INTO ended_subscriptions (`+storedColumns+`, ended_at, ended_by)
-		SELECT `+storedColumns+`, $2::timestamptz, $3 FROM gone`, ids, at, by)
+		INSERT INTO ended_subscriptions (`+storedColumns+`, renewal_offered_at, ended_at, ended_by)
+		SELECT `+storedColumns+`, renewal_offered_at, $2::timestamptz, $3 FROM gone`, ids, at, by)
 	if err != nil {
 		return fmt.Errorf("move subscriptions to history: %w", err)
 	}

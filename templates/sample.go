@@ -11,7 +11,9 @@ package templates
 //	member   account, name, locale
 //	trigger  name, title
 //	summary  the subscription in a line
-//	links    delivery, alerts, unsubscribe (absent from transactional messages)
+//	links    delivery, alerts, alert (this one; absent where there is none),
+//	         unsubscribe (absent from transactional messages)
+//	until    of an offer to extend an alert, instead of event: its last day
 //	code, address  of a confirmation, instead of event and param
 //	items, count   of a digest, instead of event and param: subject (empty
 //	               where the channel has none), text and link of each
@@ -38,8 +40,10 @@ func Sample() map[string]any {
 		"links": map[string]any{
 			"delivery":    "https://alerts.shop.example/d/1",
 			"alerts":      "https://alerts.shop.example/alerts",
+			"alert":       "https://alerts.shop.example/alerts/1",
 			"unsubscribe": "https://alerts.shop.example/u/1",
 		},
+		"until": "2026-06-30",
 		"items": []any{
 			map[string]any{"subject": "Teapot, three cups is now €45.00", "text": "Teapot, three cups now costs €45.00.", "link": "https://alerts.shop.example/d/2"},
 			map[string]any{"subject": "Kettle is back in stock", "text": "Kettle is back in stock.", "link": "https://alerts.shop.example/d/3"},

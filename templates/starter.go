@@ -41,9 +41,11 @@ type starterMessage struct {
 	Facts   []starterFact
 	Items   bool   // a digest: its items follow
 	Stop    string // instead of the file's words for the link that stops it
-	Button  string // leads to links.delivery
+	Button  string
+	Link    string // where the button leads; empty: links.delivery
 	Why     string // instead of the file's
 	Own     bool   // Herald's own message: no alert to see or to stop
+	Always  bool   // of an alert, but sent of Herald's own accord, whatever the triggers are
 	SMS     string
 }
 
@@ -60,8 +62,8 @@ type page struct {
 }
 
 // LoadStarter saves the starter templates when there are no templates at all,
-// and otherwise those of Herald's own messages that there is none of: a newer
-// Herald may have more to say. Several nodes may do so at once.
+// and otherwise those that there is none of and that Herald sends of its own
+// accord: a newer Herald may have more to say. Several nodes may do so at once.
 func (s *Store) LoadStarter(ctx context.Context) error {
 	starters, own, err := starterTemplates()
 	if err != nil {
@@ -99,7 +101,7 @@ func (s *Store) LoadStarter(ctx context.Context) error {
 }
 
 // starterTemplates are the embedded messages as templates, by locale and name,
-// and the names of those that are Herald's own.
+// and the names of those that Herald sends of its own accord.
 func starterTemplates() (all []Template, own map[string]bool, err error) {
 	layout, err := texttemplate.New("layout.html").Delims("[[", "]]").ParseFS(starterFiles, "starter/layout.html")
 	if err != nil {
@@ -121,7 +123,7 @@ func starterTemplates() (all []Template, own map[string]bool, err error) {
 				return nil, nil, fmt.Errorf("read %s: %s: %w", file, name, err)
 			}
 			all = append(all, pair...)
-			own[name] = l.Messages[name].Own
+			own[name] = l.Messages[name].Own || l.Messages[name].Always
 		}
 	}
 	return all, own, nil
@@ -133,6 +135,7 @@ func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]
 	if m.Why == "" {
 		m.Why = l.Why
 	}
+	m.Link = cmp.Or(m.Link, "links.delivery")
 	p := page{
 		starterMessage: m, Links: !m.Own,
 		Locale: l.Locale, Brand: l.Brand, Alerts: l.Alerts, Unsubscribe: cmp.Or(m.Stop, l.Unsubscribe),

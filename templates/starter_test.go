@@ -17,8 +17,8 @@ func TestStarterMessagesReadWell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(starters) != 15*2*2+3*2 {
-		t.Errorf("%d templates, want 15 messages on 2 channels and 3 answers on one, in 2 locales", len(starters))
+	if len(starters) != 16*2*2+3*2 {
+		t.Errorf("%d templates, want 16 messages on 2 channels and 3 answers on one, in 2 locales", len(starters))
 	}
 	for _, template := range starters {
 		name := template.Name + "." + template.Channel + "." + template.Locale

@@ -228,7 +228,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	}
 	nodes.Wait()
 	all, err := s.List(t.Context())
-	if err != nil || len(all) != 60+6 {
+	if err != nil || len(all) != 64+6 {
 		t.Fatalf("%d templates and %v", len(all), err)
 	}
 	edited := mustSave(t, s, sms("price_drop", "en", "cheaper"))
@@ -261,7 +261,7 @@ func TestOfAStoreInUseOnlyHeraldsOwnMessagesAreCompleted(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := "confirm_address.email.en confirm_address.email.zh-CN confirm_address.sms.en confirm_address.sms.zh-CN promotion.sms.en " +
-		"reply_help.sms.en reply_help.sms.zh-CN reply_start.sms.en reply_start.sms.zh-CN reply_stop.sms.de"
+		"renewal.email.en renewal.email.zh-CN renewal.sms.en renewal.sms.zh-CN reply_help.sms.en reply_help.sms.zh-CN reply_start.sms.en reply_start.sms.zh-CN reply_stop.sms.de"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("there are %s\nwant %s", got, want)
 	}

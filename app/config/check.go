@@ -35,6 +35,7 @@ func (c Config) check() problem.Fields {
 	if _, err := cron.ParseStandard(c.Subscriptions.ExpirySchedule); err != nil {
 		f.Add("subscriptions.expiry_schedule", "cron", "is not a cron expression: %v", err)
 	}
+	within(&f, "subscriptions.renewal_days", c.Subscriptions.RenewalDays, 0, 90)
 	c.Collectors.check(&f)
 	within(&f, "dispatch.workers", c.Dispatch.Workers, 1, 10_000)
 	lasting(&f, "dispatch.reconcile_every", c.Dispatch.ReconcileEvery, time.Minute, 24*time.Hour)

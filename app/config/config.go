@@ -70,6 +70,7 @@ type Matcher struct {
 // Subscriptions is the upkeep of what members asked for.
 type Subscriptions struct {
 	ExpirySchedule string `yaml:"expiry_schedule" help:"When expired subscriptions are moved to history and repeated ones renewed: a cron expression."`
+	RenewalDays    int    `yaml:"renewal_days" help:"How many days before its last one a member is offered to extend a subscription that does not repeat and was valid for at least twice as long, 1 to 90. 0: never."`
 }
 
 // Dispatch hands messages over.
@@ -166,7 +167,7 @@ func Default() Config {
 		HTTP:          HTTP{Listen: "127.0.0.1:8080", MaxBody: 1 << 20, StopAfter: 20 * time.Second},
 		API:           API{RequestsPerSecond: 200, Burst: 400},
 		Matcher:       Matcher{QueueEvents: 10_000, BatchEvents: 1_000, KeepEvents: 30 * 24 * time.Hour},
-		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *"},
+		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *", RenewalDays: 7},
 		Replies:       Replies{Keep: 365 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Webhooks:      Webhooks{Workers: 20},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},

@@ -57,6 +57,7 @@ func TestLoadSaysWhereAMistakeIs(t *testing.T) {
 		"a variable out of range":    {environ: []string{"HERALD_DISPATCH_WORKERS=0"}, want: []string{"HERALD_DISPATCH_WORKERS: dispatch.workers is 0"}},
 		"a short secret":             {environ: []string{"HERALD_SECRET_KEY=short"}, want: []string{"HERALD_SECRET_KEY: secret_key must have at least 32"}},
 		"a bad schedule":             {file: "subscriptions:\n  expiry_schedule: sometimes\n", want: []string{":2: subscriptions.expiry_schedule is not a cron expression"}},
+		"offers a year ahead":        {environ: []string{"HERALD_SUBSCRIPTIONS_RENEWAL_DAYS=365"}, want: []string{"subscriptions.renewal_days is 365 and must be from 0 to 90"}},
 		"quiet hours without end":    {file: "dispatch:\n  quiet_hours: 21:00\n", want: []string{`:2: dispatch.quiet_hours is "21:00" and must be two times of day`}},
 		"a cap of nothing":           {file: "dispatch:\n  caps:\n    - {purpose: adverts, within: 24h}\n", want: []string{":3: dispatch.caps[0].purpose is", "dispatch.caps[0].max is 0 and must be from 1 to 100"}},
 		"a cap for ever":             {environ: []string{"HERALD_DISPATCH_CAPS=[{purpose: marketing, max: 2, within: 9000h}]"}, want: []string{"HERALD_DISPATCH_CAPS: dispatch.caps[0].within"}},

@@ -211,7 +211,7 @@ func TestDocumentsNameMakeTargetsAndMetricsThatExist(t *testing.T) {
 	makefile := read(t, "Makefile")
 	var figures string
 	for _, path := range []string{
-		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go",
+		"web/traffic.go", "web/receipts/receipts.go", "webhooks/metrics.go", "matcher/metrics.go", "matcher/follower/metrics.go",
 		"dispatch/metrics.go", "dispatch/receipts.go", "dispatch/bookkeeper.go", "dispatch/bounces/metrics.go", "collectors/metrics.go", "dispatch/replies/store.go",
 	} {
 		figures += read(t, path)

@@ -193,9 +193,9 @@ func (s *mysqlSession) columns(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (s *mysqlSession) newest(ctx context.Context) (string, error) {
+func (s *mysqlSession) newest(ctx context.Context, from string) (string, error) {
 	var newest sql.NullString
-	statement, args := s.sql("CAST(MAX("+s.column()+") AS CHAR)", "", s.cfg.Start)
+	statement, args := s.sql("CAST(MAX("+s.column()+") AS CHAR)", "", from)
 	err := s.read(ctx, func(rows *sql.Rows) error {
 		rows.Next() // there is one, or else Scan says why not
 		return rows.Scan(&newest)

@@ -131,8 +131,9 @@ type dialect interface {
 type session interface {
 	// columns are the names of the query's columns.
 	columns(ctx context.Context) ([]string, error)
-	// newest is the highest value of the cursor; empty when there is no row.
-	newest(ctx context.Context) (string, error)
+	// newest is the highest value of the cursor at and behind from; empty when
+	// there is no such row.
+	newest(ctx context.Context, from string) (string, error)
 	// page are the first rows at and behind from, up to upTo, by the cursor.
 	page(ctx context.Context, b bounds) ([]row, error)
 	close()
@@ -188,7 +189,7 @@ func (p *Poller) collect(ctx context.Context, turn *collectors.Turn) error {
 	}
 	upTo := ""
 	if p.cfg.Lag > 0 {
-		if upTo, err = s.newest(ctx); err != nil || upTo == "" {
+		if upTo, err = s.newest(ctx, at.Cursor); err != nil || upTo == "" {
 			return err
 		}
 		if err := settle(ctx, p.cfg.Lag); err != nil {

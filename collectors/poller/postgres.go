@@ -110,8 +110,8 @@ func (s postgresSession) columns(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (s postgresSession) newest(ctx context.Context) (string, error) {
-	cursor, args := s.args(s.cfg.Start)
+func (s postgresSession) newest(ctx context.Context, from string) (string, error) {
+	cursor, args := s.args(from)
 	var newest *string
 	err := s.read(ctx, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, s.sql("max("+s.column()+")::text", "", cursor), args...).Scan(&newest)

@@ -35,6 +35,7 @@ type links struct{}
 func (links) Unsubscribe(uuid.UUID, int64) string { return "https://shop.example/u" }
 func (links) Delivery(uuid.UUID) string           { return "https://shop.example/why" }
 func (links) Alerts() string                      { return "https://shop.example/alerts" }
+func (links) Alert(int64) string                  { return "https://shop.example/alerts/1" }
 
 // handsOver hands over what is enqueued until the test ends, and gives it.
 func (d *desk) handsOver() gateway {

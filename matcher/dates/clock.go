@@ -253,16 +253,17 @@ func (c *Clock) tell(ctx context.Context, p plan, zones []zone) error {
 	return nil
 }
 
-// toldUntil is up to where a trigger's dates have been told; of a new one, now.
+// toldUntil is up to where a trigger's dates have been told; of a new one, or
+// one that has been off, since it was saved or switched on.
 func (c *Clock) toldUntil(ctx context.Context, trigger string, now time.Time) (time.Time, error) {
 	var told time.Time
 	err := c.pool.QueryRow(ctx, `SELECT told_until FROM trigger_clocks WHERE trigger = $1`, trigger).Scan(&told)
 	if errors.Is(err, pgx.ErrNoRows) {
-		_, err = c.pool.Exec(ctx, `
+		err = c.pool.QueryRow(ctx, `
 INSERT INTO trigger_clocks (trigger, told_until)
-SELECT name, $2 FROM triggers WHERE name = $1
-ON CONFLICT DO NOTHING`, trigger, now)
-		told = now
+SELECT name, least($2, updated_at) FROM triggers WHERE name = $1
+ON CONFLICT (trigger) DO UPDATE SET told_until = trigger_clocks.told_until
+RETURNING told_until`, trigger, now).Scan(&told)
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read how far dates are told: %w", err)

@@ -55,13 +55,25 @@ func recent(limit int) string {
 	)`, limit)
 }
 
-// maxChanges is how many changes are taken in one by one; after more, all is
-// loaded anew.
-const maxChanges = 100_000
+const (
+	// fewChanges are read by a statement of their own: with the limit of many,
+	// the planner of a table that has just grown would read all of it.
+	fewChanges = 2000
+	// maxChanges is how many changes are taken in one by one; after more, all
+	// is loaded anew.
+	maxChanges = 100_000
+)
 
-var selectChanges = `
+var (
+	selectFewChanges = selectChanges(fewChanges + 1)
+	selectAllChanges = selectChanges(maxChanges + 1)
+)
+
+func selectChanges(limit int) string {
+	return `
 	SELECT ` + fits + `, ` + selectSnapshot + `, array_agg(trigger), array_agg(subscription_id)
-	FROM ` + recent(maxChanges+1) + ` AS recent`
+	FROM ` + recent(limit) + ` AS recent`
+}
 
 const selectSnapshot = `
 	pg_snapshot_xmin(pg_current_snapshot()), pg_snapshot_xmax(pg_current_snapshot()),
@@ -85,8 +97,14 @@ func since(ctx context.Context, q querier, c cursor) (changes, error) {
 	var usable bool
 	var triggers []string
 	var ids []*int64
-	err := q.QueryRow(ctx, selectChanges, c.max, c.pending, c.line, c.min).
-		Scan(&usable, &found.to.min, &found.to.max, &found.to.pending, &triggers, &ids)
+	read := func(query string) error {
+		return q.QueryRow(ctx, query, c.max, c.pending, c.line, c.min).
+			Scan(&usable, &found.to.min, &found.to.max, &found.to.pending, &triggers, &ids)
+	}
+	err := read(selectFewChanges)
+	if err == nil && len(ids) > fewChanges {
+		err = read(selectAllChanges)
+	}
 	if err != nil {
 		return changes{}, fmt.Errorf("read changes: %w", err)
 	}

@@ -20,7 +20,6 @@ DROP INDEX events_received;
 
 ALTER TABLE matches RENAME TO matches_until_now;
 ALTER TABLE matches_until_now RENAME CONSTRAINT matches_pkey TO matches_until_now_pkey;
-ALTER TABLE matches_until_now RENAME CONSTRAINT matches_outcome_check TO matches_until_now_outcome_check;
 ALTER INDEX matches_event RENAME TO matches_until_now_event;
 
 CREATE TABLE events (

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"herald/access"
+	"herald/calendar"
 	"herald/campaigns"
 	"herald/problem"
 	"herald/subscriptions"
@@ -27,6 +29,9 @@ type campaignFormData struct {
 	Messages []messageFields
 
 	Audiences, Hows, Purposes, Priorities, Expiries, Patiences []page.Choice
+	Occasions, LeapDays, Missed                                []page.Choice
+
+	Next []nextDate // when the plan would be told, of one that recurs
 }
 
 // messageFields are a message in the form, and how it reads.
@@ -92,7 +97,7 @@ func (c console) saveCampaign(v *page.Visit, id int64, save func(campaigns.Plan,
 	plan, readErr := readPlan(form, v.Zone)
 	do, version := form.Get("do"), form.Get("version")
 	shown := v.NewForm(planValues(plan, v.Zone))
-	for _, name := range []string{"how", "when.at", "when.cron", "when.hour", "audience", "rate", "version", "segment.trigger", "segment.condition"} {
+	for _, name := range []string{"how", "when.at", "when.cron", "when.hour", "when.occasion", "when.day", "audience", "rate", "version", "segment.trigger", "segment.condition"} {
 		shown.Values[name] = form.Values[name]
 	}
 	switch do {
@@ -144,7 +149,16 @@ func (c console) previewCampaign(v *page.Visit, id int64, form *page.Form, plan 
 		}
 		previews[i] = &content
 	}
-	return c.showCampaignForm(v, id, form, previews)
+	data, err := c.campaignFormData(v, id, form, previews)
+	if err != nil {
+		return err
+	}
+	if plan.When.Check() == nil { // its mistakes are told when it is saved
+		if data.Next, err = c.nextDates(v, plan.When); err != nil {
+			return err
+		}
+	}
+	return v.Show("campaign-form", data)
 }
 
 // previewWording fills a campaign's message from the sample data.
@@ -185,7 +199,9 @@ func (c console) campaignFormData(v *page.Visit, id int64, form *page.Form, prev
 	data := campaignFormData{
 		ID: id, Form: form, Triggers: []page.Choice{{Value: "", Label: v.T("campaign.no_trigger")}},
 		Audiences:  choices(v, "campaign.audience", "all", "some"),
-		Hows:       choices(v, "campaign.how", "now", "at", "cron", "birthday"),
+		Hows:       choices(v, "campaign.how", "now", "at", "cron", "birthday", "occasion"),
+		LeapDays:   choices(v, "campaign.leap_day", "feb28", "mar1"),
+		Missed:     choices(v, "campaign.missed", "once", "skip", "all"),
 		Purposes:   choices(v, "console.purpose", "marketing", "service", "transactional"),
 		Priorities: choices(v, "campaign.priority", "3", "4"),
 		Expiries:   choices(v, "campaign.expiry", "1h", "6h", "24h", "72h", "168h"),
@@ -196,6 +212,9 @@ func (c console) campaignFormData(v *page.Visit, id int64, form *page.Form, prev
 	data.Patiences = append([]page.Choice{{Label: v.T("campaign.patience.none")}}, choices(v, "campaign.patience", "10m", "1h", "6h", "24h")...)
 	if own := form.Get("patience"); own != "" && !slices.ContainsFunc(data.Patiences, func(c page.Choice) bool { return c.Value == own }) {
 		data.Patiences = append(data.Patiences, page.Choice{Value: own, Label: own}) // likewise
+	}
+	if data.Occasions, err = c.occasions(v); err != nil {
+		return campaignFormData{}, err
 	}
 	for _, t := range triggers {
 		data.Triggers = append(data.Triggers, page.Choice{Value: t.Name, Label: t.Title.In(v.Tag)})
@@ -296,7 +315,17 @@ func readWhen(form *page.Form, zone *time.Location, w *campaigns.When, f *proble
 			f.Add("when.cron", "required", "write a schedule")
 		}
 	case "birthday":
-		w.Occasion, w.Hour = campaigns.Birthday, form.Get("when.hour")
+		w.Occasion = campaigns.Birthday
+	case "occasion":
+		if w.Occasion = cmp.Or(form.Get("when.day"), form.Get("when.occasion")); w.Occasion == "" {
+			f.Add("when.occasion", "required", "choose an occasion, or write one below")
+		}
+	}
+	if w.Occasion != "" {
+		w.Hour, w.LeapDay = form.Get("when.hour"), calendar.LeapDay(form.Get("when.leap_day"))
+	}
+	if w.Recurs() {
+		w.Missed = calendar.Missed(form.Get("when.missed"))
 	}
 }
 
@@ -306,6 +335,7 @@ func planValues(p campaigns.Plan, zone *time.Location) url.Values {
 		"name": {p.Name}, "purpose": {string(p.Purpose)}, "priority": {strconv.Itoa(p.Priority)}, "expiry": {p.Expiry}, "patience": {p.Patience},
 		"audience": {"some"}, "segment.trigger": {p.Segment.Trigger}, "segment.condition": {p.Segment.Condition},
 		"how": {"now"}, "when.time_zone": {p.When.TimeZone}, "when.cron": {p.When.Cron}, "when.hour": {p.When.Hour},
+		"when.leap_day": {string(p.When.LeapDay)}, "when.missed": {string(p.When.Missed)},
 	}
 	if p.Segment.All {
 		values.Set("audience", "all")
@@ -319,8 +349,11 @@ func planValues(p campaigns.Plan, zone *time.Location) url.Values {
 		values.Set("when.at", p.When.At.In(zone).Format(wallLayout))
 	case p.When.Cron != "":
 		values.Set("how", "cron")
-	case p.When.Occasion != "":
+	case p.When.Occasion == campaigns.Birthday:
 		values.Set("how", "birthday")
+	case p.When.Occasion != "":
+		values.Set("how", "occasion")
+		setOccasion(values, p.When.Occasion)
 	}
 	if p.When.Hour == "" {
 		values.Set("when.hour", "09:00")

@@ -99,6 +99,7 @@ type campaignData struct {
 	Outlook *campaigns.Outlook
 	Runs    []campaignRun
 	History []campaigns.Change
+	Next    []nextDate
 	CanEdit bool
 	SMS     campaignSizes
 }
@@ -179,6 +180,11 @@ func (c console) readCampaign(v *page.Visit, o access.Operator) (campaignData, e
 	}
 	if data.SMS, err = c.campaignSizes(v, data.Campaign, data.Outlook); err != nil {
 		return campaignData{}, err
+	}
+	if data.State != campaigns.Finished && data.State != campaigns.Stopped {
+		if data.Next, err = c.nextDates(v, data.When); err != nil {
+			return campaignData{}, err
+		}
 	}
 	data.History, err = c.Campaigns.History(v.Context(), id)
 	return data, err

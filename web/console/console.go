@@ -17,6 +17,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"herald/access"
+	"herald/calendars"
 	"herald/campaigns"
 	"herald/collectors"
 	"herald/dispatch"
@@ -55,6 +56,8 @@ type Config struct {
 	Deliveries    *dispatch.Store
 	Webhooks      *webhooks.Store   // nil: there are no pages of webhooks
 	Campaigns     *campaigns.Store  // nil: there are no pages of campaigns
+	Calendars     *calendars.Store  // nil: none can be chosen for campaigns
+	Dates         Dates             // nil: it is not told which dates of triggers come next
 	Replies       *replies.Store    // nil: there are no pages of replies
 	Collectors    *collectors.Store // nil: there are no pages of collectors
 	Events        *matcher.Events   // nil: there are no pages of events, as without Previews

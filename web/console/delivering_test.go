@@ -52,6 +52,7 @@ type noLinks struct{}
 func (noLinks) Unsubscribe(uuid.UUID, int64) string { return "https://shop.example/stop" }
 func (noLinks) Delivery(uuid.UUID) string           { return "https://shop.example/why" }
 func (noLinks) Alerts() string                      { return "https://shop.example/alerts" }
+func (noLinks) Alert(int64) string                  { return "https://shop.example/alerts/1" }
 
 // deliver hands over what waits, n deliveries, and returns when what came of
 // them is recorded.

@@ -23,6 +23,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/replies"
 	"herald/matcher"
+	"herald/matcher/dates"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
 	"herald/templates"
@@ -82,7 +83,12 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
+		Calendars: calendars.NewStore(s.pool, now),
 	}
+	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
+	const fairs = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260618\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Summer fair\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	_, err = s.Calendars.Save(t.Context(), "fairs", "Our fairs", []byte(fairs), "operator:ann")
+	must(t, err)
 	s.Events, s.Previews = matcher.NewEvents(s.pool), matcher.NewPreviews(s.pool, matcher.PreviewConfig{
 		Triggers: triggers, Subscriptions: s.Subscriptions, Consents: consents, Budget: 10 * time.Second,
 	})

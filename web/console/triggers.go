@@ -28,6 +28,7 @@ func (c console) triggers(v *page.Visit, _ access.Operator) error {
 type triggerData struct {
 	Trigger subscriptions.Trigger
 	Form    *page.Form // version, definition
+	Next    []nextDate // of one on dates
 	CanEdit bool
 	// Why nothing was saved: a definition has no field of its own for each fault.
 	Refusal *problem.Error
@@ -48,7 +49,11 @@ func (c console) trigger(v *page.Visit, o access.Operator) error {
 
 func (c console) readTrigger(v *page.Visit, o access.Operator) (triggerData, error) {
 	t, err := c.Triggers.Get(v.Context(), v.R.PathValue("name"))
-	return triggerData{Trigger: t, CanEdit: o.Role.Includes(access.AdminRole)}, err
+	if err != nil {
+		return triggerData{}, err
+	}
+	next, err := c.triggerDates(v, t)
+	return triggerData{Trigger: t, Next: next, CanEdit: o.Role.Includes(access.AdminRole)}, err
 }
 
 // saveTrigger makes a new version of a trigger from its edited definition.

@@ -119,6 +119,10 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 			return ".accepted"
 		}
 		return ".failed"
+	case "occasion_came":
+		if e.Args["occasion"] != "birthday" {
+			return ".date"
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}
@@ -172,6 +176,9 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if c.Summary != "" || args["summary"] == nil {
 		args["summary"] = c.Summary
 	}
+	if occasion, ok := args["occasion"].(string); ok {
+		args["occasion"] = r.Occasion(occasion, "")
+	}
 	if sent, ok := figure(args["sent"]); ok {
 		args["number"] = sent + 1 // sent counts those before this one
 	}
@@ -211,7 +218,7 @@ func (r Reader) wordTimes(c Course, e dispatch.Entry, args map[string]any) {
 		at, ok := momentOf(args[name])
 		switch {
 		case !ok:
-		case e.Code == "valid" && c.Audience == Customer:
+		case (e.Code == "valid" || e.Code == "ends_soon") && c.Audience == Customer:
 			args[name] = r.Date(at.Add(-1)) // the last day, as they chose it
 		default:
 			args[name] = r.Minute(at)

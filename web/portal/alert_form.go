@@ -30,6 +30,7 @@ type alertForm struct {
 	Advanced  bool   // a mistake lies there, or something differs from the usual
 	Summary   string // of the alert that is changed
 	Alert     subscriptions.Subscription
+	Ends      ends // of that alert, before something else was entered
 	// PreviewURL is where the alert is tried on the past; empty: it cannot be.
 	PreviewURL string
 	Past       past
@@ -112,14 +113,18 @@ func (p *portal) editAlert(v *visit) error {
 	if s.State == subscriptions.Ended {
 		return v.Go("/alerts/ended")
 	}
-	return v.Show("alert_edit", p.editing(v, v.NewForm(valuesOf(v.Reader, s, t)), s, t))
+	data := p.editing(v, v.NewForm(valuesOf(v.Reader, s, t)), s, t)
+	if data.Ends, err = p.ends(v, s); err != nil {
+		return err
+	}
+	return v.Show("alert_edit", data)
 }
 
 // editing is the form of an alert that is changed.
 func (p *portal) editing(v *visit, form *page.Form, s subscriptions.Subscription, t subscriptions.Trigger) alertForm {
 	data := p.alertForm(v, form, t)
 	data.Alert, data.Summary = s, t.Summarise(s.Params, v.Tag)
-	if p.Previews != nil {
+	if data.PreviewURL != "" {
 		data.PreviewURL = previewAddress(t, s)
 	}
 	return data

@@ -1,11 +1,13 @@
 package portal
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 
+	"herald/calendar"
 	"herald/dispatch"
 	"herald/problem"
 	"herald/subscriptions"
@@ -20,6 +22,31 @@ type alert struct {
 	Channels string // "by e-mail, then by SMS"
 	Limits   string // "at most once a day"; may be empty
 	Mute     bool   // no confirmed address on any of its channels
+	Next     string // the next dates, of an alert on dates; may be empty
+}
+
+// Dates is what *dates.Ahead does.
+type Dates interface {
+	OfSubscription(ctx context.Context, t subscriptions.Trigger, s subscriptions.Subscription, n int) ([]calendar.Moment, error)
+}
+
+// nextDates is how many dates an alert tells ahead.
+const nextDates = 3
+
+// next is when an alert on dates comes next, in words.
+func (p *portal) next(v *visit, t subscriptions.Trigger, s subscriptions.Subscription) (string, error) {
+	if p.Dates == nil {
+		return "", nil
+	}
+	moments, err := p.Dates.OfSubscription(v.Context(), t, s, nextDates)
+	if err != nil {
+		return "", err
+	}
+	days := make([]string, len(moments))
+	for i, m := range moments {
+		days[i] = v.Date(m.At)
+	}
+	return strings.Join(days, v.T("list.separator")), nil
 }
 
 // alertList is what the page "alerts" is filled from.
@@ -101,6 +128,9 @@ func (p *portal) worded(v *visit, subs []subscriptions.Subscription, contacts []
 		t := triggers[s.Trigger]
 		alerts[i] = wordAlert(v.Reader, t, s)
 		alerts[i].Mute = contacts != nil && mute(s, contacts)
+		if alerts[i].Next, err = p.next(v, t, s); err != nil {
+			return nil, err
+		}
 		if lines[t.Name] == nil {
 			if lines[t.Name], err = t.Summaries(); err != nil {
 				continue // the title stands in
@@ -220,6 +250,7 @@ func (p *portal) sentLines(v *visit, deliveries []dispatch.Delivery, alerts []al
 				line.What = a.Summary
 			}
 		}
+		line.What = asOffer(v.Visit, d, line.What)
 		lines = append(lines, line)
 	}
 	return lines, nil

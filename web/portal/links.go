@@ -58,6 +58,9 @@ func (l *Links) Delivery(deliveryID uuid.UUID) string {
 // Alerts is the member's own list.
 func (l *Links) Alerts() string { return l.base + "/alerts" }
 
+// Alert is where the member changes or extends one of them.
+func (l *Links) Alert(subscriptionID int64) string { return l.base + alertPath(subscriptionID) }
+
 // delivery is whom a link made by Delivery speaks for.
 func (l *Links) delivery(token string) (uuid.UUID, error) {
 	value, err := l.signer.Verify(deliveryPurpose, token)

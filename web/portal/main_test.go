@@ -89,6 +89,7 @@ func newShop(t *testing.T) *shop {
 	s.config.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
 		Triggers: triggers, Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Consents: consents, Now: now, Budget: 10 * time.Second,
 	})
+	s.config.Dates = datesOf(s)
 	if server.Config.Handler, err = New(s.config); err != nil {
 		t.Fatal(err)
 	}

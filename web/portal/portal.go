@@ -64,6 +64,7 @@ type Subscriptions interface {
 	Change(ctx context.Context, id int64, c subscriptions.Change) (subscriptions.Subscription, error)
 	End(ctx context.Context, id int64, by, actor string) error
 	Get(ctx context.Context, id int64) (subscriptions.Subscription, error)
+	Extension(ctx context.Context, s subscriptions.Subscription, zone *time.Location) (until time.Time, ok bool, err error)
 	ForMember(ctx context.Context, memberID int64, ended bool) ([]subscriptions.Subscription, error)
 }
 
@@ -86,6 +87,7 @@ type Config struct {
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 	Previews      Previews // may be nil: alerts are not tried on the past then
+	Dates         Dates    // may be nil: it is not told when alerts on dates come next
 	// Channels are those that can be sent on: no other is offered.
 	Channels []subscriptions.Channel
 	// QuietFrom and QuietUntil are the quiet hours of members who chose none,

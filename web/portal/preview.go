@@ -74,8 +74,13 @@ func (p *portal) preview(v *visit, form *page.Form, name string, t subscriptions
 	if !form.Failed() {
 		found, err = p.Previews.Preview(v.Context(), wish)
 	}
+	var said past
+	if err == nil {
+		if said, err = p.pastOf(v, t, wish, found); err != nil {
+			return err
+		}
+	}
 	if v.R.Header.Get("HX-Request") == "true" {
-		said := p.pastOf(v, t, found)
 		switch problem.CodeOf(err) {
 		case problem.Invalid:
 			said = past{Waiting: true} // it is still being filled in
@@ -103,14 +108,23 @@ func (p *portal) preview(v *visit, form *page.Form, name string, t subscriptions
 		return v.ShowStatus(page.Status(err), name, fill())
 	}
 	data := fill()
-	data.Past = p.pastOf(v, t, found)
+	data.Past = said
 	return v.Show(name, data)
 }
 
-// pastOf puts a preview in words.
-func (p *portal) pastOf(v *visit, t subscriptions.Trigger, found matcher.Preview) past {
+// pastOf puts a preview in words. An alert on dates is told by those to come.
+func (p *portal) pastOf(v *visit, t subscriptions.Trigger, wish matcher.Wish, found matcher.Preview) (past, error) {
+	if t.Dates != nil {
+		days, err := p.next(v, t, subscriptions.Subscription{
+			MemberID: wish.MemberID, Trigger: t.Name, Params: wish.Params, State: subscriptions.Active,
+		})
+		if days == "" || err != nil {
+			return past{Told: v.T("preview.no_dates")}, err
+		}
+		return past{Told: v.T("alert.next", "dates", days)}, nil
+	}
 	if found.Reason != "" {
-		return past{Told: v.T("preview.reason." + found.Reason)}
+		return past{Told: v.T("preview.reason." + found.Reason)}, nil
 	}
 	said := past{Told: v.T("preview.told", "count", found.Fired)}
 	if found.Fired == 0 {
@@ -119,7 +133,10 @@ func (p *portal) pastOf(v *visit, t subscriptions.Trigger, found matcher.Preview
 	if held := found.Met - found.Fired; held > 0 {
 		said.HeldBack = v.T("preview.held", "count", held)
 	}
-	if !found.Complete {
+	switch {
+	case found.Unseen != nil:
+		said.Stopped = v.T("preview.unseen", "since", v.Minute(found.Unseen.Since), "until", v.Minute(found.Unseen.Until))
+	case !found.Complete:
 		said.Stopped = v.T("preview.stopped", "since", v.Minute(found.LookedBackTo))
 	}
 	shown := found.Firings[:min(len(found.Firings), firingsShown)]
@@ -127,7 +144,7 @@ func (p *portal) pastOf(v *visit, t subscriptions.Trigger, found matcher.Preview
 		said.Firings = append(said.Firings, firing{f.At, v.Event(page.Customer, t, f.Event, v.Member.Account)})
 	}
 	said.More = found.Fired - len(shown)
-	return said
+	return said, nil
 }
 
 // previewAddress is where a form's alert is tried.

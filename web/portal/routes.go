@@ -21,6 +21,7 @@ func (p *portal) routes() []page.Route {
 		{Pattern: "GET /alerts/{id}", Handle: p.member(p.editAlert)},
 		{Pattern: "POST /alerts/{id}", Handle: p.member(p.changeAlert)},
 		{Pattern: "POST /alerts/{id}/preview", Handle: p.member(p.previewChange)},
+		{Pattern: "POST /alerts/{id}/extend", Handle: p.member(p.extendAlert)},
 		{Pattern: "POST /alerts/{id}/pause", Handle: p.member(p.pauseAlert)},
 		{Pattern: "POST /alerts/{id}/resume", Handle: p.member(p.resumeAlert)},
 		{Pattern: "GET /alerts/{id}/stop", Handle: p.member(p.askStopAlert)},

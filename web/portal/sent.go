@@ -4,6 +4,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/dispatch"
+	"herald/matcher"
 	"herald/problem"
 	"herald/subscriptions"
 	"herald/web/page"
@@ -112,6 +113,15 @@ func unasked(v *page.Visit, d dispatch.Delivery) string {
 	return v.Word("message", d.Template)
 }
 
+// asOffer is what a delivery is called when it offers to extend the alert that
+// is called so.
+func asOffer(v *page.Visit, d dispatch.Delivery, what string) string {
+	if d.Template == matcher.RenewalTemplate {
+		return v.T("message.renewal", "what", what)
+	}
+	return what
+}
+
 func (p *portal) reason(v *page.Visit, t dispatch.Timeline) (reason, error) {
 	data := reason{Delivery: t.Delivery, What: unasked(v, t.Delivery)}
 	course := page.Course{Audience: page.Customer, Timeline: t}
@@ -127,6 +137,7 @@ func (p *portal) reason(v *page.Visit, t dispatch.Timeline) (reason, error) {
 			data.What = trigger.Title.In(v.Tag)
 		}
 	}
+	data.What = asOffer(v, t.Delivery, data.What)
 	data.Course = v.Narrate(course)
 	return data, nil
 }
