@@ -247,8 +247,11 @@ func TestStatus(t *testing.T) {
 		"done":             {stands("DONE", "2", "2", "000", ""), Status{ID: "17", Info: "0193", State: Done, Sent: 2, Total: 2, Dials: 2, Tries: 1}, nil},
 		"a long complaint": {script(stands("FAILED", "0", "0", "347", "Conversion failed:\r\nline two\r\n\r\n12"), stands("FAILED", "0", "0", "347", "x")), Status{ID: "17", Info: "0193", State: Failed, Dials: 2, Tries: 1, Code: 347, Text: "Conversion failed:"}, nil},
 		"moved meanwhile":  {script([]string{"JOB 17\t200 ok", "JPARM STATE\t213 UNDEFINED"}, stands("DONE", "2", "2", "000", "")), Status{ID: "17", Info: "0193", State: Done, Sent: 2, Total: 2, Dials: 2, Tries: 1}, nil},
-		"deleted meanwhile": {[]string{"JOB 17\t200 ok", "JPARM STATE\t213 ACTIVE", "JPARM JOBINFO\t500 Cannot access job state; job deleted by another party.", "JOB 17\t500 Cannot set job 17; job does not exist (No such file or directory)."},
-			Status{}, ErrUnknown},
+		"deleted meanwhile": {
+			[]string{"JOB 17\t200 ok", "JPARM STATE\t213 ACTIVE", "JPARM JOBINFO\t500 Cannot access job state; job deleted by another party.", "JOB 17\t500 Cannot set job 17; job does not exist (No such file or directory)."},
+			Status{},
+			ErrUnknown,
+		},
 		"another state":  {stands("DREAMING", "2", "2", "000", ""), Status{}, ErrProtocol},
 		"pages in words": {stands("DONE", "two", "2", "000", "")[:4], Status{}, ErrProtocol},
 		"too many pages": {stands("DONE", "65536", "2", "000", "")[:4], Status{}, ErrProtocol},

@@ -240,3 +240,19 @@ func TestFormat(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionsAreDropped(t *testing.T) {
+	s := start(t, Config{})
+	c := open(t, s)
+	id, err := c.Submit(t.Context(), letter("x", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.DropAll()
+	if _, err := c.Wait(t.Context(), id); !errors.Is(err, fax.ErrGone) || c.Usable() {
+		t.Errorf("it gives %v", err)
+	}
+	if status, err := open(t, s).Wait(t.Context(), id); err != nil || !status.Delivered(1) {
+		t.Errorf("the call went on to %+v, %v", status, err)
+	}
+}
