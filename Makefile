@@ -18,6 +18,12 @@ run: deps build ## start Herald with its own PostgreSQL, simulators and a seeded
 build: ## make bin/herald
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/herald ./cmd/herald
 
+# A fax modem with a line and a fax, for tests: a program of its own, since its
+# library is under the LGPL and needs cgo.
+bin/faxline: hardware/sim/fax/line.c
+	@mkdir -p bin
+	$(CC) -O2 -Wall -Wextra -o $@.$$$$ $< -lspandsp -ltiff -lm && mv $@.$$$$ $@
+
 test: test-deps build ## all tests: units, integration, end to end
 	$(GO) test -timeout 12m ./...
 
@@ -53,7 +59,9 @@ deps:
 	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends postgresql >/dev/null; }
 
 # What the tests need besides: a browser with Chinese letters, and far ends that we did not write.
-TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras tshark mariadb-server sip-tester baresip-core kamailio espeak-ng sox multimon-ng
+TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras tshark mariadb-server \
+  sip-tester baresip-core kamailio espeak-ng sox multimon-ng \
+  gcc libc6-dev libspandsp-dev hylafax-server hylafax-client efax libtiff-tools ghostscript poppler-utils fonts-wqy-zenhei
 test-deps: deps
 	@missing=; for p in $(TEST_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \

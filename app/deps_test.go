@@ -29,11 +29,13 @@ var house = map[string][]string{
 	"herald/hardware/sim":             {"herald/problem"},
 	"herald/hardware/sim/smtp":        {"herald/problem", "herald/hardware/sim"},
 	"herald/hardware/sim/texts":       {"herald/hardware/sim"},
+	"herald/hardware/sim/hfaxd":       {"herald/problem", "herald/hardware/sim"},
 	"herald/hardware/sim/modem":       {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/hardware/gsm/tpdu", "herald/dispatch/sms"},
 	"herald/hardware/sim/smsc":        {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/smpp/pdu"}, // of the senders only what is pure
 	"herald/hardware/sim/ismg":        {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/dispatch/sms", "herald/dispatch/sms/wire"},
 	"herald/hardware/sim/cmpp":        {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/hardware/sim/ismg", "herald/dispatch/sms/wire"},
 	"herald/hardware/sim/sgip":        {"herald/problem", "herald/hardware/sim", "herald/hardware/sim/texts", "herald/hardware/sim/ismg", "herald/dispatch/sms/wire"},
+	"herald/hardware/fax":             {},
 	"herald/hardware/gsm":             {"herald/hardware/gsm/tpdu"},
 	"herald/hardware/gsm/tpdu":        {},
 	"herald/hardware/sip":             {"herald/hardware/sip/g711", "herald/hardware/sip/media"},

@@ -5,7 +5,8 @@
 //
 // Each far end is a package below: smtp a mail server, smsc an operator's
 // message centre, cmpp and sgip the gateways of China's operators, modem a GSM
-// modem with its network.
+// modem with its network, hfaxd a HylaFAX with fax machines behind it. fax/line.c
+// is a program of its own, for tests: a fax modem with a line and a fax.
 package sim
 
 import (
