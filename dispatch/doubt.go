@@ -19,8 +19,9 @@ const (
 	WaitReceipt DoubtPolicy = "wait"
 	// Hold leaves it to an operator.
 	Hold DoubtPolicy = "hold"
-	// AssumeSent counts it as accepted: a telephone that may have rung is not
-	// rung again.
+	// AssumeSent counts it as accepted, unless its provider can be asked and
+	// says that it was not taken: a telephone that may have rung is not rung
+	// again.
 	AssumeSent DoubtPolicy = "assume_sent"
 )
 
@@ -74,10 +75,14 @@ const (
 	reasonResent = "resent"
 )
 
-// rest is where a message in doubt comes to rest by the policy.
-func (p DoubtPolicy) rest() (State, string) {
+// rest is where a message in doubt comes to rest by the policy; asks says that
+// its provider can be asked first.
+func (p DoubtPolicy) rest(asks bool) (State, string) {
 	switch p {
 	case AssumeSent:
+		if asks {
+			return InDoubt, reasonWaits
+		}
 		return Accepted, reasonAssumed
 	case WaitReceipt:
 		return InDoubt, reasonWaits

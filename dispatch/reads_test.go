@@ -237,6 +237,38 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
+// trail is a Chronicle of one entry.
+type trail struct {
+	entry Entry
+	asked []uuid.UUID
+	err   error
+}
+
+func (r *trail) Entries(_ context.Context, deliveries []uuid.UUID) ([]Entry, error) {
+	r.asked = deliveries
+	return []Entry{r.entry}, r.err
+}
+
+func TestChroniclesAreTold(t *testing.T) {
+	b := newBench(t)
+	id := b.enqueue(b.note())[0]
+	b.worked(1)
+	rang := &trail{entry: Entry{At: b.delivery(id).CreatedAt, Code: "call_ringing", DeliveryID: id}}
+	b.store.trails = []Chronicle{rang}
+	story, err := b.store.Timeline(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := slices.IndexFunc(story.Entries, func(e Entry) bool { return e.Code == "call_ringing" })
+	if told < 0 || told == len(story.Entries)-1 || !slices.Equal(rang.asked, []uuid.UUID{id}) {
+		t.Errorf("asked about %v, told %+v", rang.asked, story.Entries)
+	}
+	rang.err = errors.New("the table is away")
+	if _, err := b.store.Timeline(t.Context(), id); !errors.Is(err, rang.err) {
+		t.Errorf("when it cannot be read: %v", err)
+	}
+}
+
 func TestTimelineOfAnAttemptThatIsOpen(t *testing.T) {
 	b := newIdleBench(t)
 	id := b.enqueue(b.note())[0]

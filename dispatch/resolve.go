@@ -37,9 +37,11 @@ const reasonNotTaken = "not_taken"
 // asked is false when there is nobody to ask, or it is not time to.
 func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 	now := r.store.now()
+	assumes := r.cfg.Doubt.of(t.Channel, t.Purpose) == AssumeSent
+	assumed := verdict{state: Accepted, reason: reasonAssumed, account: t.Account}
 	account, provider := r.accounts.resolver(t.Account)
 	if provider == nil || !now.Before(t.ExpiresAt) {
-		return verdict{}, false
+		return assumed, assumes
 	}
 	if next := t.NextAttemptAt; next != nil && next.After(now) {
 		r.later(next.Sub(now))
@@ -49,7 +51,11 @@ func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 	if err == nil {
 		return verdict{state: Accepted, reason: "", account: t.Account, providerID: receipt.ProviderID}, true
 	}
-	switch failure := asSendError(err); failure.Class {
+	failure := asSendError(err)
+	if assumes && failure.Class == Doubt {
+		return assumed, true
+	}
+	switch failure.Class {
 	case Permanent:
 		return verdict{state: Failed, reason: "refused", account: t.Account, addressDead: failure.AddressDead, code: failure.Code}, true
 	case Transient, SessionFatal:

@@ -35,13 +35,13 @@ func (o *oracle) says(r Receipt, err error) {
 
 // oracleBench is a bench whose deliveries rest in doubt, and whose provider
 // can be asked.
-func oracleBench(t *testing.T) (*bench, *oracle) {
+func oracleBench(t *testing.T, policy DoubtPolicy) (*bench, *oracle) {
 	t.Helper()
 	b := newIdleBench(t)
 	o := &oracle{scripted: b.sender}
 	b.sender.fails(&SendError{Class: Doubt, Err: errors.New("no answer")})
 	_, w := b.newWorker("node-2", o, func(c *WorkerConfig) {
-		c.Doubt = DoubtPolicies{{Channel: subscriptions.Email}: Hold}
+		c.Doubt = DoubtPolicies{{Channel: subscriptions.Email}: policy}
 	})
 	b.events = b.start("node-2", w)
 	return b, o
@@ -49,23 +49,29 @@ func oracleBench(t *testing.T) (*bench, *oracle) {
 
 func TestTheProviderIsAskedAboutDoubt(t *testing.T) {
 	for name, test := range map[string]struct {
+		policy  DoubtPolicy
 		receipt Receipt
 		err     error
 		state   State
 		reason  string
 		sent    int // hand-overs in all
 	}{
-		"it has the message":          {Receipt{ProviderID: "p7"}, nil, Accepted, "", 1},
-		"it never heard of it":        {Receipt{}, &SendError{Class: SessionFatal}, Accepted, "", 2},
-		"it refused the message":      {Receipt{}, &SendError{Class: Permanent, Code: "550"}, Failed, "refused", 1},
-		"it does not know yet":        {Receipt{}, &SendError{Class: Doubt}, InDoubt, "held", 1},
-		"it cannot be asked just now": {Receipt{}, &SendError{Class: Configuration}, InDoubt, "held", 1},
+		"it has the message":          {Hold, Receipt{ProviderID: "p7"}, nil, Accepted, "", 1},
+		"it never heard of it":        {Hold, Receipt{}, &SendError{Class: SessionFatal}, Accepted, "", 2},
+		"it refused the message":      {Hold, Receipt{}, &SendError{Class: Permanent, Code: "550"}, Failed, "refused", 1},
+		"it does not know yet":        {Hold, Receipt{}, &SendError{Class: Doubt}, InDoubt, "held", 1},
+		"it cannot be asked just now": {Hold, Receipt{}, &SendError{Class: Configuration}, InDoubt, "held", 1},
+
+		"it would be assumed sent, and was":         {AssumeSent, Receipt{ProviderID: "p7"}, nil, Accepted, "", 1},
+		"it would be assumed sent, and was not":     {AssumeSent, Receipt{}, &SendError{Class: Transient}, Accepted, "", 2},
+		"it is assumed sent, as nobody can know":    {AssumeSent, Receipt{}, &SendError{Class: Doubt}, Accepted, "assumed_sent", 1},
+		"it is not assumed sent before it is asked": {AssumeSent, Receipt{}, &SendError{Class: Throttled}, InDoubt, "waits_for_receipt", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, o := oracleBench(t)
+			b, o := oracleBench(t, test.policy)
 			id := b.enqueue(b.note())[0]
 			b.worked(1)
-			if d := b.delivery(id); d.State != InDoubt || d.Reason != "held" {
+			if d := b.delivery(id); d.State != InDoubt {
 				t.Fatalf("before it is asked: %s, %s", d.State, d.Reason)
 			}
 			o.says(test.receipt, test.err)
@@ -92,16 +98,20 @@ func TestTheProviderIsAskedAboutDoubt(t *testing.T) {
 }
 
 func TestTheProviderIsNotAskedAfterTheExpiry(t *testing.T) {
-	b, o := oracleBench(t)
-	o.says(Receipt{}, &SendError{Class: Doubt})
-	id := b.enqueue(b.note())[0]
-	b.worked(1)
-	b.due(100 * 24 * time.Hour)
-	if e := b.worked(1)[0]; e.Kind != river.EventKindJobCompleted {
-		t.Errorf("the job was %s", e.Kind)
-	}
-	if d := b.delivery(id); d.State != InDoubt || len(o.asked) != 0 {
-		t.Errorf("%s after %d questions", d.State, len(o.asked))
+	for policy, state := range map[DoubtPolicy]State{Hold: InDoubt, AssumeSent: Accepted} {
+		t.Run(string(policy), func(t *testing.T) {
+			b, o := oracleBench(t, policy)
+			o.says(Receipt{}, &SendError{Class: Doubt})
+			id := b.enqueue(b.note())[0]
+			b.worked(1)
+			b.due(100 * 24 * time.Hour)
+			if e := b.worked(1)[0]; e.Kind != river.EventKindJobCompleted {
+				t.Errorf("the job was %s", e.Kind)
+			}
+			if d := b.delivery(id); d.State != state || len(o.asked) != 0 {
+				t.Errorf("%s after %d questions", d.State, len(o.asked))
+			}
+		})
 	}
 }
 

@@ -39,6 +39,7 @@ type Store struct {
 	zones    *timing.Zones
 	caps     *caps.Caps
 	volume   VolumeRule
+	trails   []Chronicle
 	river    *river.Client[pgx.Tx] // inserts only
 }
 
@@ -54,6 +55,8 @@ type StoreConfig struct {
 	Caps caps.Rules
 	// Volume says when a month's text messages are worth a gateway.
 	Volume VolumeRule
+	// Chronicles tell what happened within attempts, for Timeline.
+	Chronicles []Chronicle
 }
 
 // NewStore makes a store. It fails with problem.Invalid when the quiet hours
@@ -83,7 +86,8 @@ func NewStore(pool *pgxpool.Pool, consents Consents, now func() time.Time, cfg S
 	return &Store{
 		chosen: chosen,
 		pool:   pool, consents: consents, now: now, channels: slices.Clone(cfg.Channels),
-		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, volume: cfg.Volume.withDefaults(), river: client,
+		quiet: cfg.Quiet, zones: new(timing.Zones), caps: limits, volume: cfg.Volume.withDefaults(),
+		trails: slices.Clone(cfg.Chronicles), river: client,
 	}, nil
 }
 

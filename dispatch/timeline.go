@@ -42,6 +42,13 @@ type Entry struct {
 	Detail     map[string]any `json:"detail,omitempty"`
 }
 
+// Chronicle tells what happened within attempts at deliveries, where a channel
+// has more to tell than their outcome: a call, or the pages of a fax. It is
+// given deliveries of all channels, and its entries come in order of time.
+type Chronicle interface {
+	Entries(ctx context.Context, deliveries []uuid.UUID) ([]Entry, error)
+}
+
 // Timeline is the story of a delivery; problem.NotFound when there is none.
 func (s *Store) Timeline(ctx context.Context, deliveryID uuid.UUID) (Timeline, error) {
 	d, err := s.Delivery(ctx, deliveryID)
@@ -68,8 +75,29 @@ func (s *Store) Timeline(ctx context.Context, deliveryID uuid.UUID) (Timeline, e
 	if err != nil {
 		return Timeline{}, err
 	}
-	t.Entries = entries(n, t.Deliveries, attempts, receipts)
+	within, err := s.within(ctx, t.Deliveries)
+	if err != nil {
+		return Timeline{}, err
+	}
+	t.Entries = entries(n, t.Deliveries, attempts, append(within, receipts...))
 	return t, nil
+}
+
+// within is what the chronicles tell of a ladder.
+func (s *Store) within(ctx context.Context, ladder []Delivery) ([]Entry, error) {
+	ids := make([]uuid.UUID, len(ladder))
+	for i, d := range ladder {
+		ids[i] = d.ID
+	}
+	var told []Entry
+	for _, trail := range s.trails {
+		more, err := trail.Entries(ctx, ids)
+		if err != nil {
+			return nil, fmt.Errorf("read what happened within attempts: %w", err)
+		}
+		told = append(told, more...)
+	}
+	return told, nil
 }
 
 // receipts are what providers said of a notification's deliveries, as entries.
@@ -152,8 +180,8 @@ ORDER BY 1, 2`, notificationID)
 }
 
 // entries tells the story in order of time; what happened at the same instant
-// stays in the order decision, attempts, state.
-func entries(n Notification, ladder []Delivery, attempts []attempt, receipts []Entry) []Entry {
+// stays in the order decision, attempts, what is told of them, state.
+func entries(n Notification, ladder []Delivery, attempts []attempt, about []Entry) []Entry {
 	var told []Entry
 	for _, step := range n.Decision {
 		told = append(told, Entry{At: step.At, Code: step.Code, OK: step.OK, Args: step.Args})
@@ -165,7 +193,7 @@ func entries(n Notification, ladder []Delivery, attempts []attempt, receipts []E
 	for _, a := range attempts {
 		told = append(told, a.entries(channel[a.DeliveryID])...)
 	}
-	told = append(told, receipts...)
+	told = append(told, about...)
 	for _, d := range ladder {
 		args := map[string]any{"state": d.State, "channel": d.Channel}
 		if d.Reason != "" {

@@ -61,7 +61,7 @@ func decide(t *task, policy DoubtPolicy, asks bool, receipt Receipt, err error, 
 		return v
 	case Doubt:
 		if policy != Resend {
-			v.state, v.reason = policy.rest()
+			v.state, v.reason = policy.rest(asks)
 			if asks && v.state == InDoubt {
 				v.wait, v.stays = wait(e.After), true
 			}

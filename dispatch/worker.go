@@ -289,10 +289,11 @@ func (w *Worker) settleLost(ctx context.Context, job *river.Job[handOver]) (wait
 		if err != nil {
 			return 0, err
 		}
+		_, provider := w.accounts.resolver(h.Account)
 		o := outcomes{job: job.Args, handOver: h.ID, node: h.Node, account: h.Account, began: h.StartedAt}
 		for i := range tasks {
 			v := verdict{outcome: string(Doubt), account: h.Account, detail: outcomeUnknown}
-			v.state, v.reason = w.cfg.Doubt.of(tasks[i].Channel, tasks[i].Purpose).rest()
+			v.state, v.reason = w.cfg.Doubt.of(tasks[i].Channel, tasks[i].Purpose).rest(provider != nil)
 			o.results = append(o.results, result{&tasks[i], v})
 		}
 		if err := w.record(ctx, o); err != nil {
