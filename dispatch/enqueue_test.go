@@ -3,11 +3,13 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"herald/problem"
@@ -242,5 +244,20 @@ func TestCodeOnItsWayIsShownNowhere(t *testing.T) {
 	b.worked(1)
 	if got := b.delivery(d).State; got != Accepted {
 		t.Errorf("the second attempt: %s", got)
+	}
+}
+
+func TestEachCallHasAJobOfItsOwn(t *testing.T) {
+	ids := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
+	for ch, want := range map[subscriptions.Channel]int{subscriptions.Voice: 3, subscriptions.Email: 3} {
+		if got := len(jobsFor(load{channel: ch}, ids)); got != want {
+			t.Errorf("3 messages on %s travel in %d jobs, want %d", ch, got, want)
+		}
+	}
+	many := slices.Repeat(ids, 100)
+	for ch, want := range map[subscriptions.Channel]int{subscriptions.Voice: 300, subscriptions.Email: 8} {
+		if got := len(jobsFor(load{channel: ch}, many)); got != want {
+			t.Errorf("300 messages on %s travel in %d jobs, want %d", ch, got, want)
+		}
 	}
 }

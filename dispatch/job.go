@@ -35,6 +35,9 @@ const (
 	// chunkSpread is into how many jobs a smaller number is spread, so that
 	// several sessions share it.
 	chunkSpread = 8
+	// callChunk is how many calls a job carries: each has a line, and its
+	// worker, to itself for a minute.
+	callChunk = 1
 
 	// jobTries is how often River runs a job whose worker could not even
 	// decide, because the database was away: at up to retryCeiling apart, for days.
@@ -85,6 +88,9 @@ func jobsFor(l load, ids []uuid.UUID) []river.InsertManyParams {
 		due = time.UnixMicro(l.due)
 	}
 	size := min(max((len(ids)+chunkSpread-1)/chunkSpread, 1), chunkSize)
+	if l.channel == subscriptions.Voice {
+		size = callChunk
+	}
 	jobs := make([]river.InsertManyParams, 0, (len(ids)+size-1)/size)
 	for begin := 0; begin < len(ids); begin += size {
 		chunk := ids[begin:min(begin+size, len(ids))]

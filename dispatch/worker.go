@@ -144,6 +144,9 @@ func (w *Worker) Queues() map[string]river.QueueConfig {
 		for _, priority := range []int{lastUrgent, lastUrgent + 1} {
 			// More than two for a session would only keep chunks from other nodes.
 			workers := min(w.cfg.Workers, 2*w.accounts.sessions(ch))
+			if ch == subscriptions.Voice { // a call costs its worker time and little else
+				workers = w.accounts.sessions(ch)
+			}
 			queue := river.QueueConfig{MaxWorkers: workers, FetchCooldown: wakeEvery}
 			if priority <= lastUrgent {
 				queue.FetchCooldown, queue.FetchPollInterval = wakeUrgent, urgentEvery
