@@ -57,6 +57,8 @@ var house = map[string][]string{
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms/smpp/pdu":    {},
 	"herald/dispatch/sms/smpp":        {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/smpp/pdu"},
+	"herald/dispatch/voice/speech":    {"herald/problem", "herald/hardware/sip/wav"},
+	"herald/dispatch/voice/answering": {"herald/problem"},
 	"herald/dispatch/replies":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms":             {},
