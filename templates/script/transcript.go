@@ -18,8 +18,7 @@ func (s *Script) Transcript() string {
 	var b strings.Builder
 	writeSteps(&b, s.Steps, "")
 	if len(s.Message) > 0 && s.Machine != HangUp {
-		b.WriteString("[machine] ")
-		writeInline(&b, s.Message, "")
+		writeInline(&b, "[machine]", s.Message, "")
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -36,10 +35,10 @@ func writeSteps(b *strings.Builder, steps []Step, indent string) {
 	}
 }
 
-// writeInline writes the steps after a digit on the digit's line, and those
-// from the first question on below it.
-func writeInline(b *strings.Builder, steps []Step, indent string) {
-	var words []string
+// writeInline writes a mark, such as a digit, and the steps after it on one
+// line, and those from the first question on below it.
+func writeInline(b *strings.Builder, mark string, steps []Step, indent string) {
+	words := []string{mark}
 	for i, step := range steps {
 		if step.Gather != nil {
 			b.WriteString(strings.Join(words, " ") + "\n")
@@ -55,12 +54,10 @@ func writeInline(b *strings.Builder, steps []Step, indent string) {
 
 func writeChoices(b *strings.Builder, g *Gather, indent string) {
 	for _, c := range g.Choices {
-		fmt.Fprintf(b, "%s[%c] ", indent, c.Digit)
-		writeInline(b, c.Steps, indent)
+		writeInline(b, fmt.Sprintf("%s[%c]", indent, c.Digit), c.Steps, indent)
 	}
 	if len(g.Otherwise) > 0 {
-		b.WriteString(indent + "[otherwise] ")
-		writeInline(b, g.Otherwise, indent)
+		writeInline(b, indent+"[otherwise]", g.Otherwise, indent)
 	}
 }
 
