@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"herald/dispatch/voice/answering"
 	"herald/hardware/sip"
 	"herald/hardware/sip/g711"
 	"herald/hardware/sip/media"
@@ -87,10 +88,10 @@ type Account struct {
 type Machines struct {
 	// Ignore takes everybody for a person, who is spoken to at once.
 	Ignore bool `yaml:"ignore" json:"ignore"`
-	// DecideWithin is how long it may take to tell (5 s).
-	DecideWithin time.Duration `yaml:"decide_within" json:"decide_within"`
 	// WaitForBeep is how long a machine's greeting is waited through (30 s).
 	WaitForBeep time.Duration `yaml:"wait_for_beep" json:"wait_for_beep"`
+	// Rules are those of the detection.
+	Rules answering.Rules `yaml:"rules" json:"rules"`
 }
 
 // The bounds of settings.
@@ -112,7 +113,7 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	for field, usual := range map[*time.Duration]time.Duration{
 		&a.RingFor: 45 * time.Second, &a.LongestCall: 5 * time.Minute, &a.RetryBusy: 5 * time.Minute, &a.RetryNoAnswer: 30 * time.Minute,
 		&a.Response: 8 * time.Second, &a.Quiet: time.Minute, &a.AskEvery: 30 * time.Second,
-		&a.Machines.DecideWithin: 5 * time.Second, &a.Machines.WaitForBeep: 30 * time.Second,
+		&a.Machines.WaitForBeep: 30 * time.Second, &a.Machines.Rules.TotalAnalysisTime: 5 * time.Second,
 		&a.RecordFor: 30 * 24 * time.Hour, &a.LongestRecording: 2 * time.Minute,
 	} {
 		*field = cmp.Or(*field, usual)
@@ -171,12 +172,13 @@ func (a Account) checkCalls(mistakes *problem.Fields) {
 	for path, d := range map[string]time.Duration{
 		"ring_for": a.RingFor, "longest_call": a.LongestCall, "retry_busy": a.RetryBusy, "retry_no_answer": a.RetryNoAnswer,
 		"response": a.Response, "quiet": a.Quiet, "record_for": a.RecordFor,
-		"longest_recording": a.LongestRecording, "machines.decide_within": a.Machines.DecideWithin, "machines.wait_for_beep": a.Machines.WaitForBeep,
+		"longest_recording": a.LongestRecording, "machines.wait_for_beep": a.Machines.WaitForBeep,
 	} {
 		if d < 0 {
 			mistakes.Add(path, "min", "use a time such as 30s, or leave it out")
 		}
 	}
+	a.Machines.Rules.Check(mistakes, "machines.rules.")
 	const longest = 10 * time.Minute // of G.711 they are 5 MB, which the database holds in memory
 	if a.LongestRecording > longest {
 		mistakes.AddArgs("longest_recording", "max", map[string]any{"max": longest.String()}, "use at most %v", longest)

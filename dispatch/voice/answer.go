@@ -68,10 +68,14 @@ func (p *performance) is(by party) {
 	p.note(codeAnswered, map[string]any{"by": string(by)})
 }
 
+// signLate is how much later than what was heard a sign may come: by then a far
+// end that sends no sound at all is taken for unknown.
+const signLate = 100 * time.Millisecond
+
 // who waits until it is clear who answered; empty: the call is over. A digit is
 // pressed by a person.
 func (p *performance) who(ctx context.Context, signs <-chan sign) sign {
-	timer := time.NewTimer(p.rules.machines.DecideWithin)
+	timer := time.NewTimer(p.rules.machines.Rules.TotalAnalysisTime + signLate)
 	defer timer.Stop()
 	select {
 	case s := <-signs:

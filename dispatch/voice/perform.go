@@ -283,7 +283,7 @@ func (p *performance) ask(ctx context.Context, question []int16, wait time.Durat
 	asking, stop := context.WithCancel(ctx)
 	said := make(chan time.Duration, 1)
 	go func() {
-		heard, _ := p.line.Play(asking, question) // the line says when the call is over
+		heard, _ := p.say(asking, question) // the line says when the call is over
 		said <- heard
 	}()
 	waiting := (<-chan struct{})(nil)
