@@ -28,41 +28,55 @@ const (
 // budgetVar is where a rendering keeps its budget; a template cannot name it.
 const budgetVar = "\x00budget"
 
-// budget is what is left to one rendering. It belongs to the rendering's goroutine.
+// budget is what is left to one field, or to all texts of a script. It belongs
+// to the rendering's goroutine.
 type budget struct {
 	ctx   context.Context
-	steps int
+	steps int // rounds of loops
+	bytes int // to print
+}
+
+// newBudget begins a rendering; cancel ends it.
+func newBudget(ctx context.Context) (_ *budget, cancel context.CancelFunc) {
+	ctx, cancel = context.WithTimeout(ctx, maxTime)
+	return &budget{ctx: ctx, steps: maxSteps, bytes: maxOutput}, cancel
 }
 
 // render fills p in. data is not changed.
 func (p *part) render(ctx context.Context, data map[string]any) (string, error) {
-	if text, done := p.merge.fill(data, p.markup); done {
-		return text, nil
-	}
-	return p.renderTree(ctx, data)
+	b, cancel := newBudget(ctx)
+	defer cancel()
+	return p.renderWithin(b, data)
 }
 
-func (p *part) renderTree(ctx context.Context, data map[string]any) (_ string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
-	defer cancel()
+func (p *part) renderWithin(b *budget, data map[string]any) (string, error) {
+	if text, done := p.merge.fill(data, p.markup); done && len(text) <= b.bytes {
+		b.bytes -= len(text)
+		return text, nil
+	}
+	return p.renderTree(b, data)
+}
+
+func (p *part) renderTree(b *budget, data map[string]any) (_ string, err error) {
 	vars := make(map[string]any, len(data)+1)
 	for name, value := range data {
 		vars[name] = value
 	}
-	vars[budgetVar] = &budget{ctx: ctx, steps: maxSteps}
+	vars[budgetVar] = b
 	// The library panics where a filter does, and where a write fails at the end of a block.
 	defer func() {
 		if thrown := recover(); thrown != nil {
 			err = panicked(thrown)
 		}
 	}()
-	out := limitedBuffer{left: maxOutput}
+	out := limitedBuffer{left: b.bytes}
 	if err := p.tree.FRender(&out, vars); err != nil {
 		if at := err.LineNumber(); at > 0 {
 			return "", &syntaxError{at, renderMessage(err)}
 		}
 		return "", errors.New(renderMessage(err))
 	}
+	b.bytes = out.left
 	return out.String(), nil
 }
 

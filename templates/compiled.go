@@ -12,6 +12,7 @@ import (
 type compiled struct {
 	template            Template
 	subject, html, body *part // nil where the template has none
+	call                *call // instead of a body: what a voice template says
 }
 
 // compileTemplate reads every field; the mistakes come back as problem.Invalid
@@ -19,6 +20,11 @@ type compiled struct {
 func compileTemplate(t Template) (*compiled, error) {
 	c := &compiled{template: t}
 	var mistakes problem.Fields
+	body := t.Body
+	if t.Channel == "voice" {
+		c.call = compileCall(t.Body, t.Locale, &mistakes)
+		body = ""
+	}
 	for _, f := range []struct {
 		path, source string
 		markup       markup
@@ -26,7 +32,7 @@ func compileTemplate(t Template) (*compiled, error) {
 	}{
 		{"subject", t.Subject, plain, &c.subject},
 		{"html", t.HTML, escapeHTML, &c.html},
-		{"body", t.Body, plain, &c.body},
+		{"body", body, bodyMarkup(t.Channel), &c.body},
 	} {
 		if f.source == "" {
 			continue
@@ -39,6 +45,14 @@ func compileTemplate(t Template) (*compiled, error) {
 		*f.into = p
 	}
 	return c, mistakes.Err("the template cannot be read")
+}
+
+// bodyMarkup is what a channel's body is written in.
+func bodyMarkup(channel string) markup {
+	if channel == "fax" {
+		return escapeMarkdown
+	}
+	return plain
 }
 
 func addMistake(mistakes *problem.Fields, path, rule string, err error) {
@@ -73,14 +87,20 @@ func (c *compiled) fill(ctx context.Context, data map[string]any) (Content, erro
 		}
 		*f.into = text
 	}
+	if c.call != nil {
+		out.Script = c.call.fill(ctx, data, &mistakes)
+	}
 	if err := mistakes.Err("the template cannot be filled"); err != nil {
 		return Content{}, err
 	}
 	out.Subject = oneLine(out.Subject)
-	if c.body != nil {
+	switch {
+	case c.call != nil:
+		out.Text = out.Script.Transcript()
+	case c.body != nil:
 		out.Text = tidyText(out.Text)
-		return out, nil
+	default:
+		out.Text = textOf(out.HTML)
 	}
-	out.Text = textOf(out.HTML)
 	return out, nil
 }

@@ -23,9 +23,21 @@ type part struct {
 type markup int
 
 const (
-	plain      markup = iota // as it is
-	escapeHTML               // with & < > " ' escaped, unless filtered by raw
+	plain          markup = iota // as it is
+	escapeHTML                   // with & < > " ' escaped, unless filtered by raw
+	escapeMarkdown               // with all punctuation escaped, in one line, unless filtered by raw
 )
+
+// write is a value as it is written.
+func (m markup) write(value string) string {
+	switch m {
+	case escapeHTML:
+		return html.EscapeString(value)
+	case escapeMarkdown:
+		return markdownText(value)
+	}
+	return value
+}
 
 // syntaxError is a mistake in a template's source.
 type syntaxError struct {
@@ -79,13 +91,10 @@ func newEngine(locale string, m markup) *liquid.Engine {
 	}
 	e.RegisterFilter("raw", func(v any) verbatim { return verbatim(printed(v)) })
 	e.RegisterFilter(printFilter, func(v any) string {
-		if m == escapeHTML {
-			if v, isVerbatim := v.(verbatim); isVerbatim {
-				return string(v)
-			}
-			return html.EscapeString(printed(v))
+		if v, isVerbatim := v.(verbatim); isVerbatim {
+			return string(v)
 		}
-		return printed(v)
+		return m.write(printed(v))
 	})
 	e.RegisterTag("include", func(ctx render.Context) (string, error) {
 		return "", ctx.Errorf("include is not available")

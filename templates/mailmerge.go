@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"html"
 	"regexp"
 	"strings"
 
@@ -69,10 +68,7 @@ func (m merge) fill(data map[string]any, how markup) (string, bool) {
 		if !usual {
 			return "", false
 		}
-		if how == escapeHTML {
-			value = html.EscapeString(value)
-		}
-		out.WriteString(value)
+		out.WriteString(how.write(value))
 	}
 	return out.String(), out.Len() <= maxOutput
 }

@@ -130,21 +130,7 @@ func check(ctx context.Context, t *Template) (*compiled, error) {
 	if !validName.MatchString(t.Name) {
 		mistakes.Add("name", "format", "use lower-case letters, digits and _, up to 63 of them")
 	}
-	switch t.Channel {
-	case "email":
-		if strings.TrimSpace(t.Subject) == "" {
-			mistakes.Add("subject", "required", "an e-mail has a subject")
-		}
-		if t.HTML == "" && t.Body == "" {
-			mistakes.Add("html", "required", "write an HTML or a plain text part")
-		}
-	case "sms", "voice", "fax":
-		if t.Body == "" && (t.HTML == "" || t.Channel == "sms") {
-			mistakes.Add("body", "required", "write what it says")
-		}
-	default:
-		mistakes.Add("channel", "one_of", "use email, sms, voice or fax")
-	}
+	checkFields(*t, &mistakes)
 	tag, err := language.Parse(t.Locale)
 	if err != nil || t.Locale == "" {
 		mistakes.Add("locale", "format", `use a language tag such as "en" or "zh-CN"`)
@@ -164,6 +150,32 @@ func check(ctx context.Context, t *Template) (*compiled, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// checkFields says which fields a template of its channel lacks, and which it
+// has too much.
+func checkFields(t Template, mistakes *problem.Fields) {
+	switch t.Channel {
+	case "email":
+		if strings.TrimSpace(t.Subject) == "" {
+			mistakes.Add("subject", "required", "an e-mail has a subject")
+		}
+		if t.HTML == "" && t.Body == "" {
+			mistakes.Add("html", "required", "write an HTML or a plain text part")
+		}
+	case "sms", "voice", "fax":
+		if t.Body == "" {
+			mistakes.Add("body", "required", "write what it says")
+		}
+	default:
+		mistakes.Add("channel", "one_of", "use email, sms, voice or fax")
+	}
+	if t.Channel == "voice" && t.Subject != "" {
+		mistakes.Add("subject", "unused", "a call has no subject: leave it empty, and say it in the script")
+	}
+	if (t.Channel == "voice" || t.Channel == "fax") && t.HTML != "" {
+		mistakes.Add("html", "unused", "a call or a fax has no HTML: leave it empty, and write the body")
+	}
 }
 
 // Get is the version in force; problem.NotFound when there is none. It does

@@ -62,3 +62,34 @@ func isTidy(s string) bool {
 	}
 	return true
 }
+
+// markdownText is a value as a part of a line of Markdown that means itself.
+// Every punctuation character of ASCII can be escaped (CommonMark 0.31,
+// section 2.4), which leaves no entity, HTML or link either; without line ends
+// it begins no block and leaves no row of a table, and without blanks in front
+// it is never indented into code.
+func markdownText(value string) string {
+	var b strings.Builder
+	b.Grow(len(value) + len(value)/4)
+	blank := true
+	for _, r := range strings.ToValidUTF8(value, "") {
+		switch {
+		case unicode.IsSpace(r), unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			if !blank {
+				b.WriteByte(' ')
+			}
+			blank = true
+			continue
+		case isPunctuation(r):
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+		blank = false
+	}
+	return b.String()
+}
+
+// isPunctuation reports whether r is ASCII punctuation (CommonMark 0.31, section 2.1).
+func isPunctuation(r rune) bool {
+	return r >= '!' && r <= '/' || r >= ':' && r <= '@' || r >= '[' && r <= '`' || r >= '{' && r <= '~'
+}
