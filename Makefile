@@ -20,9 +20,10 @@ build: ## make bin/herald
 
 # A fax modem with a line and a fax, for tests: a program of its own, since its
 # library is under the LGPL and needs cgo.
-bin/faxline: hardware/sim/fax/line.c
+FAXLINE := $(wildcard hardware/sim/fax/*.[ch])
+bin/faxline: $(FAXLINE)
 	@mkdir -p bin
-	$(CC) -O2 -Wall -Wextra -o $@.$$$$ $< -lspandsp -ltiff -lm && mv $@.$$$$ $@
+	$(CC) -O2 -Wall -Wextra -o $@.$$$$ $(filter %.c,$(FAXLINE)) -lspandsp -ltiff -lm && mv $@.$$$$ $@
 
 test: test-deps build ## all tests: units, integration, end to end
 	$(GO) test -timeout 12m ./...

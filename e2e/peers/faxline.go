@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -25,7 +26,10 @@ type FaxCall struct {
 	Rate     int // bits a second
 	BadRows  int `json:"bad_rows"` // of the last page
 	Retries  int // how often frames were wanted again, by ECM
-	File     string
+	// Waited is how long the line stood still at most until its client did
+	// its part, in seconds.
+	Waited float64
+	File   string
 }
 
 // FaxLine is a fax modem with its line and a fax at the far end, which is
@@ -35,15 +39,22 @@ type FaxLine struct {
 	Device string
 	t      testing.TB
 	words  io.Writer
-	calls  chan FaxCall
+	// answered has the numbers of calls that were answered, calls those that ended.
+	answered chan int
+	calls    chan FaxCall
 }
 
 // StartFaxLine starts one that goes so many times faster than real time: 50
 // for HylaFAX, 8 for efax.
 func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	t.Helper()
-	cmd := exec.Command(faxLineProgram(t), "-s", strconv.Itoa(speed), "-d", t.TempDir())
-	cmd.Stderr = os.Stderr
+	dir := t.TempDir()
+	trace, err := os.Create(filepath.Join(dir, "trace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(faxLineProgram(t), "-v", "-s", strconv.Itoa(speed), "-d", dir)
+	cmd.Stderr = trace
 	words, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +66,7 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l := &FaxLine{t: t, words: words, calls: make(chan FaxCall, 100)}
+	l := &FaxLine{t: t, words: words, answered: make(chan int, 100), calls: make(chan FaxCall, 100)}
 	lines := bufio.NewScanner(said)
 	var first struct{ Device string }
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &first) != nil || first.Device == "" {
@@ -66,19 +77,33 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	go func() {
 		defer close(ended)
 		defer close(l.calls)
+		defer close(l.answered)
 		for lines.Scan() {
-			var call FaxCall
-			if err := json.Unmarshal(lines.Bytes(), &call); err != nil {
+			var said struct {
+				FaxCall
+				Answered int
+			}
+			if err := json.Unmarshal(lines.Bytes(), &said); err != nil {
 				t.Errorf("the fax line says %q: %v", lines.Text(), err)
 				return
 			}
-			l.calls <- call
+			if said.Answered > 0 {
+				l.answered <- said.Answered
+			} else {
+				l.calls <- said.FaxCall
+			}
 		}
 	}()
 	t.Cleanup(func() {
 		_ = words.Close() // it ends then
 		<-ended
 		_ = cmd.Wait() // it ended
+		if err := trace.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("what happened on the line %s:\n%s", l.Device, lastLines(t, trace.Name()))
+		}
 	})
 	return l
 }
@@ -94,25 +119,49 @@ func (l *FaxLine) Play(scenarios ...string) {
 	}
 }
 
+// Answered waits until a call is answered.
+func (l *FaxLine) Answered() {
+	l.t.Helper()
+	next(l.t, l.answered, "no call was answered")
+}
+
 // Call is the next call that ended.
 func (l *FaxLine) Call() FaxCall {
 	l.t.Helper()
+	return next(l.t, l.calls, "no call ended")
+}
+
+// next is what comes next, or a failure that says what did not.
+func next[T any](t testing.TB, from <-chan T, otherwise string) T {
+	t.Helper()
 	limit := time.NewTimer(2 * Patience)
 	defer limit.Stop()
 	select {
-	case call, open := <-l.calls:
+	case v, open := <-from:
 		if !open {
-			l.t.Fatal("the fax line ended")
+			t.Fatal("the fax line ended")
 		}
-		return call
+		return v
 	case <-limit.C:
-		l.t.Fatal("there was no call")
+		t.Fatal(otherwise)
 	}
-	return FaxCall{}
+	panic("unreachable")
 }
 
 // Calls is how many calls ended that Call has not given.
 func (l *FaxLine) Calls() int { return len(l.calls) }
+
+// lastLines are those of a file that somebody can read.
+func lastLines(t testing.TB, path string) string {
+	t.Helper()
+	const most = 200
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "")
+}
 
 // faxLineProgram is built when it is not yet, or not newly.
 func faxLineProgram(t testing.TB) string {

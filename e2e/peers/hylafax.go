@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Fax is a HylaFAX with a spool of its own: faxq, hfaxd and a modem for each
@@ -52,22 +54,33 @@ func HylaFAX(t testing.TB, devices ...string) Fax {
 		t.Fatal(err)
 	}
 	scheduler := Start(t, exec.Command(queue, "-D", "-q", spool))
-	scheduler.Until("faxq reads its FIFO", func() bool {
-		fifo, err := os.OpenFile(filepath.Join(spool, "FIFO"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
-		if err != nil {
-			return false
-		}
-		_ = fifo.Close() // it was only to see
-		return true
-	})
+	reads := func() bool { return unread(filepath.Join(spool, "FIFO")) == 0 }
+	scheduler.Until("faxq reads its FIFO", reads)
 	Start(t, exec.Command(server, "-d", "-q", spool, "-l", "127.0.0.1", "-i", port)).UntilListening(address)
 	for _, device := range devices {
 		said, err := exec.Command("/usr/lib/hylafax/bin/faxmodem", "-q", spool, deviceID(device)).CombinedOutput()
 		if err != nil {
 			t.Fatalf("faxmodem: %v\n%s", err, said)
 		}
+		// It does not end what it writes: of two messages that wait, faxq
+		// would take the first only (faxmodem.c, faxApp::FIFOInput).
+		scheduler.Until("faxq knows of the modem "+device, reads)
 	}
 	return Fax{Address: address, Spool: spool}
+}
+
+// unread is how many bytes wait in a FIFO; -1: nobody reads it.
+func unread(path string) int {
+	fifo, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return -1
+	}
+	defer fifo.Close() //nolint:errcheck // it was only to see
+	n, err := unix.IoctlGetInt(int(fifo.Fd()), unix.TIOCINQ)
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // deviceID is what HylaFAX calls /dev/pts/3: pts_3.

@@ -1,7 +1,7 @@
 /* A telephone line with a fax at its far end, for programs that drive a fax
  * modem by AT commands (ITU-T T.31, Class 1).
  *
- *   faxline [-s SPEED] [-d DIRECTORY] [SCENARIO...]
+ *   faxline [-s SPEED] [-d DIRECTORY] [-l LINK] [-v] [SCENARIO...]
  *
  * It opens a pseudo terminal that behaves as a modem, and plays the line and
  * the machine that answers, sample by sample. Each call takes the next scenario
@@ -9,6 +9,7 @@
  * there is none left, the fax answers. The scenarios:
  *
  *   answer, busy, no_answer, no_dialtone
+ *   slow          the fax answers, and the call is no faster than real time
  *   human         somebody answers who is no fax, and says nothing
  *   no_ecm        the fax has no error correction
  *   noise         two short bursts in each page
@@ -17,10 +18,12 @@
  *   cut N         ... in the middle of page N
  *
  * Standard output says one JSON object a line: first {"device":"/dev/pts/3"},
- * then one for each call that ended (finish). Received pages are written as
- * TIFF to DIRECTORY/call1.tif and so on. SPEED is how much faster than real
- * time it goes while it is the modem that is waited for; programs that measure
- * time themselves bear 50 (HylaFAX) or 8 (efax).
+ * then {"answered":1} for a call that is, and one for each that ended (finish). Received pages are written as
+ * TIFF to DIRECTORY/call1.tif and so on. LINK is a symbolic link to keep to the
+ * terminal. With -v, standard error tells what happens on the line.
+ *
+ * SPEED is how much faster than real time the line may be (pass_time says when
+ * it is); programs that measure time themselves bear 50 (HylaFAX) or 8 (efax).
  *
  * It ends when standard input does. Linked dynamically with libspandsp (LGPL
  * 2.1); no part of Herald is linked with it. */
@@ -28,12 +31,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <poll.h>
-#include <stdint.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -41,160 +44,53 @@
 #include <tiffio.h>
 #include <unistd.h>
 
-#include <spandsp.h>
-#include <spandsp/expose.h>
+#include "line.h"
 
-enum { RATE = 8000, TICK = 160, SCENARIOS = 256 }; /* samples a second and a step */
+struct line line;
 
-struct scenario {
-	char name[16];
-	int page;
-};
-
+/* terminal is the pseudo terminal, and what goes over it. */
 static struct {
-	int master;                  /* our side of the pseudo terminal */
-	int clear_to_send;           /* the modem takes bytes */
-	const char *directory;
-	double speed;
-	struct scenario waiting[SCENARIOS]; /* a ring */
-	unsigned first, count;
-	t31_state_t *modem;
-
-	/* the call */
-	int calling, connected, number_of_call;
-	int lost;                    /* the far end is gone */
-	char number[64];
-	struct scenario now;
-	long ring;                   /* samples until it is answered; below 0: it is */
-	long hang_up;                /* samples until the line drops; 0: it does not */
-	long noise;                  /* samples until the next burst; 0: none comes */
-	int bursts, pages, retries;  /* of this page; of this call */
-	fax_state_t *fax;
-	int result;                  /* of phase E, -1 before */
-} line;
+	int master, slave;
+	int changes, users; /* tells of those who open and close it; how many have it */
+	int clear_to_send; /* the modem takes bytes */
+	int answered;      /* the modem said something since it was told something */
+	double turn;       /* when the client's turn began */
+} terminal = {.clear_to_send = 1};
 
 static void fail(const char *what) { perror(what); exit(1); }
 
-/* finish ends the call and says what came of it. */
-static void finish(const char *how)
+/* seconds are of a clock that only goes forward. */
+static double seconds(void)
 {
-	t30_stats_t stats = {0};
-	char ident[64] = "";
-	if (!line.calling)
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+void trace(const char *words, ...)
+{
+	if (!line.traced)
 		return;
-	line.calling = line.connected = 0;
-	if (line.fax) {
-		t30_state_t *t30 = fax_get_t30_state(line.fax);
-		t30_get_transfer_statistics(t30, &stats);
-		const char *from = t30_get_rx_ident(t30);
-		for (int i = 0; from && from[i] && i < (int) sizeof ident - 1; i++)
-			ident[i] = from[i] < ' ' || from[i] > '~' || from[i] == '"' || from[i] == '\\' ? '?' : from[i];
-		fax_release(line.fax); /* writes the file's end */
-		fax_free(line.fax);
-		line.fax = NULL;
-	}
-	printf("{\"call\":%d,\"number\":\"%s\",\"scenario\":\"%s\",\"end\":\"%s\",\"pages\":%d,\"from\":\"%s\","
-	       "\"ecm\":%s,\"rate\":%d,\"bad_rows\":%d,\"retries\":%d,\"result\":%d,\"file\":\"%s/call%d.tif\"}\n",
-	       line.number_of_call, line.number, line.now.name, line.lost ? "dropped" : how, stats.pages_rx, ident,
-	       stats.error_correcting_mode ? "true" : "false", stats.bit_rate, stats.bad_rows,
-	       line.retries, line.result, line.directory, line.number_of_call);
-	fflush(stdout);
+	va_list arguments;
+	va_start(arguments, words);
+	fprintf(stderr, "%.3f %6.2f ", seconds(), (double) line.passed / RATE);
+	vfprintf(stderr, words, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
 }
 
-static int is(const char *name) { return strcmp(line.now.name, name) == 0; }
-
-/* page_arrived is called in phase D: the page is there, and not confirmed. */
-static int page_arrived(t30_state_t *t30, void *data, int result)
+/* trace_bytes says the beginning of what goes over the terminal. */
+static void trace_bytes(const char *who, const char *bytes, size_t length)
 {
-	(void) t30, (void) data, (void) result;
-	line.pages++;
-	line.bursts = 0;
-	if (is("unconfirmed") && line.pages == line.now.page)
-		line.hang_up = 1;
-	return T30_ERR_OK;
-}
-
-/* frame_seen is called for each frame of T.30, before it is sent. */
-static void frame_seen(t30_state_t *t30, void *data, int incoming, const uint8_t *frame, int length)
-{
-	(void) t30, (void) data;
-	if (incoming || length < 3)
-		return;
-	int kind = frame[2] & 0xfe, page_begins = kind == T30_CFR || kind == T30_MCF;
-	line.retries += kind == T30_PPR; /* frames are wanted again */
-	if (page_begins && is("noise"))
-		line.noise = 4 * RATE; /* behind the frame, and the training of the modems */
-	if (page_begins && is("cut") && line.pages + 1 == line.now.page)
-		line.hang_up = 3 * RATE; /* the frame takes more than one */
-	if (kind == T30_MCF && is("drop") && line.pages == line.now.page)
-		line.hang_up = 3 * RATE; /* it is sent by then, and the next page has begun */
-}
-
-static void call_ended(t30_state_t *t30, void *data, int result)
-{
-	(void) t30, (void) data;
-	line.result = result;
-}
-
-/* answer makes the machine that takes the call. */
-static void answer(void)
-{
-	char file[4096];
-	line.connected = 1;
-	if (!is("human")) {
-		line.fax = fax_init(NULL, FALSE);
-		t30_state_t *t30 = fax_get_t30_state(line.fax);
-		fax_set_transmit_on_idle(line.fax, TRUE);
-		snprintf(file, sizeof file, "%s/call%d.tif", line.directory, line.number_of_call);
-		t30_set_tx_ident(t30, "FAR END");
-		t30_set_rx_file(t30, file, -1);
-		t30_set_ecm_capability(t30, !is("no_ecm"));
-		t30_set_supported_modems(t30, T30_SUPPORT_V27TER | T30_SUPPORT_V29 | T30_SUPPORT_V17);
-		t30_set_supported_compressions(t30, T30_SUPPORT_T4_1D_COMPRESSION | T30_SUPPORT_T4_2D_COMPRESSION | T30_SUPPORT_T6_COMPRESSION);
-		t30_set_supported_resolutions(t30, T30_SUPPORT_STANDARD_RESOLUTION | T30_SUPPORT_FINE_RESOLUTION | T30_SUPPORT_SUPERFINE_RESOLUTION | T30_SUPPORT_R8_RESOLUTION);
-		t30_set_supported_image_sizes(t30, T30_SUPPORT_215MM_WIDTH | T30_SUPPORT_255MM_WIDTH | T30_SUPPORT_303MM_WIDTH | T30_SUPPORT_UNLIMITED_LENGTH);
-		t30_set_phase_d_handler(t30, page_arrived, NULL);
-		t30_set_phase_e_handler(t30, call_ended, NULL);
-		t30_set_real_time_frame_handler(t30, frame_seen, NULL);
-	}
-	t31_call_event(line.modem, AT_CALL_EVENT_CONNECTED);
-}
-
-/* dialled begins a call. */
-static void dialled(const char *number)
-{
-	line.calling = 1;
-	line.connected = line.lost = line.pages = line.retries = line.bursts = 0;
-	line.hang_up = line.noise = 0;
-	line.result = -1;
-	line.number_of_call++;
-	line.ring = RATE / 2;
-	int n = 0;
-	for (; *number && n < (int) sizeof line.number - 1; number++)
-		if (strchr("0123456789*#+", *number))
-			line.number[n++] = *number;
-	line.number[n] = 0;
-	strcpy(line.now.name, "answer");
-	if (line.count > 0) {
-		line.now = line.waiting[line.first];
-		line.first = (line.first + 1) % SCENARIOS;
-		line.count--;
-	}
-}
-
-/* rung says what comes of the dialling. */
-static void rung(void)
-{
-	static const struct { const char *name; int event; } failures[] = {
-		{"busy", AT_CALL_EVENT_BUSY}, {"no_answer", AT_CALL_EVENT_NO_ANSWER}, {"no_dialtone", AT_CALL_EVENT_NO_DIALTONE},
-	};
-	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
-		if (is(failures[i].name)) {
-			finish(failures[i].name);
-			t31_call_event(line.modem, failures[i].event);
-			return;
-		}
-	answer();
+	char text[80];
+	size_t n = 0;
+	for (size_t i = 0; i < length && n < sizeof text - 5; i++)
+		if (bytes[i] >= ' ' && bytes[i] <= '~')
+			text[n++] = bytes[i];
+		else
+			n += snprintf(text + n, 5, "\\x%02x", (unsigned char) bytes[i]);
+	text[n] = 0;
+	trace("%s %zu: %s", who, length, text);
 }
 
 static int control(t31_state_t *modem, void *data, int op, const char *argument)
@@ -205,7 +101,7 @@ static int control(t31_state_t *modem, void *data, int op, const char *argument)
 		dialled(argument);
 		break;
 	case AT_MODEM_CONTROL_CTS:
-		line.clear_to_send = argument != NULL;
+		terminal.clear_to_send = argument != NULL;
 		break;
 	case AT_MODEM_CONTROL_HANGUP:
 	case AT_MODEM_CONTROL_ONHOOK:
@@ -218,8 +114,10 @@ static int control(t31_state_t *modem, void *data, int op, const char *argument)
 static int to_client(at_state_t *at, void *data, const uint8_t *bytes, size_t length)
 {
 	(void) at, (void) data;
+	terminal.answered = 1;
+	trace_bytes("modem ", (const char *) bytes, length);
 	for (int tries = 0; length > 0 && tries < 1000; ) {
-		ssize_t written = write(line.master, bytes, length);
+		ssize_t written = write(terminal.master, bytes, length);
 		if (written > 0) {
 			bytes += written;
 			length -= written;
@@ -233,81 +131,128 @@ static int to_client(at_state_t *at, void *data, const uint8_t *bytes, size_t le
 	return 0;
 }
 
-/* client_is_slow says that the modem has nothing to do but wait for its client:
- * time must not run ahead then, or the far end's patience would end. */
-static int client_is_slow(void)
+int sends(void)
+{
+	const t31_state_t *m = line.modem;
+	return m->at_state.transmit && m->modem >= FAX_MODEM_SILENCE_TX && m->modem <= FAX_MODEM_V29_TX && m->modem != FAX_MODEM_SILENCE_RX;
+}
+
+/* is_clients_turn says that nothing can happen until the client does its part:
+ * reads what the modem said, gives the next command, or the bytes to send. */
+static int is_clients_turn(void)
 {
 	const t31_state_t *m = line.modem;
 	int unread = 0;
-	if (!line.calling)
-		return 1;
-	if (ioctl(line.master, TIOCOUTQ, &unread) == 0 && unread > 0)
+	if (!line.connected)
+		return 0;
+	if (ioctl(terminal.slave, FIONREAD, &unread) == 0 && unread > 0)
 		return 1;
 	switch (m->at_state.at_rx_mode) {
 	case AT_MODE_OFFHOOK_COMMAND:
-		return m->modem < FAX_MODEM_SILENCE_TX || m->modem > FAX_MODEM_V29_TX || m->modem == FAX_MODEM_SILENCE_RX;
-	case AT_MODE_STUFFED:
+		return !sends() && !m->at_state.ok_is_pending;
+	case AT_MODE_STUFFED: /* fill in the middle of a line of pixels would spoil it */
 		return m->tx.in_bytes - m->tx.out_bytes < 256 && !m->tx.final;
-	case AT_MODE_HDLC:
-		return m->hdlc_tx.len == 0 && !m->hdlc_tx.final;
+	case AT_MODE_HDLC: /* it said CONNECT, or the frame is not complete */
+		return terminal.answered || m->hdlc_tx.len > 0;
 	}
 	return 0;
 }
 
-/* step lets a tick pass on the line. */
-static void step(void)
+/* pause_until waits until then, or until there is something to read. */
+static void pause_until(double then)
 {
-	int16_t ours[TICK] = {0}, theirs[TICK] = {0};
-	int n = t31_tx(line.modem, ours, TICK);
-	if (n < TICK)
-		memset(ours + n, 0, (TICK - n) * sizeof *ours);
-	if (line.calling && !line.connected && (line.ring -= TICK) < 0) {
-		rung();
-	}
-	if (line.noise > 0 && line.connected && (line.noise -= TICK) <= 0 && line.bursts < 2) {
-		for (int i = 0; i < TICK; i++)
-			ours[i] = (int16_t) fmax(-32767, fmin(32767, ours[i] + 6000 * (2.0 * rand() / RAND_MAX - 1)));
-		line.noise = ++line.bursts < 2 ? RATE / 2 : 0;
-	}
-	if (line.fax && !line.lost) {
-		fax_rx(line.fax, ours, TICK);
-		n = fax_tx(line.fax, theirs, TICK);
-		if (n < TICK)
-			memset(theirs + n, 0, (TICK - n) * sizeof *theirs);
-	}
-	t31_rx(line.modem, theirs, TICK);
-	if (line.hang_up > 0 && (line.hang_up -= TICK) <= 0)
-		line.lost = 1;
-	/* A modem that sends goes on sending; only one that listens notices. */
-	if (line.calling && line.lost && line.modem->modem == FAX_MODEM_V21_RX) {
-		finish("dropped");
-		t31_call_event(line.modem, AT_CALL_EVENT_HANGUP);
-	}
+	double left = then - seconds();
+	if (left <= 0)
+		return;
+	struct timespec most = {(time_t) left, (long) ((left - (time_t) left) * 1e9)};
+	struct pollfd ready[] = {{0, POLLIN, 0}, {terminal.master, terminal.clear_to_send ? POLLIN : 0, 0}};
+	ppoll(ready, 2, &most, NULL);
 }
 
-static void open_terminal(void)
+/* pass_time lets time pass on the line, when it may.
+ *
+ * Both sides have timers: those of the far end, and of the modem, count samples
+ * (T.30's T2 is seven seconds of them), those of the client count real seconds
+ * (it asks again after three). So that neither runs ahead of the other, however
+ * busy the machine is,
+ *
+ * - time stands still while it is the client's turn, unless the client is gone;
+ * - it is as long as it is when nobody is heard, since both wait for a timer;
+ * - it may pass quickly otherwise: nobody waits for anything but samples. */
+static void pass_time(double speed)
+{
+	const double tick = (double) TICK / RATE, gone = 5;
+	const long pause = 3 * RATE / 2; /* longer than any between two signals */
+	static double next;
+	double now = seconds();
+	if (!is_clients_turn())
+		terminal.turn = now;
+	else if (now < terminal.turn + gone) {
+		if (now - terminal.turn > line.waited)
+			line.waited = now - terminal.turn;
+		pause_until(now + 0.001);
+		return;
+	}
+	step();
+	int waits = !line.calling || is("slow") || (line.fax && !line.lost && line.quiet > pause);
+	next += tick / (waits || is_clients_turn() ? 1 : speed);
+	if (next < now)
+		next = now; /* late: do not catch up */
+	pause_until(next);
+}
+
+/* watch hangs up when the last client closes the terminal, as a modem does when
+ * DTR drops: one that is killed says nothing. */
+static void watch(void)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(terminal.changes, events, sizeof events);
+	for (ssize_t at = 0; at < n; ) {
+		const struct inotify_event *e = (const struct inotify_event *) (events + at);
+		terminal.users += (e->mask & IN_OPEN) ? 1 : -1;
+		at += sizeof *e + e->len;
+	}
+	if (n <= 0 || terminal.users > 0 || !line.calling)
+		return;
+	trace("the client is gone");
+	finish("hung_up");
+	t31_call_event(line.modem, AT_CALL_EVENT_HANGUP);
+	tcflush(terminal.slave, TCIFLUSH); /* the next one is not told */
+}
+
+static void open_terminal(const char *link)
 {
 	struct termios mode;
-	line.master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
-	if (line.master < 0 || grantpt(line.master) || unlockpt(line.master))
+	terminal.master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (terminal.master < 0 || grantpt(terminal.master) || unlockpt(terminal.master))
 		fail("faxline: a pseudo terminal");
-	const char *name = ptsname(line.master);
-	int slave = open(name, O_RDWR | O_NOCTTY); /* kept: without one we would read EIO */
-	if (slave < 0 || tcgetattr(slave, &mode))
+	const char *name = ptsname(terminal.master);
+	terminal.slave = open(name, O_RDWR | O_NOCTTY); /* kept: without one we would read EIO */
+	if (terminal.slave < 0 || tcgetattr(terminal.slave, &mode))
 		fail("faxline: its far side");
 	cfmakeraw(&mode);
-	if (tcsetattr(slave, TCSANOW, &mode) || chmod(name, 0666))
+	if (tcsetattr(terminal.slave, TCSANOW, &mode) || chmod(name, 0666))
 		fail("faxline: its mode");
+	terminal.changes = inotify_init1(IN_NONBLOCK);
+	if (terminal.changes < 0 || inotify_add_watch(terminal.changes, name, IN_OPEN | IN_CLOSE) < 0)
+		fail("faxline: who has it");
+	if (link && ((unlink(link) && errno != ENOENT) || symlink(name, link)))
+		fail("faxline: the link");
 	printf("{\"device\":\"%s\"}\n", name);
 	fflush(stdout);
 }
 
-static void add_scenario(const char *words)
+/* hear gives the modem what the client wrote. */
+static void hear(void)
 {
-	struct scenario s = {"", 1};
-	if (sscanf(words, "%15s %d", s.name, &s.page) < 1 || line.count == SCENARIOS)
-		return;
-	line.waiting[(line.first + line.count++) % SCENARIOS] = s;
+	char bytes[256];
+	ssize_t n;
+	while (terminal.clear_to_send && (n = read(terminal.master, bytes, sizeof bytes)) > 0) {
+		trace_bytes("client", bytes, n);
+		terminal.answered = 0;
+		terminal.turn = seconds();
+		t31_at_rx(line.modem, bytes, (int) n);
+	}
 }
 
 /* read_scenarios takes lines of standard input; it is false at its end. */
@@ -334,17 +279,19 @@ static int read_scenarios(void)
 
 int main(int argc, char **argv)
 {
+	const char *link = NULL;
+	double speed = 1;
 	line.directory = ".";
-	line.speed = 1;
-	line.clear_to_send = 1;
-	for (int option; (option = getopt(argc, argv, "s:d:")) != -1;)
+	for (int option; (option = getopt(argc, argv, "s:d:l:v")) != -1;)
 		switch (option) {
-		case 's': line.speed = atof(optarg); break;
+		case 's': speed = atof(optarg); break;
 		case 'd': line.directory = optarg; break;
+		case 'l': link = optarg; break;
+		case 'v': line.traced = 1; break;
 		default: return 2;
 		}
-	if (line.speed < 1)
-		line.speed = 1;
+	if (speed < 1)
+		speed = 1;
 	for (int i = optind; i < argc; i++)
 		add_scenario(argv[i]);
 	TIFFSetWarningHandler(NULL);
@@ -353,29 +300,13 @@ int main(int argc, char **argv)
 	if (!line.modem)
 		fail("faxline: the modem");
 	t31_set_transmit_on_idle(line.modem, TRUE);
-	open_terminal();
-
-	struct timespec next;
-	clock_gettime(CLOCK_MONOTONIC, &next);
-	for (;;) {
-		struct pollfd ready[] = {{0, POLLIN, 0}, {line.master, POLLIN, 0}};
-		poll(ready, 2, 0);
-		if (ready[0].revents && !read_scenarios())
-			return 0;
-		char bytes[256];
-		ssize_t n = 0;
-		while (line.clear_to_send && (n = read(line.master, bytes, sizeof bytes)) > 0)
-			t31_at_rx(line.modem, bytes, (int) n);
-		step();
-		long pause = 20000000L / (client_is_slow() ? 1 : line.speed);
-		struct timespec now;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		next.tv_nsec += pause;
-		next.tv_sec += next.tv_nsec / 1000000000L;
-		next.tv_nsec %= 1000000000L;
-		if (next.tv_sec < now.tv_sec || (next.tv_sec == now.tv_sec && next.tv_nsec < now.tv_nsec))
-			next = now; /* late: do not catch up */
-		else
-			clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+	open_terminal(link);
+	while (read_scenarios()) {
+		hear();
+		watch();
+		pass_time(speed);
 	}
+	if (link)
+		unlink(link);
+	return 0;
 }
