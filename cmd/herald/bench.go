@@ -19,7 +19,10 @@ type benchCmd struct {
 	Alert  benchAlertCmd  `cmd:"" help:"Time one event from its POST to DATA at the mail server, alone and beside a campaign."`
 	Ingest benchIngestCmd `cmd:"" help:"Send events over HTTP and time until they are durably accepted, with what they cause; then one that very many wait for."`
 	Match  benchMatchCmd  `cmd:"" help:"Time how events find the subscriptions they meet: by the index, by a plain map and by the database."`
+	Voice  benchVoiceCmd  `cmd:"" help:"Make many calls at once by SIP to a far end of our own, and measure how evenly they speak. Takes a minute."`
 	Pool   benchPoolCmd   `cmd:"" help:"Hold the growing pool of sessions against a fixed one. Takes a minute."`
+
+	VoiceFarEnd benchVoiceFarEndCmd `cmd:"" hidden:"" help:"The far end of voice, which runs it by itself."`
 }
 
 // benchWhere is where measurements with a node of Herald run.
@@ -144,6 +147,33 @@ func (c benchIngestCmd) Run(ctx context.Context) error {
 			Recipients: c.Recipients, Log: benchLog(),
 		})
 	})
+}
+
+type benchVoiceCmd struct {
+	benchFigures
+	Calls     int     `help:"Calls at once." default:"500"`
+	Seconds   int     `help:"How long each speaks." default:"20"`
+	PerSecond float64 `help:"Calls that are dialled in a second." default:"100"`
+}
+
+func (c benchVoiceCmd) Run(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return c.measured(func() (any, error) {
+		return bench.Voice(ctx, bench.VoiceOptions{
+			Program: program, Calls: c.Calls, PerSecond: c.PerSecond, Talk: time.Duration(c.Seconds) * time.Second,
+		})
+	})
+}
+
+type benchVoiceFarEndCmd struct {
+	Echo bool `help:"Send back what is heard."`
+}
+
+func (c benchVoiceFarEndCmd) Run(ctx context.Context) error {
+	return bench.VoiceFarEnd(ctx, c.Echo, os.Stdout)
 }
 
 type benchPoolCmd struct{ benchFigures }
