@@ -3,6 +3,7 @@ package voice
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -24,7 +25,13 @@ import (
 	"herald/templates/script"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	// Calls take time and no processors: many go on at once.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 // whistler whistles texts: quickly, each at a height of its own.
 type whistler struct{}
@@ -93,7 +100,7 @@ func start(t *testing.T, server string, change func(*Account), speaker Speaker) 
 func (b *bench) another(t *testing.T, change func(*Account), speaker Speaker) *Sender {
 	t.Helper()
 	cfg := Account{
-		Name: "trunk", Server: b.server, CallerNumber: "15550100", CallerName: "caller", AskEvery: 50 * time.Millisecond,
+		Name: "trunk", Server: b.server, CallerNumber: "15550100", CallerName: "caller",
 		Response: time.Second, RingFor: 2 * time.Second, Machines: Machines{Ignore: true},
 	}
 	if change != nil {

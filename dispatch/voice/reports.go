@@ -101,10 +101,17 @@ func (s *Sender) report(ctx context.Context, take func(context.Context, []dispat
 		if err := take(ctx, reports); err != nil {
 			return err
 		}
-		if err := s.deps.Store.markTold(ctx, calls); err != nil {
+		if err := s.markTold(ctx, calls); err != nil {
 			return err
 		}
 	}
+}
+
+// markTold notes that calls were reported, also when ctx has ended meanwhile.
+func (s *Sender) markTold(ctx context.Context, calls []row) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+	defer cancel()
+	return s.deps.Store.markTold(ctx, calls)
 }
 
 // reports are what a call that is over has to report. The same call gives the
