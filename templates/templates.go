@@ -7,7 +7,11 @@
 // text part is made from the HTML where the template has none.
 package templates
 
-import "time"
+import (
+	"time"
+
+	"herald/templates/script"
+)
 
 // Template is one version of a message for one channel and locale.
 type Template struct {
@@ -24,9 +28,10 @@ type Template struct {
 
 // Content is a message, filled in.
 type Content struct {
-	Subject string // one line, no control characters
-	HTML    string // empty where the channel has none
-	Text    string
-	Locale  string // the locale that was found
+	Subject string         // one line, no control characters
+	HTML    string         // empty where the channel has none
+	Text    string         // of a call: its transcript
+	Script  *script.Script // what a call says and asks; nil on the other channels
+	Locale  string         // the locale that was found
 	Version int
 }
