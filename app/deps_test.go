@@ -57,8 +57,11 @@ var house = map[string][]string{
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms/smpp/pdu":    {},
 	"herald/dispatch/sms/smpp":        {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch", "herald/dispatch/sms", "herald/dispatch/sms/parts", "herald/dispatch/sms/smpp/pdu"},
+	"herald/dispatch/voice":           {"herald/problem", "herald/subscriptions", "herald/templates", "herald/templates/script", "herald/dispatch", "herald/dispatch/voice/answering", "herald/hardware/sip", "herald/hardware/sip/g711", "herald/hardware/sip/media", "herald/hardware/sip/wav"},
 	"herald/dispatch/voice/speech":    {"herald/problem", "herald/hardware/sip/wav"},
-	"herald/dispatch/voice/answering": {"herald/problem"},
+	"herald/dispatch/voice/answering": {"herald/problem", "herald/hardware/sip/tones"},
+	"herald/dispatch/fax":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/fax/pages", "herald/hardware/fax"},
+	"herald/dispatch/fax/pages":       {},
 	"herald/dispatch/replies":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/bounces":         {"herald/problem", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms":             {},
@@ -104,7 +107,7 @@ func below(room string) []string {
 // closed lists what only some rooms may import.
 var closed = map[string][]string{
 	"herald/postgres":             {"herald/app"},
-	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/dates", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app", "herald/bench"},
+	"github.com/jackc/pgx/v5":     {"herald/postgres", "herald/postgres/internal/server", "herald/access", "herald/subscriptions", "herald/templates", "herald/webhooks", "herald/matcher", "herald/matcher/absence", "herald/matcher/dates", "herald/matcher/follower", "herald/matcher/history", "herald/matcher/states", "herald/dispatch", "herald/dispatch/limits", "herald/dispatch/caps", "herald/dispatch/replies", "herald/dispatch/fax", "herald/dispatch/sms/modem", "herald/dispatch/sms/parts", "herald/dispatch/voice", "herald/calendars", "herald/campaigns", "herald/collectors", "herald/collectors/poller", "herald/app", "herald/bench"},
 	"github.com/riverqueue/river": {"herald/postgres", "herald/subscriptions", "herald/webhooks", "herald/dispatch", "herald/campaigns", "herald/app"},
 }
 

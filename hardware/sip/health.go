@@ -23,6 +23,7 @@ type Health struct {
 	Calls     int           `json:"calls"` // under way
 	// LastError is why he could not be reached, or did not register us.
 	LastError   string    `json:"last_error,omitempty"`
+	LastClass   Class     `json:"last_class,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
@@ -34,8 +35,8 @@ func (t *Trunk) Health() Health {
 }
 
 // Ready waits until calls can be made: until we are registered, where we
-// should be, or until the provider has answered. When ctx ends first, the
-// error says why they cannot.
+// should be, or until the provider has answered. When ctx ends first, or the
+// provider does not know us, the error says why they cannot.
 func (t *Trunk) Ready(ctx context.Context) error {
 	for {
 		t.mu.Lock()
@@ -43,6 +44,9 @@ func (t *Trunk) Ready(ctx context.Context) error {
 		t.mu.Unlock()
 		if h.Registered || !t.cfg.Register && (h.Reachable || t.cfg.AskEvery < 0) {
 			return nil
+		}
+		if h.LastClass == Credentials && t.cfg.Register { // somebody must act
+			return fmt.Errorf("sip: %w", &Error{Class: Credentials, err: errors.New(h.LastError)})
 		}
 		select {
 		case <-moved:
@@ -71,7 +75,7 @@ func (t *Trunk) change(do func(*Health)) {
 func (t *Trunk) failed(err error, change func(*Health)) {
 	t.change(func(h *Health) {
 		change(h)
-		h.LastError, h.LastErrorAt = err.Error(), t.cfg.Now()
+		h.LastError, h.LastClass, h.LastErrorAt = err.Error(), ClassOf(err), t.cfg.Now()
 	})
 }
 

@@ -7,17 +7,28 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"herald/problem"
 )
 
 // What a script may have.
 const (
-	maxSource = 256 << 10 // bytes
-	maxSteps  = 100       // of the whole, those of choices and of the message included
-	maxDepth  = 4         // lists of steps inside each other; the outermost is 1
-	maxText   = 4000      // characters of one text
+	maxSource = 64 << 10 // bytes
+	maxSteps  = 100      // of the whole, those of choices and of the message included
+	maxDepth  = 4        // lists of steps inside each other; the outermost is 1
+	maxText   = 4000     // characters of one text
+)
+
+// What keeps the YAML library quick: it takes seconds over thousands of empty
+// lines, or of brackets inside each other.
+const (
+	maxLines    = 2000
+	maxTokens   = 8000
+	maxBrackets = 40 // inside each other
+	maxMistakes = 20 // are told at once
 )
 
 // Parse reads a script from YAML and checks all of it:
@@ -63,6 +74,9 @@ type scope struct {
 
 // wrong records a mistake at a line.
 func (r *reader) wrong(line int, path, rule, format string, args ...any) {
+	if len(r.mistakes) == maxMistakes {
+		return
+	}
 	r.mistakes.AddArgs(path, rule, map[string]any{"line": line}, "line %d: %s", line, fmt.Sprintf(format, args...))
 }
 
@@ -79,7 +93,16 @@ func (r *reader) document(source string) ast.Node {
 		r.wrong(1, "", "max_len", "the script has %d bytes, at most %d are allowed", len(source), maxSource)
 		return nil
 	}
-	file, err := parser.ParseBytes([]byte(source), 0, parser.AllowDuplicateMapKey())
+	if n := strings.Count(source, "\n") + strings.Count(source, "\r"); n > maxLines {
+		r.wrong(1, "", "max_len", "the script has %d lines, at most %d are allowed", n, maxLines)
+		return nil
+	}
+	tokens := lexer.Tokenize(source)
+	if line := tangled(tokens); line > 0 {
+		r.wrong(line, "", "depth", "too many brackets and words begin here: close what is open, or say more in fewer steps")
+		return nil
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		line, what := 1, err.Error()
 		var at yaml.Error
@@ -89,6 +112,10 @@ func (r *reader) document(source string) ast.Node {
 		r.wrong(line, "", "syntax", "this is no YAML (%s): put a text that has : # { or [ in it between double quotes, and indent by spaces", what)
 		return nil
 	}
+	return r.onlyDocument(file)
+}
+
+func (r *reader) onlyDocument(file *ast.File) ast.Node {
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
 		r.wrong(1, "steps", "required", `write what the call says, such as "steps: [{say: Good day.}]"`)
 		return nil
@@ -102,6 +129,24 @@ func (r *reader) document(source string) ast.Node {
 		return nil
 	}
 	return file.Docs[0].Body
+}
+
+// tangled is the line from where there are more tokens, or brackets inside
+// each other, than a script needs; 0: there are not.
+func tangled(tokens token.Tokens) int {
+	open := 0
+	for i, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			open++
+		case token.SequenceEndType, token.MappingEndType:
+			open--
+		}
+		if open > maxBrackets || i >= maxTokens {
+			return max(t.Position.Line, 1)
+		}
+	}
+	return 0
 }
 
 func (r *reader) root(node ast.Node) {

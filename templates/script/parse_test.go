@@ -146,7 +146,10 @@ func TestMistakesSayWhereAndWhatToWrite(t *testing.T) {
 		"no YAML":                     {"steps:\n  - say: Good: day", "", 2, "syntax", "double quotes"},
 		"Liquid without quotes":       {"steps:\n  - say: {{ member.name }}", "", 2, "syntax", "double quotes"},
 		"two documents":               {"steps: [{say: a}]\n---\nsteps: []", "", 2, "syntax", "one document"},
-		"too long":                    {strings.Repeat("#", 256<<10) + "\n", "", 1, "max_len", "262145 bytes"},
+		"too long":                    {strings.Repeat("#", 64<<10) + "\n", "", 1, "max_len", "65537 bytes"},
+		"too many lines":              {"steps:\n  - say: |\n" + strings.Repeat("\n", 60_000), "", 1, "max_len", "60002 lines"},
+		"too many brackets":           {"machine: leave\nsteps: " + strings.Repeat("[", 60_000), "", 2, "depth", "close what is open"},
+		"too many words":              {"steps:\n" + strings.Repeat("- ", 30_000), "", 2, "depth", "fewer steps"},
 		"an unknown key":              {"steps: [{say: a}]\nstep: []", "step", 2, "unknown", "machine, steps and message"},
 		"a key twice":                 {"steps: [{say: a}]\nsteps: [{say: a}]", "steps", 2, "twice", "keep one"},
 		"another machine":             {"machine: beep\nsteps: [{say: a}]", "machine", 1, "one_of", "leave"},
@@ -238,6 +241,14 @@ func TestWhatIsJustAllowed(t *testing.T) {
 		if _, err := Parse(source); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestMistakesAreToldUpToTwenty(t *testing.T) {
+	_, err := Parse("steps: [" + strings.Repeat("{speak: a},", 50) + "]")
+	var p *problem.Error
+	if !errors.As(err, &p) || len(p.Fields) != 20 {
+		t.Errorf("the mistakes are %v, want twenty", err)
 	}
 }
 

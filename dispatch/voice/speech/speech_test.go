@@ -100,6 +100,10 @@ func TestEspeakSpeaksEachLanguage(t *testing.T) {
 	if !cmp.Equal(said["zh"], said["zh-CN"]) || cmp.Equal(said["zh"], said["zh-HK"]) {
 		t.Error("Mandarin is spoken in mainland China, Cantonese in Hong Kong")
 	}
+	hello, err := s.Speak(t.Context(), "您好", "zh")
+	if long := siptest.Sounding(hello); err != nil || long > 900*time.Millisecond {
+		t.Errorf("two syllables take %s, %v: they are spelt", long, err)
+	}
 	if like := siptest.Likeness(said["en"], said["de-CH"]); like > siptest.Unlike {
 		t.Errorf("English is %.2f like German", like)
 	}
@@ -326,9 +330,9 @@ func TestVoices(t *testing.T) {
 		{usual, "", "en"},
 		{usual, "en-US", "en-us"},
 		{usual, "en-AU", "en"},
-		{usual, "zh", "cmn"},
-		{usual, "zh-CN", "cmn"},
-		{usual, "zh_Hans_CN", "cmn"},
+		{usual, "zh", "cmn-latn-pinyin"},
+		{usual, "zh-CN", "cmn-latn-pinyin"},
+		{usual, "zh_Hans_CN", "cmn-latn-pinyin"},
 		{usual, "zh-HK", "yue"},
 		{usual, "de-x-y", "de"},
 		{configured, "en-GB", "anna"},
@@ -336,7 +340,7 @@ func TestVoices(t *testing.T) {
 		{configured, "en-US-x-slow", "slow"},
 		{configured, "en-US-x-fast", "anna"},
 		{configured, "zh-TW", "mei"},
-		{configured, "zh-CN", "cmn"},
+		{configured, "zh-CN", "cmn-latn-pinyin"},
 	} {
 		if voice, err := c.v.of(c.locale); voice != c.want || err != nil {
 			t.Errorf("%q is spoken by %q, %v, want %q", c.locale, voice, err, c.want)

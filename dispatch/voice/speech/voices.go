@@ -11,8 +11,10 @@ import (
 // voices are the names of a program's voices, by language in small letters.
 type voices map[string]string
 
-// usual are espeak-ng's where they are not called as their language.
-var usual = voices{"zh": "cmn", "zh-hk": "yue", "zh-mo": "yue", "en-us": "en-us", "pt-br": "pt-br"}
+// usual are espeak-ng's where they are not called as their language. Its voice
+// cmn is Mandarin, too, but takes the Pinyin that it makes of most characters
+// for English words (as of 1.51, in Debian 12).
+var usual = voices{"zh": "cmn-latn-pinyin", "zh-hk": "yue", "zh-mo": "yue", "en-us": "en-us", "pt-br": "pt-br"}
 
 // newVoices puts a configuration's over the usual ones. A language that is
 // configured is spoken so in all its regions that are not.

@@ -148,7 +148,7 @@ func digitOf(block []int16) rune {
 func loudest(block []int16, frequencies [4]float64) (which int, power float64) {
 	var powers [4]float64
 	for i, f := range frequencies {
-		powers[i] = goertzel(block, f)
+		powers[i] = Power(block, f)
 		if powers[i] > powers[which] {
 			which = i
 		}
@@ -162,9 +162,10 @@ func loudest(block []int16, frequencies [4]float64) (which int, power float64) {
 	return which, powers[which]
 }
 
-// goertzel is the power at one frequency (G. Goertzel, An Algorithm for the
-// Evaluation of Finite Trigonometric Series, 1958).
-func goertzel(block []int16, hertz float64) float64 {
+// Power is that of samples at one frequency (G. Goertzel, An Algorithm for the
+// Evaluation of Finite Trigonometric Series, 1958). Of n samples that are a
+// tone of this frequency it is n/2 of the sum of their squares.
+func Power(block []int16, hertz float64) float64 {
 	c := 2 * math.Cos(2*math.Pi*hertz/rate)
 	var s1, s2 float64
 	for _, s := range block {

@@ -12,33 +12,60 @@ import (
 var ErrForm = errors.New("it is no WAV file of one channel with 16 bits a sample")
 
 const (
-	header    = 44
 	chunkHead = 8
 	pcm       = 1      // WAVE_FORMAT_PCM
+	muLaw     = 7      // WAVE_FORMAT_MULAW
 	extended  = 0xFFFE // WAVE_FORMAT_EXTENSIBLE
 	formBytes = 16
 )
 
 // Encode writes a file.
 func Encode(samples []int16, rate int) []byte {
-	size := 2 * len(samples)
-	file := make([]byte, 0, header+size)
-	file = append(file, "RIFF"...)
-	file = binary.LittleEndian.AppendUint32(file, uint32(header-chunkHead+size)) //nolint:gosec // far below 4 GiB
-	file = append(file, "WAVEfmt "...)
-	file = binary.LittleEndian.AppendUint32(file, formBytes)
-	file = binary.LittleEndian.AppendUint16(file, pcm)
-	file = binary.LittleEndian.AppendUint16(file, 1)              // channels
-	file = binary.LittleEndian.AppendUint32(file, uint32(rate))   //nolint:gosec // samples a second
-	file = binary.LittleEndian.AppendUint32(file, uint32(2*rate)) //nolint:gosec // octets a second
-	file = binary.LittleEndian.AppendUint16(file, 2)              // octets a sample
-	file = binary.LittleEndian.AppendUint16(file, 16)             // bits a sample
-	file = append(file, "data"...)
-	file = binary.LittleEndian.AppendUint32(file, uint32(size)) //nolint:gosec // far below 4 GiB
+	file := begin(2*len(samples), pcm, 2, rate, 0)
 	for _, s := range samples {
 		file = binary.LittleEndian.AppendUint16(file, uint16(s)) //nolint:gosec // the same bits
 	}
 	return file
+}
+
+// EncodeMu writes a file of octets by the µ-law of G.711, which takes half the
+// room. Decode does not read it; players do.
+func EncodeMu(octets []byte, rate int) []byte {
+	file := append(begin(len(octets), muLaw, 1, rate, len(octets)), octets...)
+	if len(octets)%2 != 0 {
+		file = append(file, 0) // chunks have an even length
+	}
+	return file
+}
+
+// begin writes all that stands before the sound, of so many octets with so many
+// a sample. A form other than pcm says how many samples there are (Multimedia
+// Programming Interface and Data Specifications 1.0, WAVE, "fact").
+func begin(size, tag, width, rate, samples int) []byte {
+	form, fact := formBytes, 0
+	if tag != pcm {
+		form, fact = formBytes+2, chunkHead+4
+	}
+	whole := 4 + chunkHead + form + fact + chunkHead + size + size%2
+	file := make([]byte, 0, chunkHead+whole)
+	file = append(file, "RIFF"...)
+	file = binary.LittleEndian.AppendUint32(file, uint32(whole)) //nolint:gosec // far below 4 GiB
+	file = append(file, "WAVEfmt "...)
+	file = binary.LittleEndian.AppendUint32(file, uint32(form))       //nolint:gosec // of a few octets
+	file = binary.LittleEndian.AppendUint16(file, uint16(tag))        //nolint:gosec // of 16 bits
+	file = binary.LittleEndian.AppendUint16(file, 1)                  // channels
+	file = binary.LittleEndian.AppendUint32(file, uint32(rate))       //nolint:gosec // samples a second
+	file = binary.LittleEndian.AppendUint32(file, uint32(width*rate)) //nolint:gosec // octets a second
+	file = binary.LittleEndian.AppendUint16(file, uint16(width))      //nolint:gosec // octets a sample
+	file = binary.LittleEndian.AppendUint16(file, uint16(8*width))    //nolint:gosec // bits a sample
+	if tag != pcm {
+		file = binary.LittleEndian.AppendUint16(file, 0) // nothing more of the form
+		file = append(file, "fact"...)
+		file = binary.LittleEndian.AppendUint32(file, 4)
+		file = binary.LittleEndian.AppendUint32(file, uint32(samples)) //nolint:gosec // far below 4 Gi
+	}
+	file = append(file, "data"...)
+	return binary.LittleEndian.AppendUint32(file, uint32(size)) //nolint:gosec // far below 4 GiB
 }
 
 // Decode reads a file and gives its samples and how many there are in a

@@ -1,0 +1,544 @@
+package voice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"herald/dispatch/voice/answering"
+	"herald/hardware/sip"
+	"herald/problem"
+	"herald/templates/script"
+)
+
+// chanter speaks without an engine: each character takes 100 ms, and the first
+// sample says which text it is of.
+type chanter struct {
+	mu    sync.Mutex
+	texts []string
+	fails error
+}
+
+const chant = 800 // samples of a character: 100 ms
+
+func (c *chanter) Speak(_ context.Context, text, locale string) ([]int16, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fails != nil {
+		return nil, c.fails
+	}
+	if locale == "zh" && strings.HasPrefix(text, "抱歉") {
+		text = "nobody"
+	}
+	if locale == "en" && strings.HasPrefix(text, "We are sorry") {
+		text = "nobody"
+	}
+	c.texts = append(c.texts, text)
+	samples := make([]int16, chant*len(text))
+	for i := range samples {
+		samples[i] = int16(len(c.texts)) //nolint:gosec // of a few texts
+	}
+	return samples, nil
+}
+
+func (c *chanter) Play(ctx context.Context, name string) ([]int16, error) {
+	if strings.HasPrefix(name, "missing") {
+		return nil, problem.New(problem.NotFound, "there is no recording %q", name)
+	}
+	return c.Speak(ctx, name, "")
+}
+
+// said is what samples say; several texts of one question are joined.
+func (c *chanter) said(samples []int16) string {
+	var texts []string
+	for i := 0; i < len(samples); i += chant * len(texts[len(texts)-1]) {
+		texts = append(texts, c.texts[samples[i]-1])
+	}
+	return strings.Join(texts, "+")
+}
+
+// fakeLine is a line whose far end does what a test tells it to.
+type fakeLine struct {
+	chanter *chanter
+	digits  chan rune
+	done    chan struct{}
+	over    sync.Once
+	refuses error // of transfers
+
+	mu      sync.Mutex
+	heard   []string // what was said, with how much of it where it was cut
+	hear    func([]int16)
+	records bool
+}
+
+func (l *fakeLine) hangUp() { l.over.Do(func() { close(l.done) }) }
+
+func (l *fakeLine) log(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = append(l.heard, fmt.Sprintf(format, args...))
+}
+
+func (l *fakeLine) Play(ctx context.Context, samples []int16) (time.Duration, error) {
+	begun, whole := time.Now(), lasts(samples)
+	timer := time.NewTimer(whole)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-timer.C:
+		l.log("%s", l.chanter.said(samples))
+		return whole, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-l.done:
+		err = &sip.Error{Class: sip.Over}
+	}
+	heard := time.Since(begun)
+	if heard > 0 {
+		l.log("%s %v", l.chanter.said(samples), heard)
+	}
+	return heard, err
+}
+
+func (l *fakeLine) Digits() <-chan rune   { return l.digits }
+func (l *fakeLine) Done() <-chan struct{} { return l.done }
+
+func (l *fakeLine) Listen(hear func([]int16)) func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hear = hear
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.hear = nil
+	}
+}
+
+func (l *fakeLine) Record(time.Duration) func() []int16 {
+	l.log("(records)")
+	return func() []int16 { return make([]int16, chant) }
+}
+
+func (l *fakeLine) Transfer(ctx context.Context, number string) error {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.done:
+		return &sip.Error{Class: sip.Over}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if l.refuses != nil {
+		return l.refuses
+	}
+	l.log("(transfer %s)", number)
+	return nil
+}
+
+func (l *fakeLine) Hangup(context.Context) error {
+	select {
+	case <-l.done:
+	default:
+		l.log("(hang up)")
+		l.hangUp()
+	}
+	return nil
+}
+
+// scriptedEars make out what a test tells them to, by the first sample.
+type scriptedEars struct{}
+
+var signsOf = map[int16]sign{1: signPerson, 2: signMachine, 3: signBeep}
+
+func (scriptedEars) Hear(samples []int16) []sign { return []sign{signsOf[samples[0]]} }
+
+// rehearsal is a performance that a test watches.
+type rehearsal struct {
+	line  *fakeLine
+	play  *performance
+	steps []string
+}
+
+// rehearse performs a script while the far end does what happens, at moments
+// since the answer: "1.5s 9" presses a digit, "2s bye" hangs up, "1s person",
+// "1s machine" and "2s beep" are made out, "3s end" ends the context.
+func rehearse(t *testing.T, source string, change func(*rehearsal), happens ...string) *rehearsal {
+	t.Helper()
+	parsed, err := script.Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	voice := &chanter{}
+	all, err := speakAll(t.Context(), voice, parsed, "en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := &fakeLine{chanter: voice, digits: make(chan rune, 64), done: make(chan struct{})}
+	r := &rehearsal{line: line}
+	r.play = &performance{
+		line: line, script: parsed, sounds: all, now: time.Now,
+		rules: rules{
+			machines: Machines{WaitForBeep: 10 * time.Second, Rules: answering.Rules{TotalAnalysisTime: 3 * time.Second}},
+			record:   true, longestRecording: time.Minute, person: "+155", dial: func(n string) string { return n },
+		},
+		note: func(code string, args map[string]any) { r.steps = append(r.steps, strings.TrimPrefix(code, "call_")) },
+	}
+	if change != nil {
+		change(r)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var far sync.WaitGroup
+	for _, event := range happens {
+		when, what, _ := strings.Cut(event, " ")
+		after, err := time.ParseDuration(when)
+		if err != nil {
+			t.Fatal(err)
+		}
+		far.Go(func() {
+			timer := time.NewTimer(after)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-line.done:
+				return
+			}
+			r.happen(what, cancel)
+		})
+	}
+	r.play.perform(ctx)
+	line.hangUp()
+	far.Wait()
+	return r
+}
+
+func (r *rehearsal) happen(what string, end func()) {
+	switch what {
+	case "bye":
+		r.line.hangUp()
+	case "end":
+		end()
+	case "person", "machine", "beep":
+		r.line.mu.Lock()
+		defer r.line.mu.Unlock()
+		for sample, s := range signsOf {
+			if string(s) == what && r.line.hear != nil {
+				r.line.hear([]int16{sample})
+			}
+		}
+	default:
+		for _, digit := range what {
+			r.line.digits <- digit
+		}
+	}
+}
+
+// came is all that came of a rehearsal, on one line.
+func (r *rehearsal) came() string {
+	p := r.play
+	out := fmt.Sprintf("%s %v/%v", p.by, p.heard, p.of)
+	for word, is := range map[string]bool{" confirmed": p.confirmed, " stopped": p.stopped, " transferred": p.transferred, " dismissed": p.dismissed, " reached": p.reached()} {
+		if is {
+			out += word
+		}
+	}
+	parts := strings.Fields(out)
+	slices.Sort(parts[2:])
+	return strings.Join(parts, " ")
+}
+
+const offer = `
+steps:
+  - say: greeting          # 800 ms
+  - pause: 200ms
+  - play: chime.wav        # 900 ms
+  - gather:
+      say: question        # 800 ms
+      wait: 2s
+      tries: 2
+      choices:
+        0: [{say: wait}, {transfer: ""}, {say: back}]
+        1: [{confirm: true}, {say: thanks}]
+        2: [{repeat: true}]
+        5: [{gather: {say: sure, choices: {1: [{stop: true}]}, otherwise: [{say: kept}]}}]
+        7: [{transfer: "+166"}]
+        8: [{hang_up: true}]
+        9: [{stop: true}, {say: ended}]
+      otherwise: [{say: nothing}]
+  - say: bye
+`
+
+// aPlainOffer says something and asks nothing.
+const aPlainOffer = "steps: [{say: greeting}, {say: details}]"
+
+func TestAScriptIsPerformed(t *testing.T) {
+	refuse := func(class sip.Class) func(*rehearsal) {
+		return func(r *rehearsal) { r.line.refuses = &sip.Error{Class: class, Code: 486} }
+	}
+	unlisted := func(r *rehearsal) { r.play.rules.person = "" }
+	for name, c := range map[string]struct {
+		script  string
+		change  func(*rehearsal)
+		happens []string
+		heard   []string
+		came    string
+	}{
+		"it is said to its end, and hung up": {
+			script: aPlainOffer, heard: []string{"greeting", "details", "(hang up)"}, came: "person 1.5s/1.5s reached",
+		},
+		"nothing is pressed: it is asked as often as it says, then what is otherwise, and on": {
+			script: offer, heard: []string{"greeting", "chime.wav", "question", "question", "nothing", "bye", "(hang up)"}, came: "person 2s/2s",
+		},
+		"a digit ends the question": {
+			script: offer, happens: []string{"2.2s 1"},
+			heard: []string{"greeting", "chime.wav", "question 300ms", "thanks", "bye", "(hang up)"}, came: "person 2s/2s confirmed reached",
+		},
+		"a digit after the question counts until its time is over": {
+			script: offer, happens: []string{"4.6s 1"},
+			heard: []string{"greeting", "chime.wav", "question", "thanks", "bye", "(hang up)"}, came: "person 2s/2s confirmed reached",
+		},
+		"a digit in what is said before is kept for the question": {
+			script: offer, happens: []string{"300ms 1"},
+			heard: []string{"greeting", "chime.wav", "thanks", "bye", "(hang up)"}, came: "person 2s/2s confirmed reached",
+		},
+		"a digit that is no choice is asked about again": {
+			script: offer, happens: []string{"2.2s 4", "2.8s 1"},
+			heard: []string{"greeting", "chime.wav", "question 300ms", "question 600ms", "thanks", "bye", "(hang up)"}, came: "person 2s/2s confirmed reached",
+		},
+		"digits that are no choice use up the tries": {
+			script: offer, happens: []string{"2.2s 4", "2.8s 4"},
+			heard: []string{"greeting", "chime.wav", "question 300ms", "question 600ms", "nothing", "bye", "(hang up)"}, came: "person 2s/2s",
+		},
+		"it begins again": {
+			script: offer, happens: []string{"2s 2", "4.2s 1"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "greeting", "chime.wav", "question 300ms", "thanks", "bye", "(hang up)"},
+			came:  "person 2s/2s confirmed reached",
+		},
+		"it does not begin again for ever": {
+			script: "steps: [{say: a}, {gather: {wait: 1s, choices: {2: [{repeat: true}]}}}, {say: z}]", happens: []string{"50ms 22222222"},
+			heard: []string{"a", "a", "a", "a", "z", "(hang up)"}, came: "person 200ms/200ms reached",
+		},
+		"stop is a choice": {
+			script: offer, happens: []string{"2s 9"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "ended", "bye", "(hang up)"}, came: "person 2s/2s stopped",
+		},
+		"who presses stop and hangs up has stopped": {
+			script: offer, happens: []string{"2s 9", "2s bye"}, came: "person 1.7s/2s stopped",
+		},
+		"a question within a choice": {
+			script: offer, happens: []string{"2s 5", "2.2s 1"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "sure 200ms", "bye", "(hang up)"}, came: "person 2s/2s stopped",
+		},
+		"a question within a choice that is not answered": {
+			script: offer, happens: []string{"2s 5"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "sure", "sure", "kept", "bye", "(hang up)"}, came: "person 2s/2s",
+		},
+		"a transfer to whom the script names": {
+			script: offer, happens: []string{"2s 7"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "(transfer +166)", "(hang up)"}, came: "person 1.7s/2s transferred",
+		},
+		"a transfer to the account's person": {
+			script: offer, happens: []string{"2s 0"},
+			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "(transfer +155)", "(hang up)"}, came: "person 1.7s/2s transferred",
+		},
+		"a transfer that fails is told, and the script goes on": {
+			script: offer, happens: []string{"2s 0"}, change: refuse(sip.Busy),
+			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s",
+		},
+		"a transfer to nobody": {
+			script: offer, happens: []string{"2s 0"}, change: unlisted,
+			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s",
+		},
+		"a transfer that ends the call": {
+			script: offer, happens: []string{"2s 7"}, change: refuse(sip.Over),
+			heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s",
+		},
+		"they hang up during a transfer": {
+			script: offer, happens: []string{"2s 7", "2.5s bye"},
+			heard: []string{"greeting", "chime.wav", "question 100ms"}, came: "person 1.7s/2s",
+		},
+		"who is passed on has been reached": {
+			script: "steps: [{say: a}, {transfer: \"+166\"}, {say: b}]", heard: []string{"a", "(transfer +166)", "(hang up)"}, came: "person 100ms/200ms reached transferred",
+		},
+		"a choice hangs up": {
+			script: offer, happens: []string{"2s 8"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s",
+		},
+		"they hang up in what is said":       {script: aPlainOffer, happens: []string{"1s bye"}, heard: []string{"greeting", "details 200ms"}, came: "person 1s/1.5s"},
+		"they hang up after the last word":   {script: aPlainOffer, happens: []string{"1.6s bye"}, heard: []string{"greeting", "details"}, came: "person 1.5s/1.5s reached"},
+		"they hang up in a pause":            {script: offer, happens: []string{"900ms bye"}, heard: []string{"greeting"}, came: "person 800ms/2s"},
+		"they hang up in a question":         {script: offer, happens: []string{"2.1s bye"}, heard: []string{"greeting", "chime.wav", "question 200ms"}, came: "person 1.7s/2s"},
+		"they hang up while it is waited":    {script: offer, happens: []string{"4s bye"}, heard: []string{"greeting", "chime.wav", "question"}, came: "person 1.7s/2s"},
+		"they hang up in what a digit does":  {script: offer, happens: []string{"2s 1", "2.1s bye"}, heard: []string{"greeting", "chime.wav", "question 100ms", "thanks 100ms"}, came: "person 1.7s/2s confirmed reached"},
+		"the time is over in what is said":   {script: aPlainOffer, happens: []string{"1s end"}, heard: []string{"greeting", "details 200ms", "(hang up)"}, came: "person 1s/1.5s"},
+		"the time is over in a pause":        {script: offer, happens: []string{"900ms end"}, heard: []string{"greeting", "(hang up)"}, came: "person 800ms/2s"},
+		"the time is over in a question":     {script: offer, happens: []string{"2.1s end"}, heard: []string{"greeting", "chime.wav", "question 200ms", "(hang up)"}, came: "person 1.7s/2s"},
+		"the time is over while it is asked": {script: offer, happens: []string{"4s end"}, heard: []string{"greeting", "chime.wav", "question", "(hang up)"}, came: "person 1.7s/2s"},
+		"the time is over in a transfer":     {script: offer, happens: []string{"2s 7", "2.5s end"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s"},
+		"a question is all there is, and heard": {
+			script: "machine: hang_up\nsteps: [{gather: {say: question, wait: 1s, tries: 1, choices: {1: [{say: ok}]}}}]",
+			heard:  []string{"question", "(hang up)"}, came: "person 800ms/800ms reached",
+		},
+		"a question is all there is, and answered early": {
+			script: "machine: hang_up\nsteps: [{gather: {say: question, choices: {1: [{say: ok}]}}}]", happens: []string{"200ms 1"},
+			heard: []string{"question 200ms", "ok", "(hang up)"}, came: "person 800ms/800ms reached",
+		},
+		"a recording asks before the text": {
+			script: "steps: [{say: a}, {gather: {play: b.wav, say: c, wait: 1s, tries: 1, choices: {1: [{say: ok}]}}}]",
+			heard:  []string{"a", "b.wav+c", "(hang up)"}, came: "person 100ms/100ms reached",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := rehearse(t, c.script, c.change, c.happens...)
+				if c.heard != nil && !slices.Equal(r.line.heard, c.heard) {
+					t.Errorf("it is heard\n%q, want\n%q", r.line.heard, c.heard)
+				}
+				if r.came() != c.came {
+					t.Errorf("it comes to %q, want %q", r.came(), c.came)
+				}
+			})
+		})
+	}
+}
+
+func TestARecordingNeedsConsent(t *testing.T) {
+	const source = `
+steps:
+  - say: greeting
+  - record: {ask: may we, yes: 1}
+  - say: tell us
+`
+	for name, c := range map[string]struct {
+		account bool
+		happens []string
+		heard   []string
+	}{
+		"given":                                     {true, []string{"1s 1"}, []string{"greeting", "may we 200ms", "(records)", "tell us", "(hang up)"}},
+		"given after the question":                  {true, []string{"5s 1"}, []string{"greeting", "may we", "(records)", "tell us", "(hang up)"}},
+		"not given":                                 {true, nil, []string{"greeting", "may we", "tell us", "(hang up)"}},
+		"refused by another digit":                  {true, []string{"1s 2"}, []string{"greeting", "may we 200ms", "tell us", "(hang up)"}},
+		"a digit before the question is no consent": {true, []string{"100ms 1"}, []string{"greeting", "may we", "tell us", "(hang up)"}},
+		"not asked by an account that does not":     {false, []string{"1s 1"}, []string{"greeting", "tell us", "(hang up)"}},
+		"hung up":                                   {true, []string{"1s bye"}, []string{"greeting", "may we 200ms"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := rehearse(t, source, func(r *rehearsal) { r.play.rules.record = c.account }, c.happens...)
+				if !slices.Equal(r.line.heard, c.heard) {
+					t.Errorf("it is heard %q, want %q", r.line.heard, c.heard)
+				}
+				if records := slices.Contains(c.heard, "(records)"); (r.play.stopRecording != nil) != records {
+					t.Errorf("it is recorded: %v", !records)
+				}
+			})
+		})
+	}
+}
+
+func TestMachinesGetWhatTheScriptSays(t *testing.T) {
+	const withMessage = "steps: [{say: greeting}, {gather: {say: question, wait: 1s, tries: 1, choices: {1: [{confirm: true}]}}}]\nmessage: [{say: message}]"
+	for name, c := range map[string]struct {
+		script  string
+		happens []string
+		heard   []string
+		came    string
+		steps   string
+	}{
+		"a person is spoken to when they have said hello": {
+			aPlainOffer, []string{"1s person"}, []string{"greeting", "details", "(hang up)"}, "person 1.5s/1.5s reached", "answered heard",
+		},
+		"a person who presses a digit": {
+			aPlainOffer, []string{"1s 5"}, []string{"greeting", "details", "(hang up)"}, "person 1.5s/1.5s reached", "answered heard",
+		},
+		"a machine gets the message after its beep": {
+			withMessage, []string{"2s machine", "5s beep"}, []string{"message", "(hang up)"}, "machine 700ms/700ms", "answered heard",
+		},
+		"a machine gets what the steps say before they ask": {
+			"steps: [{say: greeting}, {gather: {say: question, choices: {1: [{confirm: true}]}}}]", []string{"2s machine", "5s beep"},
+			[]string{"greeting", "(hang up)"}, "machine 800ms/800ms", "answered heard",
+		},
+		"a machine that beeps at once": {
+			withMessage, []string{"1s beep"}, []string{"message", "(hang up)"}, "machine 700ms/700ms", "answered heard",
+		},
+		"a machine that never beeps": {
+			withMessage, []string{"2s machine"}, []string{"message", "(hang up)"}, "machine 700ms/700ms", "answered heard",
+		},
+		"a machine that hangs up before": {
+			withMessage, []string{"2s machine", "3s bye"}, nil, "machine 0s/800ms", "answered heard",
+		},
+		"a machine that hangs up within": {
+			withMessage, []string{"2s machine", "3s beep", "3.2s bye"}, []string{"message 200ms"}, "machine 200ms/700ms", "answered heard",
+		},
+		"the time is over before the beep": {
+			withMessage, []string{"2s machine", "3s end"}, []string{"(hang up)"}, "machine 0s/800ms", "answered heard",
+		},
+		"a person picks up in the greeting": {
+			withMessage, []string{"2s machine", "3s 1"}, []string{"greeting", "question", "(hang up)"}, "person 800ms/800ms", "answered answered heard",
+		},
+		"a person picks up in the message": {
+			withMessage, []string{"2s machine", "3s beep", "3.3s 1", "4.5s 1"},
+			[]string{"message 300ms", "greeting", "question 400ms", "(hang up)"}, "person 800ms/800ms confirmed reached", "answered answered confirmed heard",
+		},
+		"a machine gets nothing": {
+			"machine: hang_up\n" + aPlainOffer, []string{"2s machine"}, []string{"(hang up)"}, "machine 0s/1.5s dismissed", "answered",
+		},
+		"nobody can tell: it is spoken": {
+			aPlainOffer, nil, []string{"greeting", "details", "(hang up)"}, "unknown 1.5s/1.5s reached", "answered heard",
+		},
+		"nobody could tell, and it beeps: the message from its start": {
+			withMessage, []string{"3.5s beep"}, []string{"greeting 400ms", "message", "(hang up)"}, "machine 700ms/700ms", "answered answered heard",
+		},
+		"nobody could tell, a digit was pressed, and it beeps": {
+			withMessage, []string{"3.5s 1", "4s beep"}, []string{"greeting", "(hang up)"}, "unknown 800ms/800ms confirmed reached", "answered confirmed heard",
+		},
+		"they hang up before anybody can tell": {
+			aPlainOffer, []string{"1s bye"}, nil, "unknown 0s/1.5s", "answered heard",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := rehearse(t, c.script, func(r *rehearsal) { r.play.ears = scriptedEars{} }, c.happens...)
+				if !slices.Equal(r.line.heard, c.heard) {
+					t.Errorf("it is heard %q, want %q", r.line.heard, c.heard)
+				}
+				if r.came() != c.came {
+					t.Errorf("it comes to %q, want %q", r.came(), c.came)
+				}
+				if steps := strings.Join(r.steps, " "); steps != c.steps {
+					t.Errorf("the steps are %q, want %q", steps, c.steps)
+				}
+			})
+		})
+	}
+}
+
+func TestAllIsSpokenBeforeAnybodyIsDialled(t *testing.T) {
+	parsed, err := script.Parse(offer + "message: [{say: message}, {play: other.wav}]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	voice := &chanter{}
+	if _, err := speakAll(t.Context(), voice, parsed, "zh"); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(voice.texts)
+	want := []string{"back", "bye", "chime.wav", "ended", "greeting", "kept", "message", "nobody", "nothing", "other.wav", "question", "sure", "thanks", "wait"}
+	if !slices.Equal(voice.texts, want) {
+		t.Errorf("spoken are %q, want %q", voice.texts, want)
+	}
+	voice.fails = errors.New("no voice")
+	if _, err := speakAll(t.Context(), voice, parsed, "en"); !errors.Is(err, voice.fails) {
+		t.Errorf("without a voice it gives %v", err)
+	}
+	silent := &script.Script{Steps: []script.Step{{}, {Pause: time.Second}}}
+	if _, err := speakAll(t.Context(), &chanter{}, silent, "en"); !errors.Is(err, errSaysNothing) {
+		t.Errorf("a script without a word gives %v", err)
+	}
+}
