@@ -234,8 +234,12 @@ func (r *rehearsal) happen(what string, end func()) {
 			}
 		}
 	default:
-		for _, digit := range what {
+		digits, leaves := strings.CutSuffix(what, " bye")
+		for _, digit := range digits {
 			r.line.digits <- digit
+		}
+		if leaves {
+			r.line.hangUp()
 		}
 	}
 }
@@ -330,7 +334,7 @@ func TestAScriptIsPerformed(t *testing.T) {
 			heard: []string{"greeting", "chime.wav", "question 100ms", "ended", "bye", "(hang up)"}, came: "person 2s/2s stopped",
 		},
 		"who presses stop and hangs up has stopped": {
-			script: offer, happens: []string{"2s 9", "2s bye"}, came: "person 1.7s/2s stopped",
+			script: offer, happens: []string{"2s 9 bye"}, came: "person 1.7s/2s stopped",
 		},
 		"a question within a choice": {
 			script: offer, happens: []string{"2s 5", "2.2s 1"},

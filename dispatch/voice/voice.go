@@ -141,8 +141,8 @@ func (s *Sender) trunk(ctx context.Context) (*sip.Trunk, error) {
 	return s.line, nil
 }
 
-// openWithin is how long Open waits for the provider.
-const openWithin = 10 * time.Second
+// openLate is how much longer than for any answer Open waits for the provider.
+const openLate = time.Second
 
 // Open waits until calls can be made: until the provider has answered, or has
 // registered us.
@@ -157,7 +157,7 @@ func (s *Sender) Open(ctx context.Context) (dispatch.Session, error) {
 	case err != nil:
 		return failed(dispatch.SessionFatal, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Response+openLate)
 	defer cancel()
 	switch err := trunk.Ready(ctx); {
 	case sip.ClassOf(err) == sip.Credentials:

@@ -50,7 +50,7 @@ type Rules struct {
 	MaximumWordLength time.Duration `yaml:"maximum_word_length" json:"maximum_word_length"`
 	// BetweenWordsSilence is how long a pause is that ends a word (50 ms).
 	BetweenWordsSilence time.Duration `yaml:"between_words_silence" json:"between_words_silence"`
-	// MaximumNumberOfWords is how many words are a machine's (8).
+	// MaximumNumberOfWords is how many words are a machine's (6).
 	MaximumNumberOfWords int `yaml:"maximum_number_of_words" json:"maximum_number_of_words"`
 	// SilenceForBeep is how long a machine is silent that records without a
 	// beep (2 s).
@@ -66,7 +66,7 @@ func (r Rules) withDefaults() Rules {
 	r.MinimumWordLength = cmp.Or(r.MinimumWordLength, 100*time.Millisecond)
 	r.MaximumWordLength = cmp.Or(r.MaximumWordLength, 5*time.Second)
 	r.BetweenWordsSilence = cmp.Or(r.BetweenWordsSilence, 50*time.Millisecond)
-	r.MaximumNumberOfWords = cmp.Or(r.MaximumNumberOfWords, 8)
+	r.MaximumNumberOfWords = cmp.Or(r.MaximumNumberOfWords, 6)
 	r.SilenceForBeep = cmp.Or(r.SilenceForBeep, 2*time.Second)
 	return r
 }

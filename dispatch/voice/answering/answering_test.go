@@ -141,7 +141,7 @@ func answers(s sounds) map[Verdict]map[string][][]int16 {
 		{"zh", "喂，你好。"},
 		{"zh", "你好，哪位？"},
 		{"zh", "您好，请讲。"},
-		{"zh", "喂，请问是哪位？"},
+		{"zh", "喂，请问哪位？"},
 		{"zh-HK", "喂？"},
 		{"de", "Müller."},
 		{"de", "Ja, hallo?"},
