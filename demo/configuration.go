@@ -71,7 +71,7 @@ func configuration(o Options, at addresses) (config.Config, error) {
 		}},
 	}
 	cfg.Voice.Trunks = []config.TrunkAccount{{
-		Name: trunkAccount, Server: at.sip, Local: "127.0.0.1", From: "+861062530000", FromName: "The Shop", Person: "+861062530001",
+		Name: trunkAccount, Server: at.sip, Local: "127.0.0.1", CallerNumber: "+861062530000", CallerName: "The Shop", Person: "+861062530001",
 		Use: config.Use{MaxSessions: 10, Weight: 1},
 	}}
 	cfg.Fax.Servers = []config.FaxAccount{{

@@ -172,7 +172,6 @@ func Default() Config {
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *", RenewalDays: 7},
 		Replies:       Replies{Keep: 365 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Webhooks:      Webhooks{Workers: 20},
-		Voice:         Voice{KeepRecordings: 30 * 24 * time.Hour},
 		Fax:           Fax{Keep: 30 * 24 * time.Hour},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}

@@ -33,7 +33,7 @@ func exampleItems() []any {
 		},
 		ModemAccount{Name: "sim-1", Device: "/dev/serial/by-id/usb-modem-1", DailyQuota: 100, TimeZone: "Asia/Shanghai", Use: use(0, 1, limits.Rules{})},
 		TrunkAccount{
-			Name: "trunk", Server: "sip.example.net", Username: "+442079460000", Password: "secret", From: "+442079460000", FromName: "Example Shop",
+			Name: "trunk", Server: "sip.example.net", Username: "+442079460000", Password: "secret", CallerNumber: "+442079460000", CallerName: "Example Shop",
 			Register: true, Person: "+442079460001", Use: use(0, 30, limits.Rules{}),
 		},
 		FaxAccount{
