@@ -10,16 +10,21 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/app/config"
 	"herald/dispatch"
 	"herald/dispatch/email"
+	"herald/dispatch/fax"
+	"herald/dispatch/fax/pages"
 	"herald/dispatch/sms/cmpp"
 	"herald/dispatch/sms/gateway"
 	"herald/dispatch/sms/modem"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/sgip"
 	"herald/dispatch/sms/smpp"
+	"herald/dispatch/voice"
+	"herald/hardware/sip/media"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -31,6 +36,12 @@ type keeps struct {
 	token  func(uuid.UUID) string // stands for a delivery in return paths
 	url    string                 // where Herald is called back
 	log    *slog.Logger
+
+	calls   *voice.Store
+	speaker voice.Speaker // nil: nobody is called by this node
+	wheel   *media.Wheel
+	faxes   *fax.Store
+	font    *pages.Font // nil: no faxes go out from this node
 }
 
 // accounts are those that the configuration names, made and not at work.
@@ -38,6 +49,7 @@ type accounts struct {
 	list     []dispatch.AccountConfig
 	gateways []*gateway.Gateway
 	modems   []*modem.Sender
+	trunks   []*voice.Sender
 	mistakes problem.Fields
 }
 
@@ -74,7 +86,35 @@ func makeAccounts(cfg config.Config, k keeps) accounts {
 			a.modems = append(a.modems, sender)
 		}
 	}
+	a.addCalls(cfg, k)
+	a.addFaxes(cfg, k)
 	return a
+}
+
+func (a *accounts) addCalls(cfg config.Config, k keeps) {
+	if k.speaker == nil {
+		return
+	}
+	for i, one := range cfg.Voice.Trunks {
+		made := dispatch.AccountConfig{}
+		sender, err := voice.New(trunkAccount(one), voice.Deps{Store: k.calls, Speaker: k.speaker, Wheel: k.wheel, Logger: k.log})
+		if err == nil {
+			made = dispatch.AccountConfig{Sender: sender, SendTimeout: sender.Longest()}
+		}
+		if a.add("voice.trunks", i, one.Use, err, made) {
+			a.trunks = append(a.trunks, sender)
+		}
+	}
+}
+
+func (a *accounts) addFaxes(cfg config.Config, k keeps) {
+	if k.font == nil {
+		return
+	}
+	for i, one := range cfg.Fax.Servers {
+		sender, err := fax.New(faxAccount(one), fax.Deps{Store: k.faxes, Font: k.font, Logger: k.log})
+		a.add("fax.servers", i, one.Use, err, dispatch.AccountConfig{Sender: sender})
+	}
 }
 
 func makeGateway(one config.GatewayAccount, k keeps) (*gateway.Gateway, error) {
@@ -128,14 +168,22 @@ func modemSends(a config.ModemAccount) time.Duration {
 // spare is for what else there is to do.
 const spare = 10 * time.Second
 
+// keepsOf is what senders work on without a node around them, and without
+// devices.
+func keepsOf(cfg config.Config, db *pgxpool.Pool, log *slog.Logger) keeps {
+	return keeps{
+		parts: parts.NewStore(db), modems: modem.NewStore(db), calls: voice.NewStore(db), faxes: fax.NewStore(db),
+		wheel: &media.Wheel{}, token: returnTokenLike, url: publicURL(cfg), log: log,
+	}
+}
+
 // Check finds what only the drivers of accounts and those who collect know to
 // be wrong; it is for config.Load.
 func Check(cfg config.Config) problem.Fields {
-	made := makeAccounts(cfg, keeps{
-		parts: parts.NewStore(nil), modems: modem.NewStore(nil), token: returnTokenLike, url: publicURL(cfg), log: slog.New(slog.DiscardHandler),
-	})
-	_, mistakes := makeCollectors(cfg.Collectors, nil)
-	return append(made.mistakes, mistakes...)
+	k := keepsOf(cfg, nil, slog.New(slog.DiscardHandler))
+	mistakes := checkDevices(cfg, &k)
+	_, collecting := makeCollectors(cfg.Collectors, nil)
+	return slices.Concat(mistakes, makeAccounts(cfg, k).mistakes, collecting)
 }
 
 // publicURL is how the world reaches Herald.
@@ -158,6 +206,12 @@ func channels(cfg config.Config) []subscriptions.Channel {
 	}
 	if hasSMS(cfg) {
 		list = append(list, subscriptions.SMS)
+	}
+	if len(cfg.Voice.Trunks) > 0 {
+		list = append(list, subscriptions.Voice)
+	}
+	if len(cfg.Fax.Servers) > 0 {
+		list = append(list, subscriptions.Fax)
 	}
 	return list
 }

@@ -13,12 +13,14 @@ import (
 	"herald/app/config"
 	"herald/dispatch"
 	"herald/dispatch/email"
+	"herald/dispatch/fax"
 	"herald/dispatch/sms/cmpp"
 	"herald/dispatch/sms/gateway"
 	"herald/dispatch/sms/modem"
-	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/sgip"
 	"herald/dispatch/sms/smpp"
+	"herald/dispatch/voice"
+	"herald/dispatch/voice/speech"
 )
 
 // modemWithin is how long the doctor waits for a modem, which has to find its
@@ -32,15 +34,17 @@ func examineAccounts(ctx context.Context, cfg config.Config, db *pgxpool.Pool, r
 	for i := range cfg.SMS.Modems {
 		cfg.SMS.Modems[i].Balance = config.BalanceCheck{} // it would be asked for
 	}
-	made := makeAccounts(cfg, keeps{
-		parts: parts.NewStore(db), modems: modem.NewStore(db), token: returnTokenLike, url: publicURL(cfg), log: slog.New(slog.DiscardHandler),
-	})
-	var list []Finding
+	k := keepsOf(cfg, db, slog.New(slog.DiscardHandler))
+	list := examineDevices(ctx, cfg, &k)
+	made := makeAccounts(cfg, k)
+	for _, trunk := range made.trunks {
+		defer trunk.Close() //nolint:errcheck // nothing was said on it
+	}
 	for _, m := range made.mistakes {
 		list = append(list, Finding{m.Path, Broken, m.Message, "mend this field"})
 	}
 	if len(made.mistakes)+len(made.list) == 0 {
-		return []Finding{{"accounts", Warning, "none: nothing is sent", "add one below email.accounts or sms"}}
+		return []Finding{{"accounts", Warning, "none: nothing is sent", "add one below email, sms, voice or fax"}}
 	}
 	found := make([]Finding, len(made.list))
 	var asking sync.WaitGroup
@@ -49,6 +53,28 @@ func examineAccounts(ctx context.Context, cfg config.Config, db *pgxpool.Pool, r
 	}
 	asking.Wait()
 	return append(list, found...)
+}
+
+// examineDevices tries who speaks in calls, and looks for the font of faxes.
+// They are ready in k unless they are broken.
+func examineDevices(ctx context.Context, cfg config.Config, k *keeps) []Finding {
+	var list []Finding
+	for _, m := range checkDevices(cfg, k) {
+		list = append(list, Finding{m.Path, Broken, m.Message, "mend this field"})
+	}
+	if len(list) > 0 || !calls(cfg) {
+		return list
+	}
+	settings := speechConfig(cfg, k.log)
+	speaker, err := speech.New(settings)
+	if err == nil {
+		defer speaker.Close() //nolint:errcheck // nobody waits for it
+		err = speaker.Check(ctx, "en", "zh-CN")
+	}
+	if err != nil {
+		return []Finding{{"speech", Broken, err.Error(), "install the Debian package espeak-ng, or mend voice.speech"}}
+	}
+	return []Finding{{"speech", Fine, "speaks English and Chinese", ""}}
 }
 
 // examineAccount tries one account.
@@ -85,6 +111,8 @@ func fineOf(sender dispatch.Sender) string {
 		return "can be reached"
 	case *modem.Sender:
 		return "is in its network"
+	case *voice.Sender:
+		return "the provider answers"
 	}
 	return "takes our sign-in"
 }
@@ -102,6 +130,10 @@ func adviceFor(sender dispatch.Sender) string {
 		return "see host, port, login_name and password, and that the operator knows this machine's address"
 	case *gateway.Gateway:
 		return "see the address in settings, root_cas, and whether this machine may go out"
+	case *voice.Sender:
+		return "see server, transport, local, public and the sign-in of this trunk, and that the provider knows this machine's address"
+	case *fax.Sender:
+		return "see host, port and the sign-in of this server, etc/hosts.hfaxd there, and that faxq runs"
 	case *modem.Sender:
 		return "see device and its permissions (the group dialout), the SIM and its PIN, and that no other program has it"
 	}

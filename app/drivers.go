@@ -3,6 +3,7 @@ package app
 import (
 	"herald/app/config"
 	"herald/dispatch/email"
+	"herald/dispatch/fax"
 	"herald/dispatch/sms"
 	"herald/dispatch/sms/cmpp"
 	"herald/dispatch/sms/gateway"
@@ -11,6 +12,8 @@ import (
 	"herald/dispatch/sms/sgip"
 	"herald/dispatch/sms/smpp"
 	"herald/dispatch/sms/wire"
+	"herald/dispatch/voice"
+	"herald/dispatch/voice/answering"
 )
 
 // What the configuration says of an account, as its driver takes it.
@@ -68,6 +71,31 @@ func modemAccount(a config.ModemAccount) modem.Account {
 		Transliterate: a.Transliterate, Languages: languages(a.Languages), NoReports: a.NoReports, HoldDoubt: a.HoldDoubt,
 		DailyQuota: a.DailyQuota, MonthlyQuota: a.MonthlyQuota, TimeZone: a.TimeZone, Balance: modem.BalanceCheck(a.Balance),
 		SubmitTimeout: a.SubmitTimeout, Timeout: a.Timeout, RegisterWithin: a.RegisterWithin,
+	}
+}
+
+func trunkAccount(a config.TrunkAccount) voice.Account {
+	return voice.Account{
+		Name: a.Name, Server: a.Server, Transport: a.Transport, RootCAs: a.RootCAs, Domain: a.Domain,
+		Username: a.Username, Password: a.Password, Realm: a.Realm, Register: a.Register, Local: a.Local, Public: a.Public, Codecs: a.Codecs,
+		Response: a.Response, Quiet: a.Quiet, AskEvery: a.AskEvery, PerSecond: a.PerSecond,
+		CallerNumber: a.CallerNumber, CallerName: a.CallerName, Plus: a.Plus, Person: a.Person,
+		RingFor: a.RingFor, LongestCall: a.LongestCall, Tries: a.Tries, RetryBusy: a.RetryBusy, RetryNoAnswer: a.RetryNoAnswer,
+		Machines: voice.Machines{Ignore: a.Machines.Ignore, WaitForBeep: a.Machines.WaitForBeep, Rules: answering.Rules(a.Machines.Rules)},
+		Record:   a.Record, RecordFor: a.RecordFor, LongestRecording: a.LongestRecording,
+	}
+}
+
+func faxAccount(a config.FaxAccount) fax.Account {
+	var dial []fax.DialRule
+	for _, rule := range a.Dial {
+		dial = append(dial, fax.DialRule(rule))
+	}
+	return fax.Account{
+		Name: a.Name, Host: a.Host, Port: a.Port, Username: a.Username, Password: a.Password, Timeout: a.Timeout, Modem: a.Modem,
+		SenderName: a.SenderName, SenderNumber: a.SenderNumber, Cover: a.Cover, TimeZone: a.TimeZone, Locale: a.Locale,
+		Standard: a.Standard, NoECM: a.NoECM, MaxDials: a.MaxDials, MaxTries: a.MaxTries, RetryAfter: a.RetryAfter, GiveUpAfter: a.GiveUpAfter,
+		Dial: dial,
 	}
 }
 

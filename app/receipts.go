@@ -115,6 +115,9 @@ func (a *App) startReceipts() {
 		a.begin("receipts of accounts", func(ctx context.Context) { a.sending.Reports(ctx, a.receipts.Report) })
 		a.begin("messages to accounts", func(ctx context.Context) { a.sending.Receive(ctx, a.replies.Take) })
 	}
+	if calls(a.cfg) || faxes(a.cfg) {
+		a.begin("old recordings and faxes", a.sweep)
+	}
 	if a.bounces != nil {
 		a.begin("bounces", func(ctx context.Context) {
 			if err := a.bounces.Reports(ctx, a.receipts.Report); err != nil {

@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/parts"
+	"herald/hardware/sip/media"
 )
 
 // buildAccounts makes the accounts: to send on where this node dispatches, and
@@ -20,9 +22,19 @@ func (a *App) buildAccounts() error {
 	if hasSMS(a.cfg) {
 		a.parts = store
 	}
-	a.accounts = makeAccounts(a.cfg, keeps{
-		parts: store, modems: a.Modems, token: tokens.Token, url: a.URL(), log: a.log,
-	})
+	k := keeps{
+		parts: store, modems: a.Modems, calls: a.Calls, faxes: a.Faxes, wheel: &media.Wheel{}, token: tokens.Token, url: a.URL(), log: a.log,
+	}
+	if err := k.openDevices(a.cfg); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if speaker, speaks := k.speaker.(io.Closer); speaks {
+		a.cleanups.onStop("speech", func(context.Context) error { return speaker.Close() })
+	}
+	a.accounts = makeAccounts(a.cfg, k)
+	for _, trunk := range a.accounts.trunks {
+		a.cleanups.onStop("trunk "+trunk.Account(), func(context.Context) error { return trunk.Close() })
+	}
 	if err := a.accounts.mistakes.Err("the accounts are not complete"); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}

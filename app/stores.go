@@ -15,7 +15,9 @@ import (
 	"herald/campaigns"
 	"herald/collectors"
 	"herald/dispatch"
+	"herald/dispatch/fax"
 	"herald/dispatch/sms/modem"
+	"herald/dispatch/voice"
 	"herald/matcher"
 	"herald/matcher/dates"
 	"herald/postgres"
@@ -46,6 +48,8 @@ type Stores struct {
 	Calendars  *calendars.Store
 	Dates      *dates.Ahead
 	Modems     *modem.Store
+	Calls      *voice.Store
+	Faxes      *fax.Store
 	Collectors *collectors.Store
 
 	news *announcer
@@ -98,6 +102,8 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 	if err != nil {
 		return nil, err
 	}
+	made, sent := voice.NewStore(pool), fax.NewStore(pool)
+	settings.Chronicles = []dispatch.Chronicle{made, sent}
 	deliveries, err := dispatch.NewStore(pool, consents, now, settings)
 	if err != nil {
 		return nil, err
@@ -116,6 +122,8 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
 		Modems:        modem.NewStore(pool),
+		Calls:         made,
+		Faxes:         sent,
 		Collectors:    collectors.NewStore(pool, now),
 		Calendars:     calendars.NewStore(pool, now),
 		news:          &announcer{},

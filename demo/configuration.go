@@ -12,12 +12,12 @@ import (
 
 // addresses are where the far ends are.
 type addresses struct {
-	smtp, smpp string // host:port
-	device     string // the modem's line
+	smtp, smpp, sip, fax string // host:port
+	device               string // the modem's line
 }
 
 func (f farEnds) addresses() addresses {
-	return addresses{smtp: f.mail.Addr(), smpp: f.centre.Addr(), device: f.modem.Path()}
+	return addresses{smtp: f.mail.Addr(), smpp: f.centre.Addr(), sip: f.phones.Addr(), fax: f.faxes.Addr(), device: f.modem.Path()}
 }
 
 // The accounts of the demonstration.
@@ -25,6 +25,8 @@ const (
 	mailAccount    = "simulator"
 	gatewayAccount = "operator"
 	modemAccount   = "modem"
+	trunkAccount   = "trunk"
+	faxAccount     = "fax"
 )
 
 // modemPrefix is whose texts go by modem: the others' go by the operator's
@@ -48,6 +50,10 @@ func configuration(o Options, at addresses) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("the operator: %w", err)
 	}
+	faxHost, faxPort, err := splitAddress(at.fax)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("the fax server: %w", err)
+	}
 	cfg.DataDir, cfg.Database.URL, cfg.SecretKey = o.DataDir, "", ""
 	cfg.Roles, cfg.HTTP.Listen, cfg.HTTP.PublicURL = config.Default().Roles, o.Listen, ""
 	cfg.Log = config.Log{Level: o.LogLevel, Format: "text"}
@@ -64,6 +70,14 @@ func configuration(o Options, at addresses) (config.Config, error) {
 			Name: modemAccount, Device: at.device, Use: config.Use{MaxSessions: 1, Recipients: []string{modemPrefix}},
 		}},
 	}
+	cfg.Voice.Trunks = []config.TrunkAccount{{
+		Name: trunkAccount, Server: at.sip, Local: "127.0.0.1", CallerNumber: "+861062530000", CallerName: "The Shop", Person: "+861062530001",
+		Use: config.Use{MaxSessions: 10, Weight: 1},
+	}}
+	cfg.Fax.Servers = []config.FaxAccount{{
+		Name: faxAccount, Host: faxHost, Port: faxPort, SenderName: "The Shop", SenderNumber: "+86 10 6253 0002",
+		TimeZone: "Asia/Shanghai", Use: config.Use{MaxSessions: 2, Weight: 1},
+	}}
 	return cfg, nil
 }
 

@@ -1,7 +1,8 @@
 // Package demo shows Herald at work on one machine, with no account anywhere:
 // a shop whose prices can be changed, members who asked to hear of it, the
-// mailbox where their mail arrives, and their phones, which an operator's
-// gateway or a modem reaches and which can write back.
+// mailbox where their mail arrives, their phones, which an operator's gateway or
+// a modem reaches and which can write back, those that are called, and their
+// fax machines.
 //
 // The shop is outside Herald and speaks to it as a company's systems would,
 // over HTTP with an API key. Run serves it until told to stop; Once plays a
@@ -84,6 +85,8 @@ Herald is running. Change a price in the shop and watch the messages arrive:
   The mailbox      http://%[1]s/mail/
   Phones           http://%[1]s/phones/    reached by the operator's gateway, SMPP at %[7]s
                    http://%[1]s/modem/     reached by a modem, at %[8]s
+                   http://%[1]s/calls/     called over a trunk, SIP at %[9]s: listen to what they heard
+  Faxes            http://%[1]s/faxes/     sent by a server as HylaFAX is one, at %[10]s
 
   Customers        %[2]s/            account %[3]s, password %[5]q
   Operators        %[2]s/console     name %[4]s, password %[5]q
@@ -104,7 +107,7 @@ Send an event yourself:
          "data":{"product":"stroller","name":"Stroller Lite","price":399,"currency":"CNY"}}'
 
 Stop with Ctrl-C.
-`, shop, s.herald.URL(), memberName, operatorName, password, s.client.key, s.centre.Addr(), s.modem.Path())
+`, shop, s.herald.URL(), memberName, operatorName, password, s.client.key, s.centre.Addr(), s.modem.Path(), s.phones.Addr(), s.faxes.Addr())
 }
 
 // RunSMTP runs the SMTP simulator and its page until ctx ends.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestReportFindsWhatIsWrong(t *testing.T) {
-	right := Report{Ledger: dispatch.Ledger{Targeted: 2, Accepted: 2, Balanced: true}, Channels: Channels{Email: Channel{2, 2}, SMSGateway: Channel{3, 3}, SMSModem: Channel{4, 4}}, Oracle: Oracle{Expected: 2}}
+	right := Report{Ledger: dispatch.Ledger{Targeted: 2, Accepted: 2, Balanced: true}, Channels: Channels{Email: Channel{2, 2}, SMSGateway: Channel{3, 3}, SMSModem: Channel{4, 4}, Voice: Channel{5, 5}, Fax: Channel{6, 6}}, Oracle: Oracle{Expected: 2}}
 	if err := right.Err(); err != nil {
 		t.Errorf("Err = %v, want nil", err)
 	}
@@ -22,6 +22,8 @@ func TestReportFindsWhatIsWrong(t *testing.T) {
 		"a mail that went astray": {func(r *Report) { r.Channels.Email.Received = 1 }, "2 mails were recorded and 1 received"},
 		"a text too many":         {func(r *Report) { r.Channels.SMSGateway.Received = 4 }, "3 texts by the gateway were recorded and 4 received"},
 		"a text the modem lost":   {func(r *Report) { r.Channels.SMSModem.Received = 0 }, "4 texts by the modem were recorded and 0 received"},
+		"a call that nobody had":  {func(r *Report) { r.Channels.Voice.Received = 4 }, "5 calls were recorded and 4 received"},
+		"half a fax":              {func(r *Report) { r.Channels.Fax.Received = 5 }, "6 faxes were recorded and 5 received"},
 		"somebody not told":       {func(r *Report) { r.Oracle.Missing = 1 }, "1 notifications are missing"},
 		"somebody told for none":  {func(r *Report) { r.Oracle.Unexpected = 1 }, "1 unexpected"},
 	}
@@ -65,7 +67,7 @@ func TestTheDemonstrationKeepsItsHandsOffARealDatabase(t *testing.T) {
 	t.Setenv("HERALD_ROLES", "[dispatch]")
 	t.Setenv("HERALD_SMS_SMPP", `[{name: earnest, host: smsc.example, system_id: shop}]`)
 	t.Setenv("HERALD_DISPATCH_WORKERS", "7")
-	cfg, err := configuration(Options{Listen: "127.0.0.1:0"}, addresses{"127.0.0.1:2525", "127.0.0.1:2775", "/dev/pts/0"})
+	cfg, err := configuration(Options{Listen: "127.0.0.1:0"}, addresses{smtp: "127.0.0.1:2525", smpp: "127.0.0.1:2775", sip: "127.0.0.1:5060", fax: "127.0.0.1:4559", device: "/dev/pts/0"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"herald/hardware/sim/hfaxd"
 	"herald/hardware/sim/modem"
+	"herald/hardware/sim/phone"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/texts"
@@ -15,6 +17,8 @@ type farEnds struct {
 	mail   *smtp.Server
 	centre *smsc.SMSC   // the operator's
 	modem  *modem.Modem // with a SIM of its own
+	phones *phone.Phone // that are called
+	faxes  *hfaxd.Server
 }
 
 // kept is how many messages each of them keeps.
@@ -41,8 +45,26 @@ func startFarEnds(ctx context.Context, partTime time.Duration, undo func(func() 
 		return f, err
 	}
 	undo(f.modem.Close)
+	f.phones = phone.New(phone.Config{Keep: callsKept, AnswerAfter: ringing})
+	if err := f.phones.Start(ctx); err != nil {
+		return f, err
+	}
+	undo(f.phones.Close)
+	f.faxes = hfaxd.New(hfaxd.Config{Keep: faxesKept})
+	if err := f.faxes.Start(ctx); err != nil {
+		return f, err
+	}
+	undo(f.faxes.Close)
 	return f, nil
 }
+
+// callsKept is how many calls are kept, with their sound, faxesKept how many
+// faxes, and ringing how long phones ring.
+const (
+	callsKept = 500
+	faxesKept = 1_000
+	ringing   = time.Second
+)
 
 // modemNumber is the number of the modem's SIM.
 const modemNumber = "+12025550100"
@@ -51,6 +73,26 @@ const modemNumber = "+12025550100"
 func received(b *texts.Box) (n int64) {
 	for _, t := range b.All() {
 		if !t.Reply {
+			n++
+		}
+	}
+	return n
+}
+
+// answered is how many calls were.
+func answered(calls []phone.Call) (n int64) {
+	for _, c := range calls {
+		if c.Answered {
+			n++
+		}
+	}
+	return n
+}
+
+// whole is how many faxes arrived with all their pages.
+func whole(faxes []hfaxd.Fax) (n int64) {
+	for _, f := range faxes {
+		if f.Whole() {
 			n++
 		}
 	}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"herald/dispatch"
+	"herald/hardware/sim/phone"
 	"herald/hardware/sim/smtp"
 )
 
@@ -32,6 +34,8 @@ type Channels struct {
 	Email      Channel `json:"email"`
 	SMSGateway Channel `json:"sms_gateway"`
 	SMSModem   Channel `json:"sms_modem"`
+	Voice      Channel `json:"voice"` // calls that were answered
+	Fax        Channel `json:"fax"`   // of which all pages arrived
 }
 
 // Channel is one of them.
@@ -60,7 +64,7 @@ func (r Report) Err() error {
 	for _, c := range []struct {
 		Channel
 		what string
-	}{{r.Channels.Email, "mails"}, {r.Channels.SMSGateway, "texts by the gateway"}, {r.Channels.SMSModem, "texts by the modem"}} {
+	}{{r.Channels.Email, "mails"}, {r.Channels.SMSGateway, "texts by the gateway"}, {r.Channels.SMSModem, "texts by the modem"}, {r.Channels.Voice, "calls"}, {r.Channels.Fax, "faxes"}} {
 		if c.Recorded != c.Received {
 			wrong = append(wrong, fmt.Errorf("%d %s were recorded and %d received", c.Recorded, c.what, c.Received))
 		}
@@ -105,11 +109,13 @@ func (r Report) write(out io.Writer, asJSON bool) error {
 	_, err := fmt.Fprintf(out, `%d members with %d subscriptions heard of %d events: %d matches.
 Ledger: %d targeted = %d accepted + %d delivered + %d suppressed + %d deferred + %d failed + %d pending + %d in doubt; balanced: %t
 E-mail: %d recorded, %d received; SMS by the gateway: %d recorded, %d received; by the modem: %d recorded, %d received
+Calls: %d recorded, %d received; faxes: %d recorded, %d received
 Every event against every subscription: %d notifications expected, %d missing, %d unexpected
 `, r.Members, r.Subscriptions, r.Events, r.Matches,
 		l.Targeted, l.Accepted, l.Delivered, l.Suppressed, l.Deferred, l.Failed, l.Pending, l.InDoubt, l.Balanced,
 		r.Channels.Email.Recorded, r.Channels.Email.Received, r.Channels.SMSGateway.Recorded, r.Channels.SMSGateway.Received,
 		r.Channels.SMSModem.Recorded, r.Channels.SMSModem.Received,
+		r.Channels.Voice.Recorded, r.Channels.Voice.Received, r.Channels.Fax.Recorded, r.Channels.Fax.Received,
 		r.Oracle.Expected, r.Oracle.Missing, r.Oracle.Unexpected)
 	return err
 }
@@ -124,6 +130,11 @@ func (s *stage) play(ctx context.Context) (Report, error) {
 		smtp.Fault{Recipient: "*@full.example", Kind: smtp.Temporary, Code: 452, Text: "4.2.2 mailbox full", Times: 20},
 		smtp.Fault{Recipient: "*@gone.example", Kind: smtp.Refuse, Code: 550, Text: "5.1.1 no such user"},
 	); err != nil {
+		return Report{}, err
+	}
+	// Who is called has heard enough soon, and confirms.
+	confirms := phone.Press{After: phone.Duration(2 * time.Second), Digits: "1"}
+	if err := s.phones.SetFaults(phone.Fault{Number: "*" + strings.TrimPrefix(calledNumber, "+"), Kind: phone.Person, Press: []phone.Press{confirms}}); err != nil {
 		return Report{}, err
 	}
 	cast, err := s.cast(ctx)
@@ -176,6 +187,8 @@ func (s *stage) takeStock(ctx context.Context, cast []wish, events []event, ledg
 		Email:      Channel{recorded[mailAccount], s.mail.Count()},
 		SMSGateway: Channel{recorded[gatewayAccount], received(s.centre.Texts())},
 		SMSModem:   Channel{recorded[modemAccount], received(s.modem.Texts())},
+		Voice:      Channel{recorded[trunkAccount], answered(s.phones.Calls().All())},
+		Fax:        Channel{recorded[faxAccount], whole(s.faxes.Faxes().All())},
 	}
 	if r.Members, err = s.herald.Members.Count(ctx); err != nil {
 		return r, err

@@ -53,7 +53,7 @@ func (s *stage) cast(ctx context.Context) ([]wish, error) {
 
 // channelsOf are the channels of a member's wishes; none: e-mail. One in
 // twenty has texts by the modem, some have them by the gateway, and whose
-// mailbox is gone has them after that.
+// mailbox is gone has them after that; one is called and one has faxes.
 func channelsOf(i int) []string {
 	switch i % 20 {
 	case 5, 9, 17:
@@ -63,19 +63,36 @@ func channelsOf(i int) []string {
 	case 13:
 		return []string{"sms", "email"}
 	}
+	switch i {
+	case called:
+		return []string{"voice"}
+	case faxed:
+		return []string{"fax"}
+	}
 	return nil
 }
 
-// mobileOf is the number of who has texts.
-func mobileOf(i int) string {
+// called is the one who is called, and faxed the one who has faxes.
+const called, faxed = 2, 24
+
+// numberOf is the number of who has texts, calls or faxes.
+func numberOf(i int) contact {
+	channels := channelsOf(i)
 	switch {
-	case channelsOf(i) == nil:
-		return ""
+	case i == called:
+		return contact{Channel: "voice", Address: calledNumber}
+	case i == faxed:
+		return contact{Channel: "fax", Address: "+861062530002"}
+	case channels == nil:
+		return contact{}
 	case i%20 == 5:
-		return fmt.Sprintf("%s20255501%02d", modemPrefix, i)
+		return contact{Channel: "sms", Address: fmt.Sprintf("%s20255501%02d", modemPrefix, i)}
 	}
-	return fmt.Sprintf("+86138001381%02d", i)
+	return contact{Channel: "sms", Address: fmt.Sprintf("+86138001381%02d", i)}
 }
+
+// calledNumber is whose phone it is that rings in the scenario.
+const calledNumber = "+861062530003"
 
 // enrol registers a member: most can be reached at once, some have a mailbox
 // that is full for a while, and some one that is gone.
@@ -93,7 +110,7 @@ func (s *stage) enrol(ctx context.Context, i int, account string) (int64, error)
 	}
 	err := s.client.post(ctx, "/api/v1/members", "application/json", map[string]any{
 		"account": account, "locale": locale, "time_zone": "Asia/Shanghai",
-		"contacts": reachable(account+"@"+domain, mobileOf(i)),
+		"contacts": reachable(account+"@"+domain, numberOf(i)),
 	}, &made)
 	return made.ID, err
 }

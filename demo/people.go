@@ -10,7 +10,7 @@ import (
 // person is a member of the demonstration.
 type person struct {
 	account, name, locale, zone string
-	mobile                      string // empty: none
+	mobile, phone, fax          string // empty: none
 }
 
 func (p person) email() string { return p.account + "@example.com" }
@@ -20,18 +20,18 @@ func (p person) email() string { return p.account + "@example.com" }
 // Chinese by the operator's gateway.
 func people() []person {
 	list := []person{
-		{memberName, "Zhang Wei", "zh-CN", "Asia/Shanghai", "+8613800138001"},
-		{"lina", "李娜", "zh-CN", "Asia/Shanghai", "+8613800138002"},
-		{"wangfang", "王芳", "zh-CN", "Asia/Shanghai", "+8613800138003"},
-		{"grace", "Grace Hopper", "en", "America/New_York", "+12025550101"},
-		{"ada", "Ada Lovelace", "en", "Europe/London", ""},
-		{"linus", "Linus Pauling", "en", "America/Los_Angeles", "+12025550102"},
-		{"marie", "Marie Curie", "en", "Europe/Paris", ""},
-		{"chenyu", "陈宇", "zh-CN", "Asia/Shanghai", "+8613800138004"},
-		{"rosa", "Rosa Parks", "en", "America/Chicago", "+12025550103"},
-		{"liuyang", "刘洋", "zh-CN", "Asia/Shanghai", "+8613800138005"},
-		{"alan", "Alan Turing", "en", "Europe/London", ""},
-		{"mei", "赵梅", "zh-CN", "Asia/Shanghai", "+8613800138006"},
+		{memberName, "Zhang Wei", "zh-CN", "Asia/Shanghai", "+8613800138001", "", ""},
+		{"lina", "李娜", "zh-CN", "Asia/Shanghai", "+8613800138002", "+861062530102", ""},
+		{"wangfang", "王芳", "zh-CN", "Asia/Shanghai", "+8613800138003", "", ""},
+		{"grace", "Grace Hopper", "en", "America/New_York", "+12025550101", "+12025550111", ""},
+		{"ada", "Ada Lovelace", "en", "Europe/London", "", "+442079460011", ""},
+		{"linus", "Linus Pauling", "en", "America/Los_Angeles", "+12025550102", "", ""},
+		{"marie", "Marie Curie", "en", "Europe/Paris", "", "", "+33142680001"},
+		{"chenyu", "陈宇", "zh-CN", "Asia/Shanghai", "+8613800138004", "", ""},
+		{"rosa", "Rosa Parks", "en", "America/Chicago", "+12025550103", "", ""},
+		{"liuyang", "刘洋", "zh-CN", "Asia/Shanghai", "+8613800138005", "", "+861062530105"},
+		{"alan", "Alan Turing", "en", "Europe/London", "", "", ""},
+		{"mei", "赵梅", "zh-CN", "Asia/Shanghai", "+8613800138006", "", ""},
 	}
 	return list
 }
@@ -50,13 +50,10 @@ type order struct {
 // enough that a visitor's change meets somebody, and their own orders.
 func wishes(i int, p person) []order {
 	first, second := products[i%len(products)], products[(i+2)%len(products)]
-	var bySMS, ladder []string // of who has a mobile: one price by text, orders by text when mail fails
-	if p.mobile != "" {
-		bySMS, ladder = []string{"sms"}, []string{"email", "sms"}
-	}
+	prices, ladder := p.channels()
 	list := []order{
 		{Trigger: "price_drop", Params: map[string]any{"product": first.ID, "target": below(first.Price, 5+i)}, CoolDown: "0s"},
-		{Trigger: "price_drop", Params: map[string]any{"product": second.ID, "target": below(second.Price, 12+i)}, CoolDown: "0s", Channels: bySMS},
+		{Trigger: "price_drop", Params: map[string]any{"product": second.ID, "target": below(second.Price, 12+i)}, CoolDown: "0s", Channels: prices},
 		{Trigger: "order_status", Params: map[string]any{}, Channels: ladder},
 	}
 	if p.account == memberName {
@@ -65,6 +62,22 @@ func wishes(i int, p person) []order {
 			order{Trigger: "promotion", Params: map[string]any{"categories": []string{"toys", "home"}}})
 	}
 	return list
+}
+
+// channels are how a person hears of a price, other than by mail, and of their
+// orders: each is tried when the one before it fails.
+func (p person) channels() (prices, orders []string) {
+	switch {
+	case p.fax != "":
+		return []string{"fax"}, []string{"email", "fax"}
+	case p.phone != "" && p.mobile != "":
+		return []string{"voice"}, []string{"email", "sms", "voice"}
+	case p.phone != "":
+		return []string{"voice"}, []string{"email", "voice"}
+	case p.mobile != "":
+		return []string{"sms"}, []string{"email", "sms"}
+	}
+	return nil, nil
 }
 
 // below is a price less some percent, in whole units.
@@ -79,11 +92,14 @@ type contact struct {
 	Verified bool   `json:"verified"`
 }
 
-// reachable are confirmed contact points.
-func reachable(email, mobile string) []contact {
+// reachable are confirmed contact points; numbers are by channel, and those
+// that are empty left out.
+func reachable(email string, numbers ...contact) []contact {
 	list := []contact{{"email", email, true}}
-	if mobile != "" {
-		list = append(list, contact{"sms", mobile, true})
+	for _, n := range numbers {
+		if n.Verified = true; n.Address != "" {
+			list = append(list, n)
+		}
 	}
 	return list
 }
@@ -95,7 +111,7 @@ func (s *stage) register(ctx context.Context, p person) (id int64, err error) {
 	}
 	err = s.client.post(ctx, "/api/v1/members", "application/json", map[string]any{
 		"account": p.account, "password": password, "display_name": p.name, "locale": p.locale, "time_zone": p.zone,
-		"contacts": reachable(p.email(), p.mobile),
+		"contacts": reachable(p.email(), contact{Channel: "sms", Address: p.mobile}, contact{Channel: "voice", Address: p.phone}, contact{Channel: "fax", Address: p.fax}),
 	}, &made)
 	return made.ID, err
 }

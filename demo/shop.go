@@ -13,7 +13,6 @@ import (
 	"github.com/alexedwards/scs/v2/memstore"
 
 	"herald/app"
-	"herald/hardware/sim/smtp"
 	"herald/hardware/sim/texts"
 	"herald/problem"
 	"herald/web/page"
@@ -32,8 +31,8 @@ type shop struct {
 	prices map[string]float64 // by product
 }
 
-// newShop is the handler of the shop and, below /mail/, /phones/ and /modem/, of
-// the far ends' pages.
+// newShop is the handler of the shop and, below /mail/, /phones/, /modem/,
+// /calls/ and /faxes/, of the far ends' pages.
 func newShop(s *stage, base string) (http.Handler, error) {
 	files, err := fs.Sub(pages, "pages")
 	if err != nil {
@@ -54,6 +53,8 @@ func newShop(s *stage, base string) (http.Handler, error) {
 	mux.Handle("/mail/", http.StripPrefix("/mail", s.mail.Handler()))
 	mux.Handle("/phones/", http.StripPrefix("/phones", s.centre.Handler()))
 	mux.Handle("/modem/", http.StripPrefix("/modem", s.modem.Handler()))
+	mux.Handle("/calls/", http.StripPrefix("/calls", s.phones.Handler()))
+	mux.Handle("/faxes/", http.StripPrefix("/faxes", s.faxes.Handler()))
 	mux.Handle("/", site.Handler([]page.Route{
 		{Pattern: "GET /{$}", Handle: h.show},
 		{Pattern: "GET /arrivals", Handle: h.arrivals, Live: true},
@@ -99,9 +100,10 @@ func (h *shop) data(v *page.Visit) shopData {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	data := shopData{
-		Herald:   h.herald.URL(),
-		Total:    h.mail.Count() + received(h.centre.Texts()) + received(h.modem.Texts()),
-		Arrivals: latest(h.mail.Messages(), h.centre.Texts().All(), h.modem.Texts().All()),
+		Herald: h.herald.URL(),
+		Total: h.mail.Count() + received(h.centre.Texts()) + received(h.modem.Texts()) +
+			answered(h.phones.Calls().All()) + h.faxes.Faxes().Count(),
+		Arrivals: h.latest(v.Reader),
 	}
 	for _, p := range products {
 		data.Goods = append(data.Goods, good{product: p, Title: p.title(v.Tag), Price: h.prices[p.ID]})
@@ -110,20 +112,34 @@ func (h *shop) data(v *page.Visit) shopData {
 }
 
 // latest are the newest of all, the newest first.
-func latest(mails []smtp.Mail, boxes ...[]texts.Text) []arrival {
+func (h *shop) latest(r page.Reader) []arrival {
 	var list []arrival
-	for _, m := range mails[max(0, len(mails)-newest):] {
+	for _, m := range last(h.mail.Messages()) {
 		list = append(list, arrival{Icon: "mail", To: m.To[0], Text: m.Subject, At: m.ReceivedAt})
 	}
-	for _, box := range boxes {
-		box = slices.DeleteFunc(slices.Clone(box[max(0, len(box)-newest):]), func(t texts.Text) bool { return t.Reply })
-		for _, t := range box {
-			list = append(list, arrival{Icon: "message", To: t.To, Text: t.Text, At: t.At})
+	for _, box := range [][]texts.Text{h.centre.Texts().All(), h.modem.Texts().All()} {
+		for _, t := range last(box) {
+			if !t.Reply {
+				list = append(list, arrival{Icon: "message", To: t.To, Text: t.Text, At: t.At})
+			}
 		}
+	}
+	for _, c := range last(h.phones.Calls().All()) {
+		text := r.T("shop.missed")
+		if c.Answered {
+			text = r.T("shop.called", "heard", r.Duration(time.Duration(c.Lasted)))
+		}
+		list = append(list, arrival{Icon: "phone", To: c.To, Text: text, At: c.BeganAt})
+	}
+	for _, f := range last(h.faxes.Faxes().All()) {
+		list = append(list, arrival{Icon: "printer", To: f.Number, Text: r.T("shop.faxed", "count", f.Pages), At: f.At})
 	}
 	slices.SortStableFunc(list, func(a, b arrival) int { return b.At.Compare(a.At) })
 	return list[:min(len(list), newest)]
 }
+
+// last are the newest of a box.
+func last[T any](box []T) []T { return box[max(0, len(box)-newest):] }
 
 // change sets a price and tells Herald of it.
 func (h *shop) change(v *page.Visit) error {

@@ -119,7 +119,7 @@ func TestExampleItemsAreValid(t *testing.T) {
 	}
 	_, lists, _ := strings.Cut(b.String(), "\nemail:")
 	lists, _, _ = strings.Cut(lists, "\nbounces:")
-	lists = regexp.MustCompile(`(?m)^  # ((?:accounts|smpp|cmpp|sgip|gateways|modems):|  )`).ReplaceAllString(lists, "  $1")
+	lists = regexp.MustCompile(`(?m)^  # ((?:accounts|smpp|cmpp|sgip|gateways|modems|trunks|servers):|  )`).ReplaceAllString(lists, "  $1")
 	cfg, err := Load(write(t, "email:"+lists), nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, lists)
@@ -128,7 +128,7 @@ func TestExampleItemsAreValid(t *testing.T) {
 	for _, a := range cfg.accounts() {
 		names = append(names, a.name)
 	}
-	if diff := cmp.Diff([]string{"main", "operator", "mobile", "unicom", "web", "sim-1"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"main", "operator", "mobile", "unicom", "web", "sim-1", "trunk", "fax"}, names); diff != "" {
 		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
 	if got := cfg.Email.Accounts[0].Limits.Domains["gmail.com"].Max; got != 600 {
@@ -137,8 +137,9 @@ func TestExampleItemsAreValid(t *testing.T) {
 	if got := cfg.SMS.SMPP[0].Limits.Prefixes["+4415"].Max; got != 5 {
 		t.Errorf("numbers of +4415 get %v a second", got)
 	}
-	if diff := cmp.Diff(exampleItems()[:6], []any{
+	if diff := cmp.Diff(exampleItems()[:8], []any{
 		cfg.Email.Accounts[0], cfg.SMS.SMPP[0], cfg.SMS.CMPP[0], cfg.SMS.SGIP[0], cfg.SMS.Gateways[0], cfg.SMS.Modems[0],
+		cfg.Voice.Trunks[0], cfg.Fax.Servers[0],
 	}, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("what the example shows is read as something else (-want +got):\n%s", diff)
 	}

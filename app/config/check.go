@@ -45,6 +45,8 @@ func (c Config) check() problem.Fields {
 	c.Dispatch.checkDoubt(&f)
 	c.Email.check(&f)
 	c.SMS.check(&f)
+	c.Voice.check(&f)
+	c.Fax.check(&f)
 	c.checkAccounts(&f)
 	c.checkBounces(&f)
 	c.checkReceipts(&f)

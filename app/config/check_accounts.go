@@ -41,6 +41,12 @@ func (c *Config) accounts() []listed {
 	for i := range c.SMS.Modems {
 		add("sms.modems", i, c.SMS.Modems[i].Name, &c.SMS.Modems[i].Use)
 	}
+	for i := range c.Voice.Trunks {
+		add("voice.trunks", i, c.Voice.Trunks[i].Name, &c.Voice.Trunks[i].Use)
+	}
+	for i := range c.Fax.Servers {
+		add("fax.servers", i, c.Fax.Servers[i].Name, &c.Fax.Servers[i].Use)
+	}
 	return list
 }
 

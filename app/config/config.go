@@ -25,6 +25,8 @@ type Config struct {
 	Dispatch      Dispatch      `yaml:"dispatch"`
 	Email         Email         `yaml:"email"`
 	SMS           SMS           `yaml:"sms"`
+	Voice         Voice         `yaml:"voice"`
+	Fax           Fax           `yaml:"fax"`
 	Bounces       Bounces       `yaml:"bounces"`
 
 	Replies  Replies   `yaml:"replies"`
@@ -170,6 +172,7 @@ func Default() Config {
 		Subscriptions: Subscriptions{ExpirySchedule: "* * * * *", RenewalDays: 7},
 		Replies:       Replies{Keep: 365 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Webhooks:      Webhooks{Workers: 20},
+		Fax:           Fax{Keep: 30 * 24 * time.Hour},
 		Dispatch:      Dispatch{Workers: 50, FirstRetry: time.Minute, SendTimeout: time.Minute, ReconcileEvery: 10 * time.Minute},
 	}
 }

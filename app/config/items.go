@@ -32,6 +32,14 @@ func exampleItems() []any {
 			Secrets:  map[string]string{"token": "secret", "signing_key": "secret"},
 		},
 		ModemAccount{Name: "sim-1", Device: "/dev/serial/by-id/usb-modem-1", DailyQuota: 100, TimeZone: "Asia/Shanghai", Use: use(0, 1, limits.Rules{})},
+		TrunkAccount{
+			Name: "trunk", Server: "sip.example.net", Username: "+442079460000", Password: "secret", CallerNumber: "+442079460000", CallerName: "Example Shop",
+			Register: true, Person: "+442079460001", Use: use(0, 30, limits.Rules{}),
+		},
+		FaxAccount{
+			Name: "fax", Host: "fax.example.com", Username: "herald", Password: "secret",
+			SenderName: "Example Shop", SenderNumber: "+44 20 7946 0002", Use: use(0, 2, limits.Rules{}),
+		},
 		exampleQuery(), exampleFolder(), exampleStream(),
 		Doubt{Channel: "email", Purpose: "transactional", Policy: "hold"},
 		Cap{Purpose: "marketing", Max: 2, Within: 7 * 24 * time.Hour},

@@ -197,6 +197,8 @@ func (c *Config) makeRoom(k *koanf.Koanf) {
 	c.Collectors.Folders = room(k, "collectors.folders", usualFolder)
 	c.Collectors.Streams = room(k, "collectors.streams", usualStream)
 	c.SMS.Modems = room(k, "sms.modems", ModemAccount{Use: Use{MaxSessions: 1, Weight: 1}})
+	c.Voice.Trunks = room(k, "voice.trunks", TrunkAccount{Use: Use{MaxSessions: 10, Weight: 1}})
+	c.Fax.Servers = room(k, "fax.servers", FaxAccount{Use: Use{MaxSessions: 2, Weight: 1}})
 }
 
 // room is as many items like usual as the list at path has.

@@ -2,8 +2,12 @@ package voice
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -24,6 +28,9 @@ type Account struct {
 	Server string `yaml:"server" json:"server"`
 	// Transport carries the signalling: udp, tcp or tls (udp).
 	Transport string `yaml:"transport" json:"transport"`
+	// RootCAs is a PEM file with the authorities behind the provider's
+	// certificate, for TLS (the system's).
+	RootCAs string `yaml:"root_cas" json:"root_cas"`
 	// Domain is the provider's in addresses (the host of Server).
 	Domain string `yaml:"domain" json:"domain"`
 	// Username and Password are how the provider knows us; Realm, when it is
@@ -120,6 +127,9 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 	}
 	a.checkTrunk(mistakes)
 	a.checkCalls(mistakes)
+	if _, err := a.authorities(); err != nil {
+		mistakes.Add("root_cas", "file", "name a file with certificates in PEM")
+	}
 	return a
 }
 
@@ -208,6 +218,22 @@ func isNumber(s string) bool {
 	return digits != "" && len(digits) <= most && strings.Trim(digits, "0123456789*") == ""
 }
 
+// authorities are those of RootCAs; nil stands for the system's.
+func (a Account) authorities() (*x509.CertPool, error) {
+	if a.RootCAs == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(a.RootCAs)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("there is none in it")
+	}
+	return pool, nil
+}
+
 // trunk are the settings of the line.
 func (a Account) trunk(wheel *media.Wheel, logger *slog.Logger, now func() time.Time) sip.Config {
 	c := sip.Config{
@@ -219,6 +245,9 @@ func (a Account) trunk(wheel *media.Wheel, logger *slog.Logger, now func() time.
 	}
 	if a.Public != "" {
 		c.Public = netip.MustParseAddr(a.Public) // it was checked
+	}
+	if roots, err := a.authorities(); err == nil && roots != nil { // it was checked
+		c.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	for _, codec := range a.Codecs {
 		c.Laws = append(c.Laws, g711.Law(codec))

@@ -82,10 +82,10 @@ var ErrClosed = errors.New("nothing is spoken any more")
 // New makes a Speaker, and its cache's folder; it starts nothing. It fails
 // with problem.Invalid by the fields of the configuration, written small.
 func New(cfg Config) (*Speaker, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	kept, err := openCache(cfg.Cache, cfg.CacheSize, cfg.Now)
 	if err != nil {
 		return nil, fmt.Errorf("speech: %w", err)
@@ -114,7 +114,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) check() error {
+// Check finds what New would refuse, and makes nothing.
+func (c Config) Check() error {
+	c = c.withDefaults()
 	var wrong problem.Fields
 	if c.Command[0] == "" {
 		wrong.Add("command", "required", "name the program that speaks")
