@@ -13,6 +13,7 @@ package pages
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,10 +21,14 @@ import (
 const (
 	MostPages  = 30
 	MostSource = 128 << 10 // bytes of Markdown
+	mostLine   = 16 << 10  // bytes of a line of it
+	// mostMarks is how many characters may open emphasis or links: goldmark
+	// compares them with each other.
+	mostMarks = 10_000
 )
 
-// ErrTooLong: the message has more source than MostSource, or makes more pages
-// than MostPages.
+// ErrTooLong: the message has more source than MostSource or makes more pages
+// than MostPages, has a line of more than 16 KiB, or is markup for the most part.
 var ErrTooLong = errors.New("the fax is too long")
 
 // Fax is what is to be written.
@@ -60,8 +65,8 @@ type Document struct {
 // last. The pages are the same whichever is the first. It fails with
 // ErrTooLong.
 func (f *Font) Render(fax Fax, first int) (Document, error) {
-	if len(fax.Body) > MostSource {
-		return Document{}, fmt.Errorf("%w: it has %d bytes of text, and may have %d", ErrTooLong, len(fax.Body), MostSource)
+	if err := bounded(fax.Body); err != nil {
+		return Document{}, err
 	}
 	w := newWriter(f)
 	all, err := w.write(fax)
@@ -76,4 +81,20 @@ func (f *Font) Render(fax Fax, first int) (Document, error) {
 		return Document{}, err
 	}
 	return Document{PDF: document, Pages: len(all), Missing: w.missing()}, nil
+}
+
+// bounded keeps what takes minutes to read from being read.
+func bounded(body string) error {
+	if len(body) > MostSource {
+		return fmt.Errorf("%w: it has %d bytes of text, and may have %d", ErrTooLong, len(body), MostSource)
+	}
+	for line := range strings.Lines(body) {
+		if len(line) > mostLine {
+			return fmt.Errorf("%w: a line has %d bytes, and may have %d", ErrTooLong, len(line), mostLine)
+		}
+	}
+	if n := strings.Count(body, "*") + strings.Count(body, "_") + strings.Count(body, "["); n > mostMarks {
+		return fmt.Errorf("%w: it has %d characters of markup, and may have %d", ErrTooLong, n, mostMarks)
+	}
+	return nil
 }

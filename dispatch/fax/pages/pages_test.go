@@ -181,6 +181,8 @@ func TestAFaxHasBounds(t *testing.T) {
 	f := openFont(t)
 	for name, body := range map[string]string{
 		"source":         strings.Repeat("a", MostSource+1),
+		"marks":          strings.Repeat("*a_\n", mostMarks),
+		"deep":           strings.Repeat("> ", mostLine),
 		"pages":          strings.Repeat("word\n\n", 3000),
 		"pages by list":  strings.Repeat("- item\n", 3000),
 		"pages by table": "| a | b |\n|---|---|\n" + strings.Repeat("| 1 | 2 |\n", 2000),
