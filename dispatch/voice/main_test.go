@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 type whistler struct{}
 
 func (whistler) Speak(_ context.Context, text, _ string) ([]int16, error) {
-	return tones.Sine(300+float64(10*len(text)), 200*time.Millisecond, 8000), nil
+	return tones.Sine(300+float64(10*len(text)), 100*time.Millisecond, 8000), nil
 }
 
 func (w whistler) Play(ctx context.Context, name string) ([]int16, error) {

@@ -76,7 +76,7 @@ const (
 	mostRepeats = 3
 	// lastBreath is how long the line stays open after the last word, so that
 	// the far end has said it before it hears of the end.
-	lastBreath = 400 * time.Millisecond
+	lastBreath = 200 * time.Millisecond
 	// goodbye is how long the far end has to take note that we hang up.
 	goodbye = 5 * time.Second
 )

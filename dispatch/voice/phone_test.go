@@ -73,7 +73,7 @@ func TestACallIsConfirmedAndReportedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if receipt.ProviderID != call.CallID || receipt.Account != "trunk" || receipt.Detail != "heard 0.2 of 0.2 s" {
+	if receipt.ProviderID != call.CallID || receipt.Account != "trunk" || receipt.Detail != "heard 0.1 of 0.1 s" {
 		t.Errorf("the receipt is %+v", receipt)
 	}
 	if call.Outcome != spoken || call.AnsweredBy != person || !call.Confirmed || call.Stopped || !call.Reached || call.EndedAt == nil || call.Attempt != 1 {
@@ -187,7 +187,7 @@ func TestACallThatBreaksIsNotMadeAgain(t *testing.T) {
 				defer stop()
 			}
 			receipt, err := s.Send(ctx, m)
-			if err != nil || receipt.Detail != "heard 0.2 of 0.4 s" {
+			if err != nil || receipt.Detail != "heard 0.1 of 0.2 s" {
 				t.Fatalf("it comes to %+v, %v", receipt, err)
 			}
 			if told := b.told(t, m); told != c.told {

@@ -84,7 +84,7 @@ func (s *Sender) Reports(ctx context.Context, take func(context.Context, []dispa
 // report reports all that is to be reported now.
 func (s *Sender) report(ctx context.Context, take func(context.Context, []dispatch.Report) error) error {
 	now := s.deps.Now()
-	if buried, err := s.deps.Store.bury(ctx, s.cfg.Name, now.Add(-s.Longest()-forgetAfter)); err != nil {
+	if buried, err := s.deps.Store.bury(ctx, s.cfg.Name, now.Add(-s.Longest()-forgetAfter), now); err != nil {
 		return err
 	} else if buried > 0 {
 		s.deps.Logger.WarnContext(ctx, "calls were left open by a process that died", "calls", buried)

@@ -165,14 +165,14 @@ func (s *Store) calls(ctx context.Context, delivery uuid.UUID, account string) (
 	return nil, fmt.Errorf("read the calls of a delivery: %w", err)
 }
 
-// untold are calls of an account that are over since before, and of which
+// untold are calls of an account that were over by a time, and of which
 // something is to be reported.
-func (s *Store) untold(ctx context.Context, account string, before time.Time) ([]row, error) {
+func (s *Store) untold(ctx context.Context, account string, by time.Time) ([]row, error) {
 	const most = 100
 	rows, err := s.db.Query(ctx, rowSQL+`
-WHERE account = $1 AND NOT told AND ended_at < $2
+WHERE account = $1 AND NOT told AND ended_at <= $2
 ORDER BY began_at
-LIMIT $3`, account, before, most)
+LIMIT $3`, account, by, most)
 	if err == nil {
 		var found []row
 		if found, err = pgx.CollectRows(rows, scanRow); err == nil {
@@ -196,11 +196,11 @@ func (s *Store) markTold(ctx context.Context, calls []row) error {
 
 // bury ends the calls of an account that began before and whose process died:
 // they went on for longer than any call does. What is known of them stays.
-func (s *Store) bury(ctx context.Context, account string, before time.Time) (int64, error) {
+func (s *Store) bury(ctx context.Context, account string, before, now time.Time) (int64, error) {
 	tag, err := s.db.Exec(ctx, `
 UPDATE calls
 SET ended_at = $3, outcome = 'lost', told = NOT stopped AND NOT reached
-WHERE account = $1 AND NOT told AND ended_at IS NULL AND began_at < $2`, account, before, s.now())
+WHERE account = $1 AND NOT told AND ended_at IS NULL AND began_at < $2`, account, before, now)
 	if err != nil {
 		return 0, fmt.Errorf("end the calls of a process that died: %w", err)
 	}
