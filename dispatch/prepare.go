@@ -284,7 +284,7 @@ func (r *run) oneOf(ctx context.Context, items []*parcel, m subscriptions.Member
 	for i, p := range items {
 		t := p.first()
 		one.tasks = append(one.tasks, t)
-		list[i] = map[string]any{"subject": p.message.Content.Subject, "text": p.message.Content.Text, "link": r.cfg.Links.Delivery(t.ID)}
+		list[i] = map[string]any{"subject": p.message.Content.Subject, "text": p.message.Content.Gist(), "link": r.cfg.Links.Delivery(t.ID)}
 		if t.SubscriptionID != subscription {
 			subscription = 0
 		}

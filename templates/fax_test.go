@@ -67,6 +67,7 @@ func TestValuesAreNeverMarkup(t *testing.T) {
 func TestAFaxSaysItsValues(t *testing.T) {
 	for value, want := range map[string]string{
 		"€45.00 (-20 %)":        "€45.00 (-20 %)",
+		"A-1042 at 18:00":       "A-1042 at 18:00",
 		"a*b_c`d|e<f>&amp;":     "a*b_c`d|e<f>&amp;",
 		"two\n\nparagraphs":     "two paragraphs",
 		"   indented":           "indented",
@@ -80,6 +81,52 @@ func TestAFaxSaysItsValues(t *testing.T) {
 		}
 		if _, said := outline(content.Text); strings.ReplaceAll(said, `\`, "") != want {
 			t.Errorf("%q reads %q", value, said)
+		}
+	}
+}
+
+// TestAFaxReadsAsMarkdownToo gives values that need no or few escapes.
+func TestAFaxReadsAsMarkdownToo(t *testing.T) {
+	for value, want := range map[string]string{
+		"A-1042, €45.00 at 18:00": "A-1042, €45.00 at 18:00",
+		"https://shop.example/d":  `https\://shop.example/d`,
+		"www.shop.example":        `www\.shop.example`,
+		"1. first":                `1\. first`,
+		"- [a](b)":                `\- \[a\]\(b\)`,
+		"Tom & Ann":               `Tom \& Ann`,
+		"a\u00a0b":                "a\u00a0b",
+	} {
+		if got := markdownText(value); got != want {
+			t.Errorf("%q is written %q, want %q", value, got, want)
+		}
+	}
+}
+
+// TestValuesAreNoMarkupTogetherWithTheTemplates puts them where markup has
+// begun already.
+func TestValuesAreNoMarkupTogetherWithTheTemplates(t *testing.T) {
+	for _, c := range []struct{ body, value string }{
+		{"[see]{{ x }}", "(https://example.com)"},
+		{"{{ x }}[see](https://example.com)", "!"},
+		{"1{{ x }} first", "."},
+		{"1{{ x }} first", ")"},
+		{"{{ x }}{{ x }} first", "1."},
+		{"ww{{ x }}", "w.example.com"},
+		{"https{{ x }}", "://example.com"},
+		{"title\n{{ x }}", "==="},
+		{"title\n{{ x }}{{ x }}", "-"},
+		{"a{{ x }}example.com", "@"},
+	} {
+		fill := func(value string) string {
+			content, err := Preview(t.Context(), Template{Channel: "fax", Locale: "en", Body: c.body}, map[string]any{"x": value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			built, _ := outline(content.Text)
+			return built
+		}
+		if got, want := fill(c.value), fill("x"); got != want {
+			t.Errorf("%q in %q is built as %s, want %s", c.value, c.body, got, want)
 		}
 	}
 }

@@ -1,17 +1,10 @@
 package templates
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"embed"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	texttemplate "text/template"
 
-	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -27,12 +20,29 @@ type starterLocale struct {
 	Alerts      string // the words of the link to the member's alerts
 	Unsubscribe string // the words of the link that stops the alert
 	Why         string // why the member gets this
+	Call        starterCall
+	Fax         starterFax
 	Phrases     map[string]string
 	Messages    map[string]starterMessage
 }
 
+// starterCall is what all calls of a locale say: whose call it is, the
+// questions, and what follows on each answer.
+type starterCall struct {
+	Hello                       string
+	Confirm, Repeat, Stop       string
+	Between                     string // between the questions
+	Confirmed, Stopped, Goodbye string
+}
+
+// starterFax is what all faxes of a locale have.
+type starterFax struct {
+	Facts string // above the facts
+	Colon string // between a link's words and its address
+}
+
 // starterMessage is one message; every text is Liquid. One without a subject
-// has no e-mail.
+// is an SMS only.
 type starterMessage struct {
 	Subject string
 	Lead    string // the one sentence that says it
@@ -42,11 +52,15 @@ type starterMessage struct {
 	Items   bool   // a digest: its items follow
 	Stop    string // instead of the file's words for the link that stops it
 	Button  string
-	Link    string // where the button leads; empty: links.delivery
-	Why     string // instead of the file's
-	Own     bool   // Herald's own message: no alert to see or to stop
-	Always  bool   // of an alert, but sent of Herald's own accord, whatever the triggers are
+	Link    string   // where the button leads; empty: links.delivery
+	Why     string   // instead of the file's
+	Own     bool     // Herald's own message: no alert to see or to stop
+	Always  bool     // of an alert, but sent of Herald's own accord, whatever the triggers are
+	Spoken  []string `yaml:"call"` // what a call says; none: the lead and the text
 	SMS     string
+	// Transactional messages tell of what the member is doing: their calls
+	// offer no end to such calls.
+	Transactional bool
 }
 
 type starterFact struct {
@@ -54,16 +68,12 @@ type starterFact struct {
 	If           string // shown only when this is not empty
 }
 
-// page is what layout.html is filled from.
-type page struct {
-	starterMessage
-	Locale, Brand, Alerts, Unsubscribe string
-	Links                              bool
-}
-
-// LoadStarter saves the starter templates when there are no templates at all,
-// and otherwise those that there is none of and that Herald sends of its own
-// accord: a newer Herald may have more to say. Several nodes may do so at once.
+// LoadStarter saves the starter templates when there are no templates at all.
+// Otherwise a newer Herald may have more to say, and those are saved that are
+// of a name which there is none of and which Herald sends of its own accord,
+// and the channels that a message of its own lacks in a language. What
+// the house has worded stays as it is, and a message that it made itself under
+// a starter's name is not touched. Several nodes may do so at once.
 func (s *Store) LoadStarter(ctx context.Context) error {
 	starters, own, err := starterTemplates()
 	if err != nil {
@@ -73,12 +83,12 @@ func (s *Store) LoadStarter(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('starter templates', 0))`); err != nil {
 			return err
 		}
-		var known []string
-		if err := tx.QueryRow(ctx, `SELECT coalesce(array_agg(DISTINCT name), '{}') FROM templates`).Scan(&known); err != nil {
+		there, err := readShelf(ctx, tx)
+		if err != nil {
 			return err
 		}
 		for _, t := range starters {
-			if len(known) > 0 && (!own[t.Name] || slices.Contains(known, t.Name)) {
+			if !there.lacks(t, own[t.Name]) {
 				continue
 			}
 			t.SavedAt = s.now()
@@ -100,59 +110,48 @@ func (s *Store) LoadStarter(ctx context.Context) error {
 	return nil
 }
 
-// starterTemplates are the embedded messages as templates, by locale and name,
-// and the names of those that Herald sends of its own accord.
-func starterTemplates() (all []Template, own map[string]bool, err error) {
-	layout, err := texttemplate.New("layout.html").Delims("[[", "]]").ParseFS(starterFiles, "starter/layout.html")
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the starter layout: %w", err)
-	}
-	own = map[string]bool{}
-	for _, file := range []string{"starter/en.yaml", "starter/zh-CN.yaml"} {
-		source, err := starterFiles.ReadFile(file)
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the starter messages: %w", err)
-		}
-		var l starterLocale
-		if err := yaml.UnmarshalWithOptions(source, &l, yaml.Strict()); err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", file, err)
-		}
-		for _, name := range slices.Sorted(maps.Keys(l.Messages)) {
-			pair, err := l.templates(layout, name)
-			if err != nil {
-				return nil, nil, fmt.Errorf("read %s: %s: %w", file, name, err)
-			}
-			all = append(all, pair...)
-			own[name] = l.Messages[name].Own || l.Messages[name].Always
-		}
-	}
-	return all, own, nil
+// shelf is which templates there are.
+type shelf struct {
+	names map[string]bool
+	keys  map[key]bool
+	ours  map[key]bool // names and locales that Herald brought something of
 }
 
-// templates are a message's e-mail, if it has one, and SMS.
-func (l starterLocale) templates(layout *texttemplate.Template, name string) ([]Template, error) {
-	m := l.Messages[name]
-	if m.Why == "" {
-		m.Why = l.Why
+// starterAuthor is who has saved the starter templates.
+const starterAuthor = "herald"
+
+func readShelf(ctx context.Context, tx pgx.Tx) (shelf, error) {
+	there := shelf{map[string]bool{}, map[key]bool{}, map[key]bool{}}
+	rows, err := tx.Query(ctx, `
+		SELECT   name, channel, locale, bool_or(saved_by = $1)
+		FROM     templates
+		GROUP BY name, channel, locale`, starterAuthor)
+	if err != nil {
+		return there, err
 	}
-	m.Link = cmp.Or(m.Link, "links.delivery")
-	p := page{
-		starterMessage: m, Links: !m.Own,
-		Locale: l.Locale, Brand: l.Brand, Alerts: l.Alerts, Unsubscribe: cmp.Or(m.Stop, l.Unsubscribe),
+	var k key
+	var ours bool
+	_, err = pgx.ForEachRow(rows, []any{&k.name, &k.channel, &k.locale, &ours}, func() error {
+		there.names[k.name] = true
+		there.keys[k] = true
+		if ours {
+			there.ours[key{name: k.name, locale: k.locale}] = true
+		}
+		return nil
+	})
+	return there, err
+}
+
+// lacks reports whether a starter is to be brought; own: Herald sends it of
+// its own accord.
+func (s shelf) lacks(t Template, own bool) bool {
+	switch {
+	case len(s.names) == 0:
+		return true
+	case s.keys[key{t.Name, t.Channel, t.Locale}]:
+		return false
+	case !s.names[t.Name]:
+		return own
 	}
-	var html bytes.Buffer
-	if err := layout.Execute(&html, p); err != nil {
-		return nil, err
-	}
-	phrases := make([]string, 0, 2*len(l.Phrases))
-	for phrase, text := range l.Phrases {
-		phrases = append(phrases, "[["+phrase+"]]", text)
-	}
-	spoken := strings.NewReplacer(phrases...)
-	sms := Template{Name: name, Channel: "sms", Locale: l.Locale, Body: spoken.Replace(m.SMS), SavedBy: "herald"}
-	if m.Subject == "" {
-		return []Template{sms}, nil
-	}
-	email := Template{Name: name, Channel: "email", Locale: l.Locale, Subject: spoken.Replace(m.Subject), HTML: spoken.Replace(html.String()), SavedBy: "herald"}
-	return []Template{email, sms}, nil
+	return s.ours[key{name: t.Name, locale: t.Locale}]
 }

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"flag"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ func TestStarterMessagesReadWell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(starters) != 16*2*2+3*2 {
-		t.Errorf("%d templates, want 16 messages on 2 channels and 3 answers on one, in 2 locales", len(starters))
+	if len(starters) != 16*4*2+3*2 {
+		t.Errorf("%d templates, want 16 messages on 4 channels and 3 answers on one, in 2 locales", len(starters))
 	}
 	for _, template := range starters {
 		name := template.Name + "." + template.Channel + "." + template.Locale
@@ -45,6 +46,52 @@ func TestStarterMessagesReadWell(t *testing.T) {
 	}
 }
 
+// TestStarterCallsOfferWhatFits looks at what each call asks and leaves on a
+// machine.
+func TestStarterCallsOfferWhatFits(t *testing.T) {
+	starters, _, err := starterTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digits := map[string]string{
+		"confirm_address": "2",  // nothing but the code
+		"low_balance":     "12", // transactional: no end to such calls
+		"order_status":    "12",
+		"reminder":        "12",
+		"birthday":        "29", // nothing to confirm in a greeting
+		"festival":        "29",
+		"digest":          "29",
+	}
+	for _, template := range starters {
+		if template.Channel != "voice" {
+			continue
+		}
+		content, err := Preview(t.Context(), template, Sample())
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := content.Script
+		last := call.Steps[len(call.Steps)-1].Gather
+		got := ""
+		for _, c := range last.Choices {
+			got += string(c.Digit)
+			if !strings.Contains(last.Say, string(c.Digit)) {
+				t.Errorf("%s %s does not tell of %c", template.Name, template.Locale, c.Digit)
+			}
+		}
+		if want := cmp.Or(digits[template.Name], "129"); got != want {
+			t.Errorf("%s %s takes the digits %s, want %s", template.Name, template.Locale, got, want)
+		}
+		// A code is for whoever holds the telephone, not for who listens to the machine.
+		if hears := len(call.ForMachine()) > 0; hears == (template.Name == "confirm_address") {
+			t.Errorf("%s %s: a machine hears something: %v", template.Name, template.Locale, hears)
+		}
+		if n := len([]rune(call.Gist())); n == 0 || n > 250 {
+			t.Errorf("%s %s is about something of %d characters", template.Name, template.Locale, n)
+		}
+	}
+}
+
 // TestStarterMessagesBearMissingData fills them from an event that tells only
 // what its trigger requires.
 func TestStarterMessagesBearMissingData(t *testing.T) {
@@ -57,7 +104,7 @@ func TestStarterMessagesBearMissingData(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s %s %s: %v", template.Name, template.Channel, template.Locale, err)
 		}
-		if strings.Contains(content.Text, "{") || strings.Contains(content.HTML, "[[") {
+		if strings.Contains(content.Text, "{") || strings.Contains(content.HTML+content.Subject, "[[") {
 			t.Errorf("%s %s %s shows its source:\n%s", template.Name, template.Channel, template.Locale, content.Text)
 		}
 	}

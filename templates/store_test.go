@@ -228,7 +228,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	}
 	nodes.Wait()
 	all, err := s.List(t.Context())
-	if err != nil || len(all) != 64+6 {
+	if err != nil || len(all) != 16*4*2+3*2 {
 		t.Fatalf("%d templates and %v", len(all), err)
 	}
 	edited := mustSave(t, s, sms("price_drop", "en", "cheaper"))
@@ -241,6 +241,56 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	content, err := s.Render(t.Context(), "price_drop", "email", "zh-CN", Sample())
 	if err != nil || !strings.Contains(content.Subject, "降到") || !strings.Contains(content.HTML, "<table") {
 		t.Errorf("renders %+v and %v", content, err)
+	}
+}
+
+// TestANewerHeraldBringsItsNewChannels begins with what a Herald brought that
+// knew e-mail and SMS, and what the house made of it.
+func TestANewerHeraldBringsItsNewChannels(t *testing.T) {
+	pool := pgtest.New(t)
+	s := NewStore(pool, time.Now)
+	if err := s.LoadStarter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), `
+		DELETE FROM templates
+		WHERE  channel IN ('voice', 'fax') OR name = 'promotion' OR name = 'festival' AND locale = 'zh-CN'`); err != nil {
+		t.Fatal(err)
+	}
+	email := mustSave(t, s, Template{Name: "price_drop", Channel: "email", Locale: "en", Subject: "Cheaper", Body: "cheaper", SavedBy: "operator:ann"})
+	call := mustSave(t, s, Template{Name: "price_fall", Channel: "voice", Locale: "en", Body: "steps: [{say: Cheaper.}]", SavedBy: "operator:ann"})
+	mustSave(t, s, sms("promotion", "en", "the house's own"))
+	for range 2 { // and once more, when there is nothing to bring
+		if err := s.LoadStarter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]int{}
+	for _, one := range all {
+		versions[one.Name+"."+one.Channel+"."+one.Locale] = one.Version
+	}
+	for name, want := range map[string]int{
+		"price_drop.voice.en":     1,
+		"price_drop.fax.zh-CN":    1,
+		"price_drop.email.en":     email.Version, // as the house worded it
+		"price_fall.voice.en":     call.Version,
+		"price_fall.fax.en":       1,
+		"festival.voice.en":       1,
+		"festival.voice.zh-CN":    0, // a language that the house has nothing in
+		"promotion.sms.en":        1, // a name of the house's own
+		"promotion.voice.en":      0,
+		"confirm_address.fax.en":  1,
+		"digest.voice.zh-CN":      1,
+		"reply_stop.voice.en":     0, // an answer to an SMS
+		"low_balance.voice.zh-CN": 1,
+	} {
+		if versions[name] != want {
+			t.Errorf("version %d of %s is in force, want %d", versions[name], name, want)
+		}
 	}
 }
 
@@ -260,8 +310,10 @@ func TestOfAStoreInUseOnlyHeraldsOwnMessagesAreCompleted(t *testing.T) {
 		names = append(names, one.Name+"."+one.Channel+"."+one.Locale)
 	}
 	slices.Sort(names)
-	want := "confirm_address.email.en confirm_address.email.zh-CN confirm_address.sms.en confirm_address.sms.zh-CN promotion.sms.en " +
-		"renewal.email.en renewal.email.zh-CN renewal.sms.en renewal.sms.zh-CN reply_help.sms.en reply_help.sms.zh-CN reply_start.sms.en reply_start.sms.zh-CN reply_stop.sms.de"
+	want := "confirm_address.email.en confirm_address.email.zh-CN confirm_address.fax.en confirm_address.fax.zh-CN " +
+		"confirm_address.sms.en confirm_address.sms.zh-CN confirm_address.voice.en confirm_address.voice.zh-CN promotion.sms.en " +
+		"renewal.email.en renewal.email.zh-CN renewal.fax.en renewal.fax.zh-CN " +
+		"renewal.sms.en renewal.sms.zh-CN renewal.voice.en renewal.voice.zh-CN reply_help.sms.en reply_help.sms.zh-CN reply_start.sms.en reply_start.sms.zh-CN reply_stop.sms.de"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("there are %s\nwant %s", got, want)
 	}

@@ -35,3 +35,12 @@ type Content struct {
 	Locale  string         // the locale that was found
 	Version int
 }
+
+// Gist is what the message says among others in a digest: its text, or of a
+// call what it is about.
+func (c Content) Gist() string {
+	if c.Script != nil {
+		return c.Script.Gist()
+	}
+	return c.Text
+}

@@ -63,33 +63,50 @@ func isTidy(s string) bool {
 	return true
 }
 
-// markdownText is a value as a part of a line of Markdown that means itself.
-// Every punctuation character of ASCII can be escaped (CommonMark 0.31,
-// section 2.4), which leaves no entity, HTML or link either; without line ends
-// it begins no block and leaves no row of a table, and without blanks in front
-// it is never indented into code.
+// markdownText is a value as a part of a line of Markdown that means itself
+// (CommonMark 0.31, section 2.4; GitHub Flavored Markdown 0.29). Punctuation
+// that could be markup there is escaped, also together with what the template
+// has around it. Without line ends it begins no block and leaves no row of a
+// table, and without blanks in front it is never indented into code.
 func markdownText(value string) string {
 	var b strings.Builder
 	b.Grow(len(value) + len(value)/4)
-	blank := true
-	for _, r := range strings.ToValidUTF8(value, "") {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			if !blank {
-				b.WriteByte(' ')
-			}
-			blank = true
+	before := ' ' // what was written last
+	runes := []rune(strings.ToValidUTF8(value, ""))
+	for i, r := range runes {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			r = ' '
+		}
+		if r == ' ' && before == ' ' {
 			continue
-		case isPunctuation(r):
+		}
+		after := ' '
+		if i+1 < len(runes) {
+			after = runes[i+1]
+		}
+		if mayBeMarkup(before, r, after) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
-		blank = false
+		before = r
 	}
 	return b.String()
 }
 
-// isPunctuation reports whether r is ASCII punctuation (CommonMark 0.31, section 2.1).
-func isPunctuation(r rune) bool {
-	return r >= '!' && r <= '/' || r >= ':' && r <= '@' || r >= '[' && r <= '`' || r >= '{' && r <= '~'
+// mayBeMarkup reports whether r can be a part of markup between its
+// neighbours, a blank at either end of a value.
+func mayBeMarkup(before, r, after rune) bool {
+	switch r {
+	case '\\', '`', '*', '_', '[', ']', '(', ')', '<', '>', '#', '+', '!', '|', '~', '&', '=', '@', '^':
+		return true
+	case '-': // of a list or a line below something
+		return !isWord(before) || !isWord(after)
+	case '.': // behind the number of a list, or www
+		return !isWord(before) || !isWord(after) || before == 'w' || before == 'W'
+	case ':': // of an address
+		return !unicode.IsDigit(before) || !unicode.IsDigit(after)
+	}
+	return false
 }
+
+func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }

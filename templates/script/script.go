@@ -11,6 +11,7 @@ package script
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -176,4 +177,24 @@ func (s *Script) ForMachine() []Step {
 		}
 	}
 	return said
+}
+
+// Gist is what the call is about, for a digest that has it among others: what
+// the steps say before they ask, transfer or hang up for the first time, in
+// one line. The first of several texts, which greets and says who calls, is
+// left out.
+func (s *Script) Gist() string {
+	var said []string
+	for _, step := range s.Steps {
+		if step.Gather != nil || step.Transfer != nil || step.HangUp {
+			break
+		}
+		if step.Say != "" {
+			said = append(said, step.Say)
+		}
+	}
+	if len(said) > 1 {
+		said = said[1:]
+	}
+	return strings.Join(said, " ")
 }

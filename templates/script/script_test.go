@@ -60,6 +60,18 @@ func TestAMachineHearsNoQuestion(t *testing.T) {
 	}
 }
 
+func TestTheGistIsWhatTheCallIsAbout(t *testing.T) {
+	for source, want := range map[string]string{
+		"steps: [{say: Hello.}, {play: b.wav}, {say: The kettle is 39.}, {say: Only today.}, {gather: {say: q, choices: {1: [{say: b}]}}}, {say: c}]": "The kettle is 39. Only today.",
+		"steps: [{say: The kettle is 39.}, {hang_up: true}]": "The kettle is 39.",
+		"{machine: hang_up, steps: [{play: b.wav}]}":         "",
+	} {
+		if got := mustParse(t, source).Gist(); got != want {
+			t.Errorf("the gist of %s is %q, want %q", source, got, want)
+		}
+	}
+}
+
 // TestAScriptIsReadAsItWasWritten writes any script as YAML and reads it.
 func TestAScriptIsReadAsItWasWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
