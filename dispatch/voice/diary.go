@@ -134,9 +134,26 @@ func (d *diary) end(ctx context.Context, how func(*row)) row {
 	d.mu.Lock()
 	how(&d.row)
 	d.row.EndedAt = &now
-	slices.SortStableFunc(d.row.Steps, func(a, b step) int { return cmp.Compare(a.At.UnixMicro(), b.At.UnixMicro()) })
+	inOrder(d.row.Steps)
 	d.mu.Unlock()
 	r := d.snapshot()
 	d.write(context.WithoutCancel(ctx), r)
 	return r
 }
+
+// inOrder puts the steps of a call that is over in order of time. What was heard
+// is only known when the call is over, and was heard before.
+func inOrder(steps []step) {
+	over := slices.IndexFunc(steps, func(s step) bool { return s.Code == codeHungUp })
+	for i, s := range steps {
+		if s.Code == codeHeard && over >= 0 && s.At.After(steps[over].At) {
+			steps[i].At = steps[over].At
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b step) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(ranks[a.Code], ranks[b.Code]))
+	})
+}
+
+// ranks order what happens at the same time.
+var ranks = map[string]int{codeHeard: -1, codeHungUp: 1}

@@ -23,6 +23,7 @@ var _ dispatch.Chronicle = (*Store)(nil)
 //	call_confirmed
 //	call_stopped
 //	call_transferred
+//	call_consented    {digit}: to be recorded
 //	call_recorded     {seconds}, Detail {recording: its id}
 //	call_hung_up      {by: us, them or silence}
 //	call_failed       {class: busy, no_answer …}, Detail {code: of SIP}: nobody answered

@@ -342,6 +342,7 @@ func (p *performance) askToRecord(ctx context.Context, r *script.Record) next {
 	}
 	digit, _, n := p.ask(ctx, p.sounds.said[r.Ask], consentWait)
 	if n == goOn && digit == r.Yes && !p.over() {
+		p.note(codeConsented, map[string]any{"digit": string(digit)})
 		p.stopRecording, p.recording = p.line.Record(p.rules.longestRecording), p.now()
 	}
 	return n

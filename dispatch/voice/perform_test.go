@@ -424,10 +424,10 @@ steps:
 		happens []string
 		heard   []string
 	}{
-		"given":                                     {true, []string{"1s 1"}, []string{"greeting", "may we 200ms", "(records)", "tell us", "(hang up)"}},
-		"given after the question":                  {true, []string{"5s 1"}, []string{"greeting", "may we", "(records)", "tell us", "(hang up)"}},
-		"not given":                                 {true, nil, []string{"greeting", "may we", "tell us", "(hang up)"}},
-		"refused by another digit":                  {true, []string{"1s 2"}, []string{"greeting", "may we 200ms", "tell us", "(hang up)"}},
+		"given":                    {true, []string{"1s 1"}, []string{"greeting", "may we 200ms", "(records)", "tell us", "(hang up)"}},
+		"given after the question": {true, []string{"5s 1"}, []string{"greeting", "may we", "(records)", "tell us", "(hang up)"}},
+		"not given":                {true, nil, []string{"greeting", "may we", "tell us", "(hang up)"}},
+		"refused by another digit": {true, []string{"1s 2"}, []string{"greeting", "may we 200ms", "tell us", "(hang up)"}},
 		"a digit before the question is no consent": {true, []string{"100ms 1"}, []string{"greeting", "may we", "tell us", "(hang up)"}},
 		"not asked by an account that does not":     {false, []string{"1s 1"}, []string{"greeting", "tell us", "(hang up)"}},
 		"hung up":                                   {true, []string{"1s bye"}, []string{"greeting", "may we 200ms"}},

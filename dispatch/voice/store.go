@@ -66,6 +66,7 @@ const (
 	codeConfirmed   = "call_confirmed"
 	codeStopped     = "call_stopped"
 	codeTransferred = "call_transferred"
+	codeConsented   = "call_consented"
 	codeRecorded    = "call_recorded"
 	codeHungUp      = "call_hung_up"
 	codeFailed      = "call_failed"
