@@ -38,15 +38,19 @@ func (l Law) Append(octets []byte, samples []int16) []byte {
 
 // Decode gives the samples of octets; it panics at a law that is none.
 func (l Law) Decode(octets []byte) []int16 {
+	return l.AppendDecoded(make([]int16, 0, len(octets)), octets)
+}
+
+// AppendDecoded decodes octets behind the samples that are there already.
+func (l Law) AppendDecoded(samples []int16, octets []byte) []int16 {
 	one := ofMu
 	if l == A {
 		one = ofA
 	} else if l != Mu {
 		panic("g711: no law " + string(l))
 	}
-	samples := make([]int16, len(octets))
-	for i, o := range octets {
-		samples[i] = one(o)
+	for _, o := range octets {
+		samples = append(samples, one(o))
 	}
 	return samples
 }

@@ -19,7 +19,9 @@ type incoming struct {
 	detector tones.Detector
 	ssrc     uint32
 	begun    bool
-	due      uint32 // the timestamp after what was heard last
+	due      uint32     // the timestamp after what was heard last
+	packet   rtp.Packet // that was read last, used again and again
+	samples  []int16    // that were heard last, likewise
 }
 
 const (
@@ -43,9 +45,9 @@ func (s *Session) read() {
 		if err != nil {
 			continue // of one packet
 		}
-		var p rtp.Packet
+		p := &in.packet
 		if p.Unmarshal(buffer[:n]) == nil && p.Version == 2 {
-			s.take(&in, &p, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+			s.take(&in, p, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 		}
 	}
 }
@@ -69,10 +71,12 @@ func (s *Session) take(in *incoming, p *rtp.Packet, from netip.AddrPort) {
 	listeners, inBand := s.listeners, !s.far.keys
 	s.mu.Unlock()
 	if isSound {
-		// The payload is read into the same memory as the next: it is copied.
-		payload := append([]byte(nil), p.Payload...)
-		for _, a := range in.jitter.take(arrival{p.SSRC, p.SequenceNumber, p.Timestamp, payload, law}) {
-			samples := in.hear(a)
+		for _, a := range in.jitter.take(arrival{p.SSRC, p.SequenceNumber, p.Timestamp, p.Payload, law}) {
+			gap := in.gap(a)
+			if len(listeners) == 0 && !inBand {
+				continue // nobody hears it
+			}
+			samples := in.hear(a, gap)
 			for _, l := range listeners {
 				l.hear(samples)
 			}
@@ -97,18 +101,26 @@ func (s *Session) lawOf(kind byte) (g711.Law, bool) {
 	return "", false
 }
 
-// hear is the sound of a packet, with silence before it where nothing was
-// sent: while a key was pressed, while nobody spoke, or because it was lost.
-func (in *incoming) hear(a arrival) []int16 {
-	gap := 0
+// gap is how much silence is before a packet, where nothing was sent: while a
+// key was pressed, while nobody spoke, or because it was lost.
+func (in *incoming) gap(a arrival) (samples int) {
 	if in.begun && a.ssrc == in.ssrc {
 		if ahead := int(int32(a.timestamp - in.due)); ahead > 0 && ahead <= longestGap { //nolint:gosec // modulo 2^32
-			gap = ahead
+			samples = ahead
 		}
 	}
 	in.begun, in.ssrc = true, a.ssrc
 	in.due = a.timestamp + uint32(len(a.payload)) //nolint:gosec // of a packet
-	return append(make([]int16, gap), a.law.Decode(a.payload)...)
+	return samples
+}
+
+// hear is the sound of a packet, behind a gap. It is good until the next one.
+func (in *incoming) hear(a arrival, gap int) []int16 {
+	if gap > 0 { // rare: its memory is not kept
+		return a.law.AppendDecoded(make([]int16, gap, gap+len(a.payload)), a.payload)
+	}
+	in.samples = a.law.AppendDecoded(in.samples[:0], a.payload)
+	return in.samples
 }
 
 // Pressed is told of digits that came another way, as by SIP's INFO.

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"slices"
 
 	"herald/hardware/sip/g711"
@@ -23,7 +24,8 @@ type jitter struct {
 	ssrc    uint32
 	next    uint16 // the sequence number that is due
 	waiting []arrival
-	old     int // how many in a row were old: a sender began anew
+	ready   []arrival // what take returned last, used again and again
+	old     int       // how many in a row were old: a sender began anew
 }
 
 const (
@@ -36,17 +38,27 @@ const (
 	oldest = 25
 )
 
-// take is given a packet and returns those that are in order now.
+// take is given a packet and returns those that are in order now, until it is
+// called again. The payload may be changed then, too: of one that waits it is
+// copied.
 func (j *jitter) take(a arrival) (ready []arrival) {
+	ready = j.ready[:0]
+	defer func() { j.ready = ready }()
+	if j.started && a.ssrc == j.ssrc && a.sequence == j.next && len(j.waiting) == 0 {
+		j.next++
+		j.old = 0
+		return append(ready, a)
+	}
+	a.payload = bytes.Clone(a.payload)
 	ahead := int(a.sequence - j.next) // modulo 2^16 (RFC 3550, section 5.1)
 	old := ahead >= 1<<16-farthest
 	switch {
 	case !j.started || a.ssrc != j.ssrc || ahead > farthest && !old || j.old >= oldest:
-		ready = j.flush()
+		ready = append(ready, j.flush()...)
 		j.started, j.ssrc, j.next = true, a.ssrc, a.sequence
 	case old: // it comes too late, or a second time
 		j.old++
-		return nil
+		return ready
 	}
 	j.old = 0
 	at, doubled := slices.BinarySearchFunc(j.waiting, a, func(w, a arrival) int { return int(int16(w.sequence - a.sequence)) }) //nolint:gosec // the distance

@@ -117,20 +117,32 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 }
 
 // evenPort listens at an even port, as RTP should (RFC 3550, section 11).
-func evenPort(ctx context.Context, local netip.Addr) (conn *net.UDPConn, err error) {
-	const tries = 16
+func evenPort(ctx context.Context, local netip.Addr) (*net.UDPConn, error) {
+	const tries = 16 // of a port and the one below it: many calls may begin at once
 	for range tries {
-		c, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", netip.AddrPortFrom(local, 0).String())
+		some, err := listenAt(ctx, netip.AddrPortFrom(local, 0))
 		if err != nil {
 			return nil, err
 		}
-		conn = c.(*net.UDPConn)
-		if conn.LocalAddr().(*net.UDPAddr).Port%2 == 0 {
-			return conn, nil
+		port := some.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		if port%2 == 0 {
+			return some, nil
 		}
-		defer conn.Close() //nolint:errcheck // it was never used; open until here, so that the next one has another port
+		below, err := listenAt(ctx, netip.AddrPortFrom(local, port-1))
+		_ = some.Close() // it was never used
+		if err == nil {
+			return below, nil
+		}
 	}
 	return nil, errors.New("no even port is free")
+}
+
+func listenAt(ctx context.Context, at netip.AddrPort) (*net.UDPConn, error) {
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
 }
 
 // Offer is our description, to be sent first.
