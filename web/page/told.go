@@ -123,6 +123,14 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 		if e.Args["occasion"] != "birthday" {
 			return ".date"
 		}
+	case "call_answered", "call_heard", "call_hung_up":
+		if by := "." + fmt.Sprint(e.Args["by"]); r.Has(key + by) {
+			return by
+		}
+	case "call_failed":
+		if class := "." + fmt.Sprint(e.Args["class"]); r.Has(key + class) {
+			return class
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}
