@@ -164,6 +164,7 @@ type rehearsal struct {
 	line  *fakeLine
 	play  *performance
 	steps []string
+	ended bool // the call was over when it was performed
 }
 
 // rehearse performs a script while the far end does what happens, at moments
@@ -214,6 +215,7 @@ func rehearse(t *testing.T, source string, change func(*rehearsal), happens ...s
 		})
 	}
 	r.play.perform(ctx)
+	r.ended = r.play.over()
 	line.hangUp()
 	far.Wait()
 	return r
