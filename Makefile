@@ -7,7 +7,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PGBIN   := $(shell ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format race bench assets screenshots deps test-deps clean
+.PHONY: help run build faxline test check format race bench assets screenshots deps test-deps clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,9 @@ run: deps build ## start Herald with its own PostgreSQL, simulators and a seeded
 build: ## make bin/herald
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/herald ./cmd/herald
 
-# A fax modem with a line and a fax, for tests: a program of its own, since its
-# library is under the LGPL and needs cgo.
+# A program of its own, since its library is under the LGPL and needs cgo.
+faxline: bin/faxline ## make bin/faxline, a fax modem with a line and a fax, to try HylaFAX with (docs/fax.md)
+
 FAXLINE := $(wildcard hardware/sim/fax/*.[ch])
 bin/faxline: $(FAXLINE)
 	@mkdir -p bin

@@ -35,10 +35,10 @@ type FaxCall struct {
 // FaxLine is a fax modem with its line and a fax at the far end, which is
 // built on libspandsp (hardware/sim/fax/line.c).
 type FaxLine struct {
-	// Device is the modem.
-	Device string
-	t      testing.TB
-	words  io.Writer
+	// Device is the modem, and Link a symbolic link to it.
+	Device, Link string
+	t            testing.TB
+	words        io.Writer
 	// answered has the numbers of calls that were answered, calls those that ended.
 	answered chan int
 	calls    chan FaxCall
@@ -53,7 +53,8 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(faxLineProgram(t), "-v", "-s", strconv.Itoa(speed), "-d", dir)
+	link := filepath.Join(dir, "modem")
+	cmd := exec.Command(faxLineProgram(t), "-v", "-s", strconv.Itoa(speed), "-d", dir, "-l", link)
 	cmd.Stderr = trace
 	words, err := cmd.StdinPipe()
 	if err != nil {
@@ -66,7 +67,7 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l := &FaxLine{t: t, words: words, answered: make(chan int, 100), calls: make(chan FaxCall, 100)}
+	l := &FaxLine{Link: link, t: t, words: words, answered: make(chan int, 100), calls: make(chan FaxCall, 100)}
 	lines := bufio.NewScanner(said)
 	var first struct{ Device string }
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &first) != nil || first.Device == "" {

@@ -44,7 +44,7 @@ func TestEfaxHearsThatItIsBusy(t *testing.T) {
 	if said, err := exec.CommandContext(t.Context(), Program(t, "gs", "ghostscript"), "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=tiffg3", "-r204x98", "-sOutputFile="+page, "-c", "showpage").CombinedOutput(); err != nil {
 		t.Fatalf("gs: %v\n%s", err, said)
 	}
-	cmd := exec.CommandContext(t.Context(), Program(t, "efax", "efax"), "-d", line.Device, "-t", "T5551234", page)
+	cmd := exec.CommandContext(t.Context(), Program(t, "efax", "efax"), "-d", line.Link, "-t", "T5551234", page)
 	if said, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != busy {
 		t.Errorf("efax ends with %v\n%s", err, said)
 	}
