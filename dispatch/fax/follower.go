@@ -137,6 +137,8 @@ func (f *follower) report(ctx context.Context, jobs []job) error {
 	if err := f.take(ctx, reports); err != nil {
 		return fmt.Errorf("report what came of %d faxes: %w", len(reports), err)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
+	defer cancel()
 	return f.store.tell(ctx, infos)
 }
 
