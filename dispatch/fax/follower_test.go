@@ -164,7 +164,15 @@ func TestAJobThatTheServerForgot(t *testing.T) {
 	b.faults(hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(time.Hour)})
 	b.send(m)
 	b.sim.Restart(true)
-	ending{dispatch.ReportDelayed, "forgotten", "it may have arrived"}.check(t, m, b.follow(b.Sender, 1)[0])
+	b.faults()
+	next := b.message(2, 1)
+	b.send(next)
+	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, next, b.follow(b.Sender, 1)[0])
+	// It was not delivered, as far as anybody knows, and did not bounce.
+	b.await(func() bool { return b.rows(m)[0].Outcome == forgotten })
+	if left, err := b.store.untold(t.Context(), "fax"); err != nil || len(left) != 0 {
+		t.Errorf("left to tell are %+v, %v", left, err)
+	}
 }
 
 // TestAnotherRunGoesOn: what a follower knew is in the table.

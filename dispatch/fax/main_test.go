@@ -182,6 +182,21 @@ func (b *bench) follow(s *Sender, wanted int) []dispatch.Report {
 	return got
 }
 
+// await runs the follower until something holds.
+func (b *bench) await(holds func() bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	defer cancel()
+	f := b.follower(func(context.Context, []dispatch.Report) error { return nil })
+	for !holds() {
+		if err := f.look(ctx); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	cancel()
+	f.close()
+}
+
 // rows are the jobs of a delivery, in order.
 func (b *bench) rows(m dispatch.Message) []job {
 	b.t.Helper()

@@ -131,6 +131,14 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 		if class := "." + fmt.Sprint(e.Args["class"]); r.Has(key + class) {
 			return class
 		}
+	case "fax_submitted":
+		if first, _ := figure(e.Args["first"]); first > 1 {
+			return ".rest"
+		}
+	case "fax_ended":
+		if outcome := "." + fmt.Sprint(e.Args["outcome"]); r.Has(key + outcome) {
+			return outcome
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}
