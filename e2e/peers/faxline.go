@@ -29,7 +29,8 @@ type FaxCall struct {
 	// Waited is how long the line stood still at most until its client did
 	// its part, in seconds.
 	Waited float64
-	File   string
+	// File is a TIFF with a page for each that arrived.
+	File string
 }
 
 // FaxLine is a fax modem with its line and a fax at the far end, which is
@@ -44,8 +45,9 @@ type FaxLine struct {
 	calls    chan FaxCall
 }
 
-// StartFaxLine starts one that goes so many times faster than real time: 50
-// for HylaFAX, 8 for efax.
+// StartFaxLine starts one that goes up to so many times faster than real time:
+// 50 for HylaFAX, 8 for efax. Neither end is outrun, however busy the machine
+// is. When the test fails, it is told what happened on the line.
 func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	t.Helper()
 	dir := t.TempDir()
@@ -108,6 +110,9 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	})
 	return l
 }
+
+// Modem is what HylaFAX calls it.
+func (l *FaxLine) Modem() string { return deviceID(l.Device) }
 
 // Play sets what happens in the next calls, such as "busy" or "drop 1"; behind
 // them, the fax answers.
