@@ -93,7 +93,11 @@ func TestNoPageGoesAgain(t *testing.T) {
 		t.Fatalf("%d jobs arrived", len(got))
 	}
 	rows := b.rows(m)
-	whole, err := b.font.Render(*rows[0].Source, rows[1].First)
+	source, err := b.store.source(t.Context(), rows[0].Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := b.font.Render(source, rows[1].First)
 	if err != nil || !bytes.Equal(whole.PDF, got[1].Document) {
 		t.Errorf("the further job has other pages: %v", err)
 	}
