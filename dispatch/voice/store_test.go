@@ -51,12 +51,16 @@ func TestNobodyKnowsWhatBecameOfACallWhoseProcessDied(t *testing.T) {
 		"nothing":  {nil, nil, dispatch.Doubt, "in_doubt: it was dialled; what came of it is not known", nil},
 		"answered": {[]string{codeDialled, codeAnswered}, nil, "", "answered; how much was heard is not known", nil},
 		"confirmed": {
-			[]string{codeDialled, codeAnswered, codeConfirmed}, func(r *row) { r.Confirmed, r.Reached = true, true }, "",
-			"answered; how much was heard is not known", []string{"delivered"},
+			[]string{codeDialled, codeAnswered, codeConfirmed},
+			func(r *row) { r.Confirmed, r.Reached = true, true }, "",
+			"answered; how much was heard is not known",
+			[]string{"delivered"},
 		},
 		"stopped": {
-			[]string{codeDialled, codeAnswered, codeStopped}, func(r *row) { r.Stopped = true }, "",
-			"answered; how much was heard is not known", []string{"unsubscribed"},
+			[]string{codeDialled, codeAnswered, codeStopped},
+			func(r *row) { r.Stopped = true }, "",
+			"answered; how much was heard is not known",
+			[]string{"unsubscribed"},
 		},
 	} {
 		m := b.message(t, "+15550201", asks)
