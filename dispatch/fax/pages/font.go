@@ -18,8 +18,8 @@ var usualFonts = []string{
 	"/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", // fonts-wqy-microhei
 }
 
-// ErrNoFont: there is no font to write with. Somebody must install one.
-var ErrNoFont = errors.New("no font for faxes: install the Debian package fonts-wqy-zenhei, or name a TrueType font that has the characters of your members")
+// errNoFont: there is no font to write with. Somebody must install one.
+var errNoFont = errors.New("no font for faxes: install the Debian package fonts-wqy-zenhei, or name a TrueType font that has the characters of your members")
 
 // Font is what faxes are written in. It is safe for many goroutines.
 type Font struct {
@@ -30,7 +30,7 @@ type Font struct {
 
 // OpenFont reads a TrueType font (.ttf), or the first of a collection (.ttc).
 // An empty path stands for the first of the usual ones that is installed;
-// ErrNoFont when none is. Fonts with PostScript outlines (most .otf, and Noto
+// errNoFont when none is. Fonts with PostScript outlines (most .otf, and Noto
 // CJK) cannot be used.
 func OpenFont(path string) (*Font, error) {
 	if path == "" {
@@ -39,7 +39,7 @@ func OpenFont(path string) (*Font, error) {
 				return OpenFont(usual)
 			}
 		}
-		return nil, ErrNoFont
+		return nil, errNoFont
 	}
 	file, err := os.ReadFile(path) //nolint:gosec // an operator names it
 	if err != nil {
