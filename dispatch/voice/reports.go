@@ -15,8 +15,8 @@ import (
 // answered; otherwise nobody knows.
 func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	calls, err := s.deps.Store.calls(ctx, m.DeliveryID, s.cfg.Name)
-	if err != nil {
-		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Doubt, Account: s.cfg.Name, Err: err}
+	if err != nil { // not Doubt, which would be taken for a call
+		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Throttled, Account: s.cfg.Name, Err: err}
 	}
 	if len(calls) == 0 {
 		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Transient, Account: s.cfg.Name, Err: errors.New("it was not dialled")}
