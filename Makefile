@@ -7,7 +7,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PGBIN   := $(shell ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check format race bench assets screenshots deps test-deps clean
+.PHONY: help run build faxline test check format race bench assets screenshots deps test-deps clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,9 @@ run: deps build ## start Herald with its own PostgreSQL, simulators and a seeded
 build: ## make bin/herald
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/herald ./cmd/herald
 
-# A fax modem with a line and a fax, for tests: a program of its own, since its
-# library is under the LGPL and needs cgo.
+# A program of its own, since its library is under the LGPL and needs cgo.
+faxline: bin/faxline ## make bin/faxline, a fax modem with a line and a fax, to try HylaFAX with (docs/fax.md)
+
 FAXLINE := $(wildcard hardware/sim/fax/*.[ch])
 bin/faxline: $(FAXLINE)
 	@mkdir -p bin
@@ -53,16 +54,19 @@ screenshots: test-deps build ## make the pictures of the README again
 clean: ## remove what was built
 	rm -rf bin
 
-# What Herald needs to run: the programs of a PostgreSQL server.
+# What Herald needs to run: the programs of a PostgreSQL server, who speaks in calls, and a font for faxes.
+RUN_PACKAGES := espeak-ng fonts-wqy-zenhei
 deps:
-	@[ -n "$(PGBIN)" ] || command -v postgres >/dev/null || { \
-	  echo 'installing: postgresql'; \
-	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends postgresql >/dev/null; }
+	@missing=; [ -n "$(PGBIN)" ] || command -v postgres >/dev/null || missing=postgresql; \
+	for p in $(RUN_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { echo "installing: $$missing"; \
+	  $(SUDO) $(APT) update -qq && $(SUDO) $(APT) install -y -qq --no-install-recommends $$missing >/dev/null; }
 
 # What the tests need besides: a browser with Chinese letters, and far ends that we did not write.
 TEST_PACKAGES := chromium fonts-noto-cjk curl postfix gammu smstools kannel kannel-extras tshark mariadb-server \
-  sip-tester baresip-core kamailio espeak-ng sox multimon-ng \
-  gcc libc6-dev libspandsp-dev hylafax-server hylafax-client efax libtiff-tools ghostscript poppler-utils fonts-wqy-zenhei
+  sip-tester baresip-core kamailio sox multimon-ng \
+  gcc libc6-dev libspandsp-dev hylafax-server hylafax-client efax libtiff-tools ghostscript poppler-utils
 test-deps: deps
 	@missing=; for p in $(TEST_PACKAGES); do \
 	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \

@@ -79,7 +79,7 @@ func (a *App) faces() (http.Handler, error) {
 		Console: console.Config{
 			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
-			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Calendars: a.Calendars, Dates: a.Dates, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors,
+			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Calendars: a.Calendars, Dates: a.Dates, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors, Calls: a.Calls, Faxes: a.Faxes,
 			Events: a.Events, Previews: a.Previews,
 			SMS: writing(a.cfg.SMS), PricePerPart: a.cfg.SMS.PricePerPart, Currency: a.cfg.SMS.Currency,
 		},

@@ -4,10 +4,10 @@
 // Email sends a whole campaign to a mail server, SMS one to a message centre
 // and by a modem, Alert times one event from its POST to the server's DATA,
 // with a campaign beside it and without, Match times how events find
-// subscriptions, and Pool holds the growing pool of
-// sessions against a fixed one. Each starts a
-// node of Herald with a private PostgreSQL of its own, durable as it is in
-// earnest, unless it is given a database; what they print are figures as JSON.
+// subscriptions. Each starts a node of Herald with a private PostgreSQL of its
+// own, durable as it is in earnest, unless it is given a database. Voice makes
+// calls that speak at once, and Pool holds the growing pool of sessions against
+// a fixed one. What they print are figures as JSON.
 package bench
 
 import (

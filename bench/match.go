@@ -21,18 +21,29 @@ type MatchOptions struct {
 // index, map and decoding are the processor's time, that of the join and all
 // others are the clock's.
 type MatchResult struct {
-	IndexNS          map[string]float64 `json:"index_ns"` // by matches, and of the mix
-	MapMixNS         float64            `json:"map_mix_ns"`
-	SQLMixNS         float64            `json:"sql_mix_ns"`
-	DecodeNS         float64            `json:"decode_ns"` // from a CloudEvent's bytes to ids
-	HeapBytesEach    float64            `json:"heap_bytes_each"`
-	RSSBytesEach     float64            `json:"rss_bytes_each"`
-	AddsPerSecond    float64            `json:"adds_per_second"`
-	RemovesPerSecond float64            `json:"removes_per_second"`
-	UnderUpdatesNS   Percentiles        `json:"under_updates_ns"`
-	GCMS             float64            `json:"gc_ms"`
-	ColdLoadS        float64            `json:"cold_load_s"`
-	VisibleP99MS     float64            `json:"visible_p99_ms"`
+	IndexNS          map[string]float64  `json:"index_ns"`        // by matches, and of the mix
+	MixTogetherNS    float64             `json:"mix_together_ns"` // of the mix, as the matcher looks up the events of a transaction
+	MixKinds         map[string]KindCost `json:"mix_kinds"`
+	MapMixNS         float64             `json:"map_mix_ns"`
+	SQLMixNS         float64             `json:"sql_mix_ns"`
+	DecodeNS         float64             `json:"decode_ns"` // from a CloudEvent's bytes to ids
+	HeapBytesEach    float64             `json:"heap_bytes_each"`
+	RSSBytesEach     float64             `json:"rss_bytes_each"`
+	AddsPerSecond    float64             `json:"adds_per_second"`
+	RemovesPerSecond float64             `json:"removes_per_second"`
+	UnderUpdatesNS   Percentiles         `json:"under_updates_ns"`
+	GCMS             float64             `json:"gc_ms"`
+	ColdLoadS        float64             `json:"cold_load_s"`
+	VisibleP99MS     float64             `json:"visible_p99_ms"`
+}
+
+// KindCost is one kind of condition in the mix.
+type KindCost struct {
+	Subscriptions int     `json:"percent_of_subscriptions"`
+	Events        int     `json:"percent_of_events"`
+	Found         float64 `json:"found"` // subscriptions by an event, on average
+	NS            float64 `json:"ns"`
+	TogetherNS    float64 `json:"together_ns"`
 }
 
 // mixEvents are drawn for the mix.
@@ -49,13 +60,9 @@ func Match(ctx context.Context, o MatchOptions) (_ MatchResult, err error) {
 	if m.kinds, err = kinds(); err != nil {
 		return MatchResult{}, err
 	}
-	events, err := m.events(mixEvents)
-	if err != nil {
-		return MatchResult{}, err
-	}
 	var r MatchResult
 	o.Log.Info("measuring the index", "subscriptions", m.total())
-	found, err := r.index(m, events)
+	events, found, err := r.index(m)
 	if err != nil {
 		return MatchResult{}, err
 	}
@@ -74,37 +81,48 @@ func Match(ctx context.Context, o MatchOptions) (_ MatchResult, err error) {
 // and that the join is timed with.
 const sampled = 20_000
 
-// index measures the index, then the map, and returns how many subscriptions
-// the sampled events find.
-func (r *MatchResult) index(m mix, events []occurrence) (found int, err error) {
+// index measures the index, then the map, and returns the events of the mix
+// and how many subscriptions the sampled ones find. The events are made when
+// the index alone has been measured: they are a million objects for the
+// collector to look at.
+func (r *MatchResult) index(m mix) (events []occurrence, found int, err error) {
 	f, err := m.fill()
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	r.AddsPerSecond, r.HeapBytesEach, r.RSSBytesEach, r.GCMS = f.addsPerSecond, f.heapEach, f.rssEach, f.gcMS
-	if r.IndexNS, err = f.costs(events); err != nil {
-		return 0, err
+	if events, err = m.events(mixEvents); err != nil {
+		return nil, 0, err
 	}
-	if r.DecodeNS, err = f.decode(events); err != nil {
-		return 0, err
+	if err := r.ofEvents(f, events); err != nil {
+		return nil, 0, err
 	}
 	p, err := m.plain()
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	r.MapMixNS = p.each(events)
-	for _, o := range events[:sampled] {
-		found += len(f.match(o, time.Now(), nil))
-	}
+	_, found = f.together(events[:sampled])
 	if err := f.compare(p, events[:sampled]); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	p = nil // so that it is not collected again and again while matches are timed
 	if r.UnderUpdatesNS, err = f.underUpdates(events); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	r.RemovesPerSecond, err = f.removes()
-	return found, err
+	return events, found, err
+}
+
+// ofEvents measures the index by events.
+func (r *MatchResult) ofEvents(f *filled, events []occurrence) (err error) {
+	if r.IndexNS, err = f.costs(events); err != nil {
+		return err
+	}
+	r.MixTogetherNS, _ = f.together(events)
+	r.MixKinds = f.byKind(events)
+	r.DecodeNS, err = f.decode(events)
+	return err
 }
 
 // tables measures what is done with the database.

@@ -9,8 +9,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"herald/matcher/index"
 	"herald/matcher/predicate"
@@ -24,7 +25,7 @@ type Percentiles struct {
 }
 
 // rounds is how often a figure is measured: the median counts.
-const rounds = 5
+const rounds = 9
 
 // cost is the processor time of a call, in nanoseconds: of this thread alone,
 // so that neither others on the machine nor the collector count.
@@ -41,12 +42,14 @@ func cost(calls int, run func()) float64 {
 	return took[rounds/2]
 }
 
+// threadTime is the processor time of this thread, to the nanosecond; what
+// getrusage(2) says is as of the last tick.
 func threadTime() time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_THREAD, &used); err != nil {
+	var used unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &used); err != nil {
 		return 0
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	return time.Duration(used.Nano())
 }
 
 // filled is an index of a mix, and what it took.
@@ -146,6 +149,47 @@ func (f *filled) match(o occurrence, at time.Time, into []int64) []int64 {
 		into = c.Match(p, at, into)
 	}
 	return into
+}
+
+// together is the cost of matching one of events, as many at once as share a
+// transaction of the matcher, and how many subscriptions they find.
+func (f *filled) together(events []occurrence) (each float64, found int) {
+	at := time.Now()
+	each = cost(len(events), func() {
+		found = 0
+		var lookups []index.Lookup
+		for some := range slices.Chunk(events, joinEvents) {
+			lookups = lookups[:0]
+			for _, o := range some {
+				lookups = append(lookups, index.Lookup{Condition: f.conditions[o.kind], Probes: o.probes})
+			}
+			index.MatchAll(lookups, at, func(_ int, ids []int64) { found += len(ids) })
+		}
+	})
+	return each, found
+}
+
+// byKind are the costs of the mix's parts.
+func (f *filled) byKind(events []occurrence) map[string]KindCost {
+	costs := map[string]KindCost{}
+	for i, k := range f.kinds {
+		var own []occurrence
+		for _, o := range events {
+			if o.kind == i {
+				own = append(own, o)
+			}
+		}
+		if len(own) == 0 {
+			continue
+		}
+		pack(own)
+		together, found := f.together(own)
+		costs[k.Name] = KindCost{
+			Subscriptions: k.of, Events: k.in, Found: float64(found) / float64(len(own)),
+			NS: f.each(own), TogetherNS: together,
+		}
+	}
+	return costs
 }
 
 // each is the cost of matching one of events.

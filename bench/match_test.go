@@ -19,8 +19,13 @@ func TestMatchMeasuresEverything(t *testing.T) {
 			t.Errorf("nothing for %s matches", matches)
 		}
 	}
+	for _, kind := range []string{"price_at_most", "own_order", "rate_between", "brand_new", "earthquake_near"} {
+		if cost := r.MixKinds[kind]; cost.NS <= 0 || cost.TogetherNS <= 0 || cost.Found <= 0 {
+			t.Errorf("%s: %+v", kind, cost)
+		}
+	}
 	for name, figure := range map[string]float64{
-		"map": r.MapMixNS, "join": r.SQLMixNS, "decoding": r.DecodeNS, "heap": r.HeapBytesEach, "adds": r.AddsPerSecond,
+		"together": r.MixTogetherNS, "map": r.MapMixNS, "join": r.SQLMixNS, "decoding": r.DecodeNS, "heap": r.HeapBytesEach, "adds": r.AddsPerSecond,
 		"removes": r.RemovesPerSecond, "updates": r.UnderUpdatesNS.P999, "collection": r.GCMS, "load": r.ColdLoadS, "visible": r.VisibleP99MS,
 	} {
 		if figure <= 0 {

@@ -37,6 +37,9 @@ func (s *stage) cast(ctx context.Context) ([]wish, error) {
 		}
 		for _, w := range wishesOf(chance, prices, account) {
 			w.Channels = channelsOf(i)
+			if i == called {
+				w.MaxNotifications = mostCalls
+			}
 			if w.id, err = s.subscribe(ctx, memberID, w.order); err != nil {
 				return nil, err
 			}
@@ -72,8 +75,9 @@ func channelsOf(i int) []string {
 	return nil
 }
 
-// called is the one who is called, and faxed the one who has faxes.
-const called, faxed = 2, 24
+// called is the one who is called, at most mostCalls times for each wish, since
+// a call takes its time, and faxed the one who has faxes.
+const called, mostCalls, faxed = 2, 5, 24
 
 // numberOf is the number of who has texts, calls or faxes.
 func numberOf(i int) contact {

@@ -44,16 +44,15 @@ func (t *transaction) look(entries []*entry) {
 		return
 	}
 	s.sampled = t.counts.indexed.Add(1)%int64(t.cfg.AuditOneIn) == 0
-	var ids []int64
+	var lookups []index.Lookup
+	var of []candidate // without subscription
 	for _, e := range entries {
 		for j, h := range e.plan.hits {
-			condition := s.view.Index.Condition(h.trigger.Name)
-			for _, probe := range h.probes {
-				ids = condition.Match(probe, t.received, ids[:0])
-				s.add(e, j, ids)
-			}
+			lookups = append(lookups, index.Lookup{Condition: h.trigger.in(s.view.Index), Probes: h.probes})
+			of = append(of, candidate{entry: e, hit: j})
 		}
 	}
+	index.MatchAll(lookups, t.received, func(lookup int, ids []int64) { s.add(of[lookup].entry, of[lookup].hit, ids) })
 }
 
 func (s *search) add(e *entry, hit int, ids []int64) {
@@ -140,7 +139,7 @@ func (t *transaction) audit(found, joined []candidate) []candidate {
 		}
 		found = append(found, c)
 		h := c.entry.plan.hits[c.hit]
-		if t.search.view.Index.Condition(h.trigger.Name).Explain(c.subscription, h.probes, t.received) == index.NotValid {
+		if h.trigger.in(t.search.view.Index).Explain(c.subscription, h.probes, t.received) == index.NotValid {
 			continue // the index knows it, and passes over what is not in force
 		}
 		missed++

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/matcher/absence"
+	"herald/matcher/index"
 	"herald/matcher/predicate"
 	"herald/matcher/states"
 	"herald/problem"
@@ -28,6 +29,17 @@ type watched struct {
 	change                     *states.Rule  // nil: it is no trigger on a change
 	absence                    *absence.Rule // nil: nor on an absence
 	coolDown, expiry, patience time.Duration
+	waiting                    atomic.Pointer[index.Condition] // its part of the index, once asked for
+}
+
+// in is the trigger's part of the index, of which a node has but one.
+func (w *watched) in(x *index.Index) *index.Condition {
+	if c := w.waiting.Load(); c != nil {
+		return c
+	}
+	c := x.Condition(w.Name)
+	w.waiting.Store(c)
+	return c
 }
 
 // catalogue is the triggers as they stood at one moment; it never changes.

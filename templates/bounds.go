@@ -44,11 +44,15 @@ func newBudget(ctx context.Context) (_ *budget, cancel context.CancelFunc) {
 
 // render fills p in. data is not changed.
 func (p *part) render(ctx context.Context, data map[string]any) (string, error) {
+	if text, done := p.merge.fill(data, p.markup); done {
+		return text, nil
+	}
 	b, cancel := newBudget(ctx)
 	defer cancel()
-	return p.renderWithin(b, data)
+	return p.renderTree(b, data)
 }
 
+// renderWithin fills p in from a budget that it shares with other parts.
 func (p *part) renderWithin(b *budget, data map[string]any) (string, error) {
 	if text, done := p.merge.fill(data, p.markup); done && len(text) <= b.bytes {
 		b.bytes -= len(text)

@@ -55,6 +55,19 @@ Press 1 to confirm, 0 to speak with a person.
 	}
 }
 
+func TestADigestTellsWhatACallIsAbout(t *testing.T) {
+	content, err := Preview(t.Context(), voice("steps:\n  - say: Hello.\n"+strings.TrimPrefix(priceCall, "steps:\n")), Sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Good day Wei. Teapot, three cups now costs €45.00."; content.Gist() != want {
+		t.Errorf("the gist is %q, want %q", content.Gist(), want)
+	}
+	if text := (Content{Text: "A text."}); text.Gist() != "A text." {
+		t.Errorf("the gist of a text is %q", text.Gist())
+	}
+}
+
 func TestACallIsFilledOftenFromOneTemplate(t *testing.T) {
 	c, err := compileTemplate(voice(priceCall))
 	if err != nil {

@@ -92,6 +92,33 @@ func TestStarterCallsOfferWhatFits(t *testing.T) {
 	}
 }
 
+// TestStarterFaxesKeepTheirTables reads them as Markdown, filled from all and
+// from hardly any data.
+func TestStarterFaxesKeepTheirTables(t *testing.T) {
+	starters, _, err := starterTemplates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, template := range starters {
+		if template.Channel != "fax" {
+			continue
+		}
+		for _, data := range []map[string]any{Sample(), {"event": map[string]any{"product": "teapot-3", "price": 45.0}}} {
+			content, err := Preview(t.Context(), template, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			built, said := outline(content.Text)
+			if tables := strings.Count(content.Text, "|:---|"); strings.Count(built, "(Table(") != tables || strings.Contains(said, "|") {
+				t.Errorf("%s %s has %d tables, but is built as %s:\n%s", template.Name, template.Locale, tables, built, content.Text)
+			}
+			if strings.Count(built, "(Heading") < 1 || strings.Contains(built, "CodeBlock") || strings.Contains(built, "HTML") {
+				t.Errorf("%s %s is built as %s:\n%s", template.Name, template.Locale, built, content.Text)
+			}
+		}
+	}
+}
+
 // TestStarterMessagesBearMissingData fills them from an event that tells only
 // what its trigger requires.
 func TestStarterMessagesBearMissingData(t *testing.T) {

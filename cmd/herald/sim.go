@@ -14,6 +14,7 @@ type simCmd struct {
 	SGIP  simSGIPCmd  `cmd:"" name:"sgip" help:"China Unicom's gateway, by SGIP 1.2, that keeps texts and shows them on a page, and connects back to tell what became of them; it can be told to refuse, delay, lose or drop."`
 	Modem simModemCmd `cmd:"" name:"modem" help:"A GSM modem on a pseudo-terminal, with its SIM and network; it shows what was sent, and can be told to err, hang and lose."`
 	Phone simPhoneCmd `cmd:"" name:"phone" help:"Telephones, by SIP, that keep what they hear and let it be listened to on a page; they can be told to be busy, not to answer, to be a machine, to press keys and to hang up."`
+	Fax   simFaxCmd   `cmd:"" name:"fax" help:"A HylaFAX server with fax machines behind its lines, by hfaxd's protocol, that keeps faxes and shows them on a page; it can be told to be busy, not to answer, to drop lines and to break sessions."`
 }
 
 type simSMTPCmd struct {

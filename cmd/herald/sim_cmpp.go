@@ -27,7 +27,7 @@ func (s simCMPPCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, gateway.Close()) }()
-	return showPhones(ctx, s.Page, "CMPP at "+gateway.Addr(), gateway.Handler())
+	return showPage(ctx, s.Page, "CMPP at "+gateway.Addr(), gateway.Handler())
 }
 
 type simSGIPCmd struct {
@@ -49,16 +49,16 @@ func (s simSGIPCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, gateway.Close()) }()
-	return showPhones(ctx, s.Page, "SGIP at "+gateway.Addr(), gateway.Handler())
+	return showPage(ctx, s.Page, "SGIP at "+gateway.Addr(), gateway.Handler())
 }
 
-// showPhones serves a simulator's page until ctx ends.
-func showPhones(ctx context.Context, address, what string, page http.Handler) error {
+// showPage serves a simulator's page until ctx ends.
+func showPage(ctx context.Context, address, what string, page http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("the page's address: %w", err)
 	}
-	fmt.Fprintf(os.Stdout, "%s, its phones at http://%s/, its faults at http://%s/faults\n", what, listener.Addr(), listener.Addr())
+	fmt.Fprintf(os.Stdout, "%s, its page at http://%s/, its faults at http://%s/faults\n", what, listener.Addr(), listener.Addr())
 	server := &http.Server{Handler: page, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

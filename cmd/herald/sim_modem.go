@@ -43,5 +43,5 @@ func (s simModemCmd) Run(ctx context.Context) (err error) {
 		paths = append(paths, m.Path())
 		pages.Handle(page, http.StripPrefix(strings.TrimSuffix(page, "/"), m.Handler()))
 	}
-	return showPhones(ctx, s.Page, "modem at "+strings.Join(paths, ", "), pages)
+	return showPage(ctx, s.Page, "modem at "+strings.Join(paths, ", "), pages)
 }

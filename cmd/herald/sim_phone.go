@@ -21,5 +21,5 @@ func (s simPhoneCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	return showPhones(ctx, s.Page, "SIP at "+p.Addr(), p.Handler())
+	return showPage(ctx, s.Page, "SIP at "+p.Addr(), p.Handler())
 }

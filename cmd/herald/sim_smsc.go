@@ -3,10 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"os"
 	"time"
 
 	"herald/hardware/sim/smsc"
@@ -25,17 +21,5 @@ func (s simSMSCCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, center.Close()) }()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Page)
-	if err != nil {
-		return fmt.Errorf("the page's address: %w", err)
-	}
-	fmt.Fprintf(os.Stdout, "SMPP at %s, its phones at http://%s/, its faults at http://%s/faults\n", center.Addr(), listener.Addr(), listener.Addr())
-	server := &http.Server{Handler: center.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	return errors.Join(err, server.Close())
+	return showPage(ctx, s.Page, "SMPP at "+center.Addr(), center.Handler())
 }

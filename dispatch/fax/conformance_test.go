@@ -80,5 +80,7 @@ func (p *peer) Taken(m dispatch.Message) (n int) {
 }
 
 func (p *peer) AwaitTaken(ctx context.Context, m dispatch.Message) error {
-	return p.sim.Faxes().WaitFor(ctx, func(kept []hfaxd.Fax, _ int64) bool { return slices.ContainsFunc(kept, func(f hfaxd.Fax) bool { return strings.HasPrefix(f.Info, m.WireID) }) })
+	return p.sim.Faxes().WaitFor(ctx, func(kept []hfaxd.Fax, _ int64) bool {
+		return slices.ContainsFunc(kept, func(f hfaxd.Fax) bool { return strings.HasPrefix(f.Info, m.WireID) })
+	})
 }

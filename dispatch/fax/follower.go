@@ -16,9 +16,8 @@ import (
 // them. Which those are is in the table, so it goes on where another process
 // stopped; two nodes that follow the same job do no harm.
 func (s *Sender) Reports(ctx context.Context, take func(context.Context, []dispatch.Report) error) error {
-	f := &follower{Sender: s, take: take, waited: map[string]bool{}, over: make(chan string), missing: map[string]int{}}
-	defer f.waiters.Wait()
-	defer f.hangUp()
+	f := s.follower(take)
+	defer f.close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before the waiters are waited for
 	timer := time.NewTimer(0)
@@ -50,6 +49,16 @@ type follower struct {
 	missing map[string]int  // how often the server did not know a job of ours, in turn
 	over    chan string     // a job that was waited for may have ended
 	waiters sync.WaitGroup
+}
+
+func (s *Sender) follower(take func(context.Context, []dispatch.Report) error) *follower {
+	return &follower{Sender: s, take: take, waited: map[string]bool{}, over: make(chan string), missing: map[string]int{}}
+}
+
+// close waits for the waiters, whose context has ended.
+func (f *follower) close() {
+	f.hangUp()
+	f.waiters.Wait()
 }
 
 func (f *follower) hangUp() {
@@ -122,21 +131,28 @@ func (f *follower) list(ctx context.Context) (map[string]fax.Status, error) {
 	return listed, nil
 }
 
-// report reports what came of jobs that have ended.
+// report reports what came of jobs that have ended, once.
 func (f *follower) report(ctx context.Context, jobs []job) error {
 	var reports []dispatch.Report
 	var infos []string
 	for _, j := range jobs {
-		if j.State == ended {
-			reports, infos = append(reports, j.report()), append(infos, j.Info)
+		if j.State != ended {
+			continue
+		}
+		if infos = append(infos, j.Info); j.Outcome != forgotten { // of those nobody knows anything to report
+			reports = append(reports, j.report())
 		}
 	}
-	if len(reports) == 0 {
+	if len(infos) == 0 {
 		return nil
 	}
-	if err := f.take(ctx, reports); err != nil {
-		return fmt.Errorf("report what came of %d faxes: %w", len(reports), err)
+	if len(reports) > 0 {
+		if err := f.take(ctx, reports); err != nil {
+			return fmt.Errorf("report what came of %d faxes: %w", len(reports), err)
+		}
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
+	defer cancel()
 	return f.store.tell(ctx, infos)
 }
 

@@ -3,7 +3,6 @@ package fax
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -103,7 +102,7 @@ func (b *bench) another(change func(*Account, *settings)) *Sender {
 	}
 	store := NewStore(b.db)
 	store.now = b.clock.now
-	s, err := New(cfg, Deps{Store: store, Font: face, Logger: slog.New(slog.DiscardHandler), Now: b.clock.now})
+	s, err := New(cfg, Deps{Store: store, Font: face, Logger: newLogger(), Now: b.clock.now})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -115,12 +114,14 @@ func (b *bench) message(number, pages int) dispatch.Message {
 	b.t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	if _, err := b.db.Exec(b.t.Context(), `
-WITH n AS (
+WITH m AS (
+    INSERT INTO members (account) VALUES ($2) RETURNING id
+), n AS (
     INSERT INTO notifications (id, member_id, purpose, priority, template, data, ladder, decision, expires_at)
-    VALUES ($1, 1, 'service', 2, 'order', '{}', '{fax}', '[]', now() + interval '1 hour')
+    SELECT $1, id, 'service', 2, 'order', '{}', '{fax}', '[]', now() + interval '1 hour' FROM m
 )
 INSERT INTO deliveries (id, notification_id, member_id, trigger, rung, channel, state)
-VALUES ($1, $1, 1, 'order', 0, 'fax', 'pending')`, id); err != nil {
+SELECT $1, $1, id, 'order', 0, 'fax', 'pending' FROM m`, id, id.String()); err != nil {
 		b.t.Fatal(err)
 	}
 	text := "尊敬的客户：您的订单已发货。\n\n"
@@ -181,6 +182,21 @@ func (b *bench) follow(s *Sender, wanted int) []dispatch.Report {
 	return got
 }
 
+// await runs the follower until something holds.
+func (b *bench) await(holds func() bool) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	defer cancel()
+	f := b.follower(func(context.Context, []dispatch.Report) error { return nil })
+	for !holds() {
+		if err := f.look(ctx); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	cancel()
+	f.close()
+}
+
 // rows are the jobs of a delivery, in order.
 func (b *bench) rows(m dispatch.Message) []job {
 	b.t.Helper()
@@ -196,7 +212,7 @@ func (b *bench) arrived(m dispatch.Message) []hfaxd.Fax {
 	var all []hfaxd.Fax
 	for _, one := range b.sim.Faxes().All() {
 		if one.Number == m.Address {
-			all = append([]hfaxd.Fax{one}, all...)
+			all = append(all, one)
 		}
 	}
 	return all

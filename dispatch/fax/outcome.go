@@ -73,11 +73,9 @@ var details = map[outcome]string{
 	outcome(fax.ServerFault): "the server has a fault",
 	expired:                  "there was no more time",
 	incomplete:               "the server calls it done, and did not send every page",
-	forgotten:                "the server does not know the job any more: it may have arrived",
 }
 
-// report is what is reported of a job that has ended. One that was forgotten is
-// neither delivered nor bounced: nobody knows.
+// report is what is reported of a job that has ended.
 func (j job) report() dispatch.Report {
 	r := dispatch.Report{
 		DeliveryID: j.Delivery, ProviderID: j.ID, Channel: subscriptions.Fax, Event: dispatch.ReportBounced,
@@ -88,8 +86,6 @@ func (j job) report() dispatch.Report {
 		r.Event = dispatch.ReportDelivered
 	case expired:
 		r.Event = dispatch.ReportExpired
-	case forgotten:
-		r.Event = dispatch.ReportDelayed
 	}
 	if j.EndedAt != nil {
 		r.At = *j.EndedAt

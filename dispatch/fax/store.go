@@ -72,8 +72,9 @@ FROM faxes
 `
 
 const beginSQL = `
-INSERT INTO faxes (info, delivery_id, attempt, account, first_page, pages, state, source, document, expires_at, begun_at, due_at, submitted_at)
-SELECT CASE WHEN count(*) = 0 THEN $1 ELSE $1 || '.' || count(*) + 1 END, $2, $3, $4, 1, $5, 'submitting', $6, $7, $8, $9, $9, $9
+INSERT INTO faxes (info, delivery_id, member_id, attempt, account, first_page, pages, state, source, document, expires_at, begun_at, due_at, submitted_at)
+SELECT CASE WHEN count(*) = 0 THEN $1 ELSE $1 || '.' || count(*) + 1 END, $2, (SELECT member_id FROM deliveries WHERE id = $2), $3, $4, 1, $5,
+       'submitting', $6, $7, $8, $9, $9, $9
 FROM faxes
 WHERE delivery_id = $2
 ON CONFLICT (delivery_id, account) WHERE state <> 'ended' DO NOTHING
@@ -194,8 +195,8 @@ UPDATE faxes SET state = 'ended', outcome = $2, sent = $3, dials = $4, tries = $
 WHERE info = $1 AND state <> 'ended'`
 
 	furtherSQL = `
-INSERT INTO faxes (info, delivery_id, attempt, account, further, first_page, pages, state, dials_before, source, expires_at, begun_at, due_at)
-SELECT $1 || '-' || further + 1, delivery_id, attempt, account, further + 1, $3, pages, 'waiting', dials_before + dials, source, expires_at, $4, $5
+INSERT INTO faxes (info, delivery_id, member_id, attempt, account, further, first_page, pages, state, dials_before, source, expires_at, begun_at, due_at)
+SELECT $1 || '-' || further + 1, delivery_id, member_id, attempt, account, further + 1, $3, pages, 'waiting', dials_before + dials, source, expires_at, $4, $5
 FROM faxes
 WHERE info = $2`
 )

@@ -199,12 +199,19 @@ func (a Account) checkCalls(mistakes *problem.Fields) {
 // code.
 const plusNone = "none"
 
-// number is how the provider wants a number that a contact point has.
-func (a Account) number(e164 string) string {
-	rest, international := strings.CutPrefix(e164, "+")
+// number is how the provider wants a number that a contact point or a script
+// has, which may be written for people to read.
+func (a Account) number(written string) string {
+	written = strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -()", r) {
+			return -1
+		}
+		return r
+	}, written)
+	rest, international := strings.CutPrefix(written, "+")
 	switch {
 	case !international:
-		return e164
+		return written
 	case a.Plus == plusNone:
 		return rest
 	}

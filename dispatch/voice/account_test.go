@@ -89,7 +89,7 @@ func TestTheTrunksSettingsAreTheAccounts(t *testing.T) {
 
 func TestNumbersAreWrittenAsTheProviderWants(t *testing.T) {
 	for plus, want := range map[string]string{"+": "+8613800138000", "00": "008613800138000", "none": "8613800138000"} {
-		if got := (Account{Plus: plus}).number("+8613800138000"); got != want {
+		if got := (Account{Plus: plus}).number("+86 (138) 0013-8000"); got != want {
 			t.Errorf("with %q it is %s", plus, got)
 		}
 	}

@@ -26,7 +26,7 @@ var _ dispatch.Chronicle = (*Store)(nil)
 //	call_consented    {digit}: to be recorded
 //	call_recorded     {seconds}, Detail {recording: its id}
 //	call_hung_up      {by: us, them or silence}
-//	call_failed       {class: busy, no_answer …}, Detail {code: of SIP}: nobody answered
+//	call_failed       {class: busy, no_answer …, code: of SIP; 0: none}: nobody answered
 func (s *Store) Entries(ctx context.Context, deliveries []uuid.UUID) ([]dispatch.Entry, error) {
 	rows, err := s.db.Query(ctx, `
 SELECT delivery_id, account, call_id, steps

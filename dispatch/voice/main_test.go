@@ -123,12 +123,14 @@ func (b *bench) delivery(t *testing.T) uuid.UUID {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7())
 	if _, err := b.db.Exec(t.Context(), `
-WITH n AS (
+WITH m AS (
+    INSERT INTO members (account) VALUES ($2) RETURNING id
+), n AS (
     INSERT INTO notifications (id, member_id, purpose, priority, template, data, ladder, decision, expires_at)
-    VALUES ($1, 1, 'service', 2, 'offer', '{}', '{voice}', '[]', now() + interval '1 hour')
+    SELECT $1, id, 'service', 2, 'offer', '{}', '{voice}', '[]', now() + interval '1 hour' FROM m
 )
 INSERT INTO deliveries (id, notification_id, member_id, trigger, rung, channel, state)
-VALUES ($1, $1, 1, '', 0, 'voice', 'pending')`, id); err != nil {
+SELECT $1, $1, id, '', 0, 'voice', 'pending' FROM m`, id, id.String()); err != nil {
 		t.Fatal(err)
 	}
 	return id

@@ -117,7 +117,7 @@ func asksToConfirm(steps []script.Step) bool {
 // returns when the call is over, soon after ctx ends at the latest.
 func (p *performance) perform(ctx context.Context) {
 	p.await(ctx)
-	if !p.dismissed {
+	if p.heard > 0 || p.by != machine {
 		p.note(codeHeard, map[string]any{"seconds": seconds(p.heard), "of": seconds(p.of), "by": string(p.by)})
 	}
 	if ctx.Err() == nil && !p.over() {

@@ -164,6 +164,7 @@ type rehearsal struct {
 	line  *fakeLine
 	play  *performance
 	steps []string
+	ended bool // the call was over when it was performed
 }
 
 // rehearse performs a script while the far end does what happens, at moments
@@ -214,6 +215,7 @@ func rehearse(t *testing.T, source string, change func(*rehearsal), happens ...s
 		})
 	}
 	r.play.perform(ctx)
+	r.ended = r.play.over()
 	line.hangUp()
 	far.Wait()
 	return r
@@ -475,13 +477,13 @@ func TestMachinesGetWhatTheScriptSays(t *testing.T) {
 			withMessage, []string{"2s machine"}, []string{"message", "(hang up)"}, "machine 700ms/700ms", "answered heard",
 		},
 		"a machine that hangs up before": {
-			withMessage, []string{"2s machine", "3s bye"}, nil, "machine 0s/800ms", "answered heard",
+			withMessage, []string{"2s machine", "3s bye"}, nil, "machine 0s/800ms", "answered",
 		},
 		"a machine that hangs up within": {
 			withMessage, []string{"2s machine", "3s beep", "3.2s bye"}, []string{"message 200ms"}, "machine 200ms/700ms", "answered heard",
 		},
 		"the time is over before the beep": {
-			withMessage, []string{"2s machine", "3s end"}, []string{"(hang up)"}, "machine 0s/800ms", "answered heard",
+			withMessage, []string{"2s machine", "3s end"}, []string{"(hang up)"}, "machine 0s/800ms", "answered",
 		},
 		"a person picks up in the greeting": {
 			withMessage, []string{"2s machine", "3s 1"}, []string{"greeting", "question", "(hang up)"}, "person 800ms/800ms", "answered answered heard",

@@ -129,7 +129,7 @@ func TestWhatNobodyAnswers(t *testing.T) {
 		"congestion":   {"05", dispatch.SendError{Class: dispatch.Transient, Code: "SIP 503", After: time.Hour}, dispatch.Permanent, "dialled, failed congestion"},
 		"unreachable":  {"06", dispatch.SendError{Class: dispatch.Transient, After: 5 * time.Minute}, dispatch.Permanent, "dialled, failed unreachable"},
 		"early media":  {"07", dispatch.SendError{Class: dispatch.Transient, After: 30 * time.Minute}, dispatch.Permanent, "dialled, failed no_answer"},
-		"not a number": {"x y", dispatch.SendError{Class: dispatch.Permanent}, dispatch.Permanent, "failed bad_number"},
+		"not a number": {"x@y", dispatch.SendError{Class: dispatch.Permanent}, dispatch.Permanent, "failed bad_number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

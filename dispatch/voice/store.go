@@ -106,15 +106,22 @@ func (r row) has(code string) bool {
 // begin writes a call down that is about to be dialled, and gives how many
 // tries at its delivery there were before. It is durable when begin returns.
 func (s *Store) begin(ctx context.Context, r row) (before int, err error) {
+	var made int
 	err = s.db.QueryRow(ctx, `
 WITH made AS (
-    INSERT INTO calls (id, delivery_id, attempt, account, call_id, began_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO calls (id, delivery_id, member_id, attempt, account, call_id, began_at)
+    SELECT $1, id, member_id, $3, $4, $5, $6
+    FROM deliveries
+    WHERE id = $2
+    RETURNING id
 )
-SELECT count(*)
+SELECT (SELECT count(*) FROM made), count(*)
 FROM calls
 WHERE delivery_id = $2 AND account = $4 AND id <> $1 AND outcome NOT IN ('given_up', 'credentials')`,
-		r.ID, r.DeliveryID, r.Attempt, r.Account, r.CallID, r.BeganAt).Scan(&before)
+		r.ID, r.DeliveryID, r.Attempt, r.Account, r.CallID, r.BeganAt).Scan(&made, &before)
+	if err == nil && made == 0 {
+		err = errors.New("there is no such delivery")
+	}
 	if err != nil {
 		return 0, fmt.Errorf("write a call down: %w", err)
 	}

@@ -141,27 +141,32 @@ func TestCallsAreReportedInBatches(t *testing.T) {
 	}
 }
 
-func TestErasingADeliveryTakesItsCallsAlong(t *testing.T) {
+func TestErasingAMemberOrADeliveryTakesTheCallsAlong(t *testing.T) {
 	t.Parallel()
 	b := start(t, "127.0.0.1:9", nil, whistler{})
-	m := b.message(t, "+15550201", asks)
 	store := b.deps.Store
-	call := b.leftOpen(t, m, time.Now(), nil, codeDialled)
-	recording := Recording{ID: uuid.Must(uuid.NewV7()), MadeAt: time.Now(), Lasts: time.Second, WAV: []byte("RIFF"), KeepUntil: time.Now().Add(time.Hour)}
-	if err := store.keep(t.Context(), call.ID, recording); err != nil {
-		t.Fatal(err)
+	for _, erase := range []string{`DELETE FROM deliveries WHERE id = $1`, `DELETE FROM members WHERE account = $1::text`} {
+		m := b.message(t, "+15550201", asks)
+		call := b.leftOpen(t, m, time.Now(), nil, codeDialled)
+		recording := Recording{ID: uuid.Must(uuid.NewV7()), MadeAt: time.Now(), Lasts: time.Second, WAV: []byte("RIFF"), KeepUntil: time.Now().Add(time.Hour)}
+		if err := store.keep(t.Context(), call.ID, recording); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := store.Recording(t.Context(), recording.ID); err != nil || kept.DeliveryID != m.DeliveryID || kept.Lasts != time.Second || string(kept.WAV) != "RIFF" {
+			t.Errorf("the recording is %+v, %v", kept, err)
+		}
+		if _, err := b.db.Exec(t.Context(), erase, m.DeliveryID.String()); err != nil {
+			t.Fatal(err)
+		}
+		if entries, err := store.Entries(t.Context(), []uuid.UUID{m.DeliveryID}); err != nil || len(entries) != 0 {
+			t.Errorf("it is told %v, %v", entries, err)
+		}
+		if _, err := store.Recording(t.Context(), recording.ID); problem.CodeOf(err) != problem.NotFound {
+			t.Errorf("its recording gives %v", err)
+		}
 	}
-	if kept, err := store.Recording(t.Context(), recording.ID); err != nil || kept.DeliveryID != m.DeliveryID || kept.Lasts != time.Second || string(kept.WAV) != "RIFF" {
-		t.Errorf("the recording is %+v, %v", kept, err)
-	}
-	if _, err := b.db.Exec(t.Context(), `DELETE FROM deliveries WHERE id = $1`, m.DeliveryID); err != nil {
-		t.Fatal(err)
-	}
-	if entries, err := store.Entries(t.Context(), []uuid.UUID{m.DeliveryID}); err != nil || len(entries) != 0 {
-		t.Errorf("it is told %v, %v", entries, err)
-	}
-	if _, err := store.Recording(t.Context(), recording.ID); problem.CodeOf(err) != problem.NotFound {
-		t.Errorf("its recording gives %v", err)
+	if _, err := store.begin(t.Context(), row{ID: uuid.New(), DeliveryID: uuid.New(), BeganAt: time.Now()}); err == nil {
+		t.Error("a call is made for no delivery")
 	}
 }
 
@@ -198,6 +203,7 @@ func TestEveryQueryHasAnIndex(t *testing.T) {
 	for want, query := range map[string]string{
 		"calls_delivery":             `SELECT steps FROM calls WHERE delivery_id = ANY ('{01a20455-a163-7745-83ae-c2bde4a09496}') ORDER BY id`,
 		"calls_untold":               `SELECT id FROM calls WHERE account = 'trunk' AND NOT told AND ended_at <= now() ORDER BY began_at LIMIT 100`,
+		"calls_member":               `SELECT id FROM calls WHERE member_id = 1`,
 		"call_recordings_keep_until": `SELECT id FROM call_recordings WHERE keep_until <= now() ORDER BY keep_until LIMIT 100`,
 		"call_recordings_call":       `SELECT id FROM call_recordings WHERE call = '01a20455-a163-7745-83ae-c2bde4a09496'`,
 	} {

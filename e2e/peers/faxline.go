@@ -29,23 +29,25 @@ type FaxCall struct {
 	// Waited is how long the line stood still at most until its client did
 	// its part, in seconds.
 	Waited float64
-	File   string
+	// File is a TIFF with a page for each that arrived.
+	File string
 }
 
 // FaxLine is a fax modem with its line and a fax at the far end, which is
 // built on libspandsp (hardware/sim/fax/line.c).
 type FaxLine struct {
-	// Device is the modem.
-	Device string
-	t      testing.TB
-	words  io.Writer
+	// Device is the modem, and Link a symbolic link to it.
+	Device, Link string
+	t            testing.TB
+	words        io.Writer
 	// answered has the numbers of calls that were answered, calls those that ended.
 	answered chan int
 	calls    chan FaxCall
 }
 
-// StartFaxLine starts one that goes so many times faster than real time: 50
-// for HylaFAX, 8 for efax.
+// StartFaxLine starts one that goes up to so many times faster than real time:
+// 50 for HylaFAX, 8 for efax. Neither end is outrun, however busy the machine
+// is. When the test fails, it is told what happened on the line.
 func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	t.Helper()
 	dir := t.TempDir()
@@ -53,7 +55,8 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(faxLineProgram(t), "-v", "-s", strconv.Itoa(speed), "-d", dir)
+	link := filepath.Join(dir, "modem")
+	cmd := exec.Command(faxLineProgram(t), "-v", "-s", strconv.Itoa(speed), "-d", dir, "-l", link)
 	cmd.Stderr = trace
 	words, err := cmd.StdinPipe()
 	if err != nil {
@@ -66,7 +69,7 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l := &FaxLine{t: t, words: words, answered: make(chan int, 100), calls: make(chan FaxCall, 100)}
+	l := &FaxLine{Link: link, t: t, words: words, answered: make(chan int, 100), calls: make(chan FaxCall, 100)}
 	lines := bufio.NewScanner(said)
 	var first struct{ Device string }
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &first) != nil || first.Device == "" {
@@ -107,6 +110,9 @@ func StartFaxLine(t testing.TB, speed int) *FaxLine {
 	})
 	return l
 }
+
+// Modem is what HylaFAX calls it.
+func (l *FaxLine) Modem() string { return deviceID(l.Device) }
 
 // Play sets what happens in the next calls, such as "busy" or "drop 1"; behind
 // them, the fax answers.

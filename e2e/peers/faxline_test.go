@@ -1,8 +1,10 @@
 package peers
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -44,11 +46,29 @@ func TestEfaxHearsThatItIsBusy(t *testing.T) {
 	if said, err := exec.CommandContext(t.Context(), Program(t, "gs", "ghostscript"), "-q", "-dNOPAUSE", "-dBATCH", "-sDEVICE=tiffg3", "-r204x98", "-sOutputFile="+page, "-c", "showpage").CombinedOutput(); err != nil {
 		t.Fatalf("gs: %v\n%s", err, said)
 	}
-	cmd := exec.CommandContext(t.Context(), Program(t, "efax", "efax"), "-d", line.Device, "-t", "T5551234", page)
+	cmd := exec.CommandContext(t.Context(), Program(t, "efax", "efax"), "-d", line.Link, "-t", "T5551234", page)
 	if said, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != busy {
 		t.Errorf("efax ends with %v\n%s", err, said)
 	}
 	if call := line.Call(); call.End != "busy" {
+		t.Errorf("the call was %+v", call)
+	}
+}
+
+func TestFaxLineHangsUpWhenItsClientIsGone(t *testing.T) {
+	line := StartFaxLine(t, 1)
+	modem, err := os.OpenFile(line.Device, os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := modem.WriteString("AT+FCLASS=1\rATDT123\r"); err != nil {
+		t.Fatal(err)
+	}
+	line.Answered()
+	if err := modem.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if call := line.Call(); call.End != "hung_up" || call.Number != "123" || call.Pages != 0 {
 		t.Errorf("the call was %+v", call)
 	}
 }

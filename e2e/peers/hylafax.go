@@ -17,7 +17,17 @@ import (
 )
 
 // Fax is a HylaFAX with a spool of its own: faxq, hfaxd and a modem for each
-// line.
+// line. A fax that goes all the way, and what must be true of it:
+//
+//	line := peers.StartFaxLine(t, 50)
+//	far := peers.HylaFAX(t, line.Device)
+//	line.Play("drop 1") // the first call; the second is answered
+//	… // submit document to far.Address, as peers.FaxUser
+//	first, second := line.Call(), line.Call()
+//	if first.Pages != 1 || second.Pages != 1 { … }
+//	made := far.Rendered(t, document)
+//	peers.SamePage(t, made, 0, first.File, 0)
+//	peers.SamePage(t, made, 1, second.File, 0) // and nothing came twice
 type Fax struct {
 	// Address is where hfaxd listens.
 	Address string
@@ -67,6 +77,40 @@ func HylaFAX(t testing.TB, devices ...string) Fax {
 		scheduler.Until("faxq knows of the modem "+device, reads)
 	}
 	return Fax{Address: address, Spool: spool}
+}
+
+// Rendered is a document, as PDF, as HylaFAX makes it TIFF for a fax of A4 in
+// fine resolution, made here once more: what must arrive (SamePage).
+func (f Fax) Rendered(t testing.TB, document []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	from, made := filepath.Join(dir, "document.pdf"), filepath.Join(dir, "made.tif")
+	if err := os.WriteFile(from, document, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "bin/pdf2fax", "-o", made, "-w", "209", "-l", "296", "-r", "196", "-3", from)
+	cmd.Dir = f.Spool
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("pdf2fax: %v\n%s", err, said)
+	}
+	return made
+}
+
+// SamePage compares a page of each of two TIFF files, from 0, pixel by pixel.
+func SamePage(t testing.TB, want string, wantPage int, got string, gotPage int) {
+	t.Helper()
+	dir := t.TempDir()
+	cut := func(file, name string, page int) string {
+		cut := filepath.Join(dir, name)
+		if said, err := exec.CommandContext(t.Context(), Program(t, "tiffcp", "libtiff-tools"), "-c", "g4", file+","+strconv.Itoa(page), cut).CombinedOutput(); err != nil {
+			t.Fatalf("tiffcp: %v\n%s", err, said)
+		}
+		return cut
+	}
+	cmd := exec.CommandContext(t.Context(), Program(t, "tiffcmp", "libtiff-tools"), "-t", cut(want, "want.tif", wantPage), cut(got, "got.tif", gotPage))
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("page %d of %s is another than page %d of %s: %v\n%s", gotPage, got, wantPage, want, err, said)
+	}
 }
 
 // unread is how many bytes wait in a FIFO; -1: nobody reads it.

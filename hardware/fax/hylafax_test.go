@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +13,10 @@ import (
 
 // office is a real HylaFAX with a line for one job, which it has been given.
 type office struct {
-	far  peers.Fax
 	line *peers.FaxLine
 	conn *Conn
 	job  string
+	made string // what HylaFAX makes of the document
 }
 
 // errand is a job for a line of its own, and what must come of it.
@@ -45,14 +42,14 @@ func errands(t *testing.T, all []errand) {
 		devices = append(devices, offices[i].line.Device)
 	}
 	far := peers.HylaFAX(t, devices...)
+	made := far.Rendered(t, document)
 	for i := range offices {
 		o := &offices[i]
-		o.far, o.conn = far, signedIn(t, far)
+		o.conn, o.made = signedIn(t, far), made
 		o.line.Play(all[i].plays...)
 		number := "555000" + strconv.Itoa(i)
-		modem := strings.ReplaceAll(strings.TrimPrefix(o.line.Device, "/dev/"), "/", "_")
 		if o.job, err = o.conn.Submit(t.Context(), Job{
-			Number: number, PDF: document, Info: "to-" + number, Modem: modem,
+			Number: number, PDF: document, Info: "to-" + number, Modem: o.line.Modem(),
 			MaxDials: all[i].dials, MaxTries: all[i].dials, RetryAfter: time.Second,
 		}); err != nil {
 			t.Fatal(err)
@@ -122,8 +119,8 @@ func TestHylaFAX(t *testing.T) {
 			if call.Pages != 2 || !call.ECM || call.Number != "5550001" || call.From != "HERALD" {
 				t.Fatalf("the call was %+v", call)
 			}
-			samePage(t, rendered(t, o.far), 0, call.File, 0)
-			samePage(t, rendered(t, o.far), 1, call.File, 1)
+			peers.SamePage(t, o.made, 0, call.File, 0)
+			peers.SamePage(t, o.made, 1, call.File, 1)
 			if found, err := o.conn.Find(t.Context(), "to-5550001"); err != nil || len(found) != 1 || found[0].ID != o.job || !found[0].Delivered(2) {
 				t.Errorf("found is %+v, %v", found, err)
 			}
@@ -139,7 +136,7 @@ func TestHylaFAX(t *testing.T) {
 			if call.Pages != 2 || call.ECM || call.BadRows != 0 {
 				t.Fatalf("the call was %+v", call)
 			}
-			samePage(t, rendered(t, o.far), 1, call.File, 1)
+			peers.SamePage(t, o.made, 1, call.File, 1)
 		}},
 		{"noise is corrected", []string{"noise"}, 1, func(t *testing.T, o office) {
 			if status := o.end(t); !status.Delivered(2) {
@@ -149,7 +146,7 @@ func TestHylaFAX(t *testing.T) {
 			if call.Pages != 2 || !call.ECM || call.Retries == 0 {
 				t.Fatalf("the call was %+v", call)
 			}
-			samePage(t, rendered(t, o.far), 0, call.File, 0)
+			peers.SamePage(t, o.made, 0, call.File, 0)
 		}},
 		{"busy", []string{"busy", "busy"}, 2, func(t *testing.T, o office) { o.fails(t, Busy, 2) }},
 		{"nobody answers", []string{"no_answer"}, 1, func(t *testing.T, o office) { o.fails(t, NoAnswer, 1) }},
@@ -170,8 +167,8 @@ func TestHylaFAX(t *testing.T) {
 			if first.Pages != 1 || first.End != "dropped" || second.Pages != 1 {
 				t.Fatalf("the calls were %+v and %+v", first, second)
 			}
-			samePage(t, rendered(t, o.far), 0, first.File, 0)
-			samePage(t, rendered(t, o.far), 1, second.File, 0)
+			peers.SamePage(t, o.made, 0, first.File, 0)
+			peers.SamePage(t, o.made, 1, second.File, 0)
 		}},
 	})
 }
@@ -204,38 +201,5 @@ func TestHylaFAXRefuses(t *testing.T) {
 	}
 	if status, err := c.Wait(t.Context(), id); err != nil || status.Failure() != Killed || status.Info != "waits" {
 		t.Errorf("its status is %+v, %v: %s", status, err, status.Failure())
-	}
-}
-
-// rendered is the document as HylaFAX makes it TIFF, made here once more.
-func rendered(t *testing.T, far peers.Fax) string {
-	t.Helper()
-	document, err := filepath.Abs("testdata/two-pages.pdf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := filepath.Join(t.TempDir(), "made.tif")
-	cmd := exec.CommandContext(t.Context(), "bash", "bin/pdf2fax", "-o", made, "-w", "209", "-l", "296", "-r", "196", "-3", document)
-	cmd.Dir = far.Spool
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("pdf2fax: %v\n%s", err, said)
-	}
-	return made
-}
-
-// samePage compares two pages, pixel by pixel.
-func samePage(t *testing.T, want string, wantPage int, got string, gotPage int) {
-	t.Helper()
-	dir := t.TempDir()
-	cut := func(file, name string, page int) string {
-		cut := filepath.Join(dir, name)
-		if said, err := exec.CommandContext(t.Context(), peers.Program(t, "tiffcp", "libtiff-tools"), "-c", "g4", file+","+strconv.Itoa(page), cut).CombinedOutput(); err != nil {
-			t.Fatalf("tiffcp: %v\n%s", err, said)
-		}
-		return cut
-	}
-	cmd := exec.CommandContext(t.Context(), peers.Program(t, "tiffcmp", "libtiff-tools"), "-t", cut(want, "want.tif", wantPage), cut(got, "got.tif", gotPage))
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("page %d of %s is another than page %d of %s: %v\n%s", gotPage, got, wantPage, want, err, said)
 	}
 }

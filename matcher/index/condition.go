@@ -25,15 +25,18 @@ type table struct {
 	found   *multimap // by a key's hash, what is met and the subscription's id
 	held    *multimap // by a subscription's id, mixed, the from and hash of its anchors
 	windows *multimap // by the same, the window of those that have one
-	// limited counts windows, to spare looking for them where there are none.
-	limited atomic.Int64
+	// limited says that there was a window once, to spare looking for them
+	// where there never was any.
+	limited atomic.Bool
+	// families are those of all keys that there ever were.
+	families atomic.Uint64
 }
 
 // Declare says how the anchors of the trigger compare, and forgets what was
 // added before; what another goroutine is adding meanwhile may be forgotten too.
 func (c *Condition) Declare(bound predicate.Bound) {
-	t := &table{seed: maphash.MakeSeed(), compare: comparison(bound)}
-	columns := t.compare.columns()
+	t := &table{seed: maphash.MakeSeed(), compare: comparisonOf(bound)}
+	columns := t.compare.columns
 	t.found, t.held, t.windows = newMultimap(columns), newMultimap(min(columns, 2)), newMultimap(2)
 	c.table.Store(t)
 }
@@ -81,18 +84,39 @@ func (c *Condition) Match(probe predicate.Probe, at time.Time, into []int64) []i
 	if t == nil {
 		return into
 	}
-	place, ok := t.compare.place(probe.Value)
+	key, place, ok := t.look(probe)
 	if !ok {
 		return into
 	}
 	start := len(into)
-	key := t.hash(probe.Key)
+	into = t.collect(key, place, into)
+	return into[:start+len(t.valid(into[start:], at))]
+}
+
+// look is where to look for a probe; ok is false where nothing can be found.
+func (t *table) look(probe predicate.Probe) (key uint64, place int64, ok bool) {
+	if t.families.Load()&family(probe.Key) == 0 {
+		return 0, 0, false
+	}
+	place, ok = t.compare.place(probe.Value)
+	return t.hash(probe.Key), place, ok
+}
+
+// family is a bit of the beginning of a key, where predicates put the level of
+// a place and the length of a prefix or text: an event has a probe for each,
+// and subscriptions wait on few.
+func family(key string) uint64 {
+	if len(key) < 3 {
+		return 1
+	}
+	return 1 << ((uint(key[0]) + uint(key[1]) + 5*uint(key[2])) % 64)
+}
+
+// collect appends the words of what is met.
+func (t *table) collect(key uint64, place int64, into []int64) []int64 {
 	s := t.found.read(key)
 	into = s.collect(key, place, into)
 	s.mu.RUnlock()
-	if t.limited.Load() > 0 {
-		into = t.valid(into, start, at)
-	}
 	return into
 }
 
@@ -106,6 +130,9 @@ func (t *table) anchors(keys []predicate.Key, into []anchor) ([]anchor, error) {
 		from, to, err := t.compare.interval(k)
 		if err != nil {
 			return nil, err
+		}
+		if bit := family(k.Key); t.families.Load()&bit == 0 {
+			t.families.Or(bit)
 		}
 		into = append(into, anchor{hash: t.hash(k.Key), from: from, to: to})
 	}

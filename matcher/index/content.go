@@ -41,15 +41,12 @@ func (s *content) long(r ref) *long { return s.longs[r.offset()] }
 // collect appends the words of a key's entries that are met at a place.
 func (s *content) collect(key uint64, place int64, into []int64) []int64 {
 	i, found := s.find(key)
-	if !found {
+	if !found || !s.met(i, place) {
 		return into
 	}
-	e := s.entry(i)
-	switch r := ref(e.word); {
-	case e.from > place || e.to < place:
-		return into
+	switch r := ref(s.word(i)); {
 	case r&listed == 0:
-		return append(into, e.word)
+		return append(into, int64(r))
 	case r&lengthy != 0:
 		return s.long(r).collect(place, into)
 	default:

@@ -121,6 +121,24 @@ func TestWhatCannotBeHeldIsRefused(t *testing.T) {
 	}
 }
 
+func TestManyLookupsTogetherKeepTheirNumbers(t *testing.T) {
+	t.Parallel()
+	c, lookups := declared(predicate.NoBound), []index.Lookup{{Condition: index.New().Condition("undeclared"), Probes: []predicate.Probe{{Key: "k1"}}}}
+	for id := int64(1); id <= 100; id++ {
+		add(t, c, id, predicate.Key{Key: fmt.Sprint("k", id)})
+		lookups = append(lookups, index.Lookup{Condition: c, Probes: []predicate.Probe{{Key: fmt.Sprint("k", id)}, {Key: "nobody's"}}})
+	}
+	told := 0
+	index.MatchAll(lookups, began, func(lookup int, ids []int64) {
+		if told++; len(ids) != 1 || ids[0] != int64(lookup) {
+			t.Errorf("lookup %d finds %v", lookup, ids)
+		}
+	})
+	if told != 100 {
+		t.Errorf("%d of 100 were told", told)
+	}
+}
+
 func TestWhatIsNotDeclaredHoldsNothing(t *testing.T) {
 	t.Parallel()
 	x := index.New()
@@ -244,8 +262,12 @@ func TestChangesDoNotDisturbWhatStays(t *testing.T) {
 			var got []int64
 			for range 1000 {
 				key := rand.Int64N(keys)
-				got = c.Match(predicate.Probe{Key: name(key), Value: 8}, began, got[:0])
+				probes := []predicate.Probe{{Key: name(key), Value: 8}}
+				got = c.Match(probes[0], began, got[:0])
 				checkStable(t, got, key, keys, stable)
+				index.MatchAll([]index.Lookup{{Condition: c, Probes: probes}, {Condition: c}}, began, func(_ int, ids []int64) {
+					checkStable(t, ids, key, keys, stable)
+				})
 			}
 		})
 	}

@@ -250,10 +250,29 @@ func (m *machine) match() {
 	if want := m.model.match(probe, at); !slices.Equal(got, want) {
 		m.Fatalf("%+v at %v: %d found, want %d: %s", probe, at, len(got), len(want), cmp.Diff(want, got))
 	}
+	m.matchAll(at)
 	id := rapid.Int64Range(1, 30).Draw(m.T, "id")
 	probes := []predicate.Probe{{Key: "a", Value: probe.Value}, probe}
 	if got, want := m.index.Explain(id, probes, at), m.model.explain(id, probes, at); got != want {
 		m.Fatalf("explain %d: %q, want %q", id, got, want)
+	}
+}
+
+// matchAll looks two probes up so often that they are not all abreast.
+func (m *machine) matchAll(at time.Time) {
+	probes := []predicate.Probe{{Key: m.drawKey(), Value: m.drawBound()}, {Key: m.drawKey(), Value: m.drawBound()}}
+	want := [][]int64{m.model.match(probes[0], at), m.model.match(probes[1], at)}
+	want = append(want, slices.Sorted(slices.Values(slices.Concat(want...))))
+	lookups := make([]index.Lookup, rapid.IntRange(0, 40).Draw(m.T, "lookups"))
+	for i := range lookups {
+		lookups[i] = index.Lookup{Condition: m.index, Probes: [][]predicate.Probe{probes[:1], probes[1:], probes}[i%3]}
+	}
+	got := make([][]int64, len(lookups))
+	index.MatchAll(lookups, at, func(lookup int, ids []int64) { got[lookup] = append(got[lookup], ids...) })
+	for i, ids := range got {
+		if slices.Sort(ids); !slices.Equal(ids, want[i%3]) {
+			m.Fatalf("%+v at %v: %d found together with others, want %d", lookups[i].Probes, at, len(ids), len(want[i%3]))
+		}
 	}
 }
 

@@ -18,18 +18,24 @@ type anchor struct {
 // bound is, the values that meet it are those from a place on (of Between, up
 // to another), the first and last included. So all lists are sorted one way,
 // and what a value meets is a list's beginning.
-type comparison predicate.Bound
+type comparison struct {
+	bound   predicate.Bound
+	columns int // the words that an entry takes: its id, and what it is met from and to where the bound has these
+	always  bool
+	turned  int64 // -1 where the line runs from high to low, else 0
+}
 
-// columns are the words that an entry takes: its id, and what it is met from
-// and to where the bound has these.
-func (c comparison) columns() int {
-	switch predicate.Bound(c) {
+func comparisonOf(bound predicate.Bound) comparison {
+	c := comparison{bound: bound, columns: 2}
+	switch bound {
 	case predicate.NoBound:
-		return 1
+		c.columns, c.always = 1, true
 	case predicate.Between:
-		return 3
+		c.columns = 3
+	case predicate.AtMost, predicate.Below:
+		c.turned = -1
 	}
-	return 2
+	return c
 }
 
 // interval is where on the line a key is met.
@@ -38,7 +44,7 @@ func (c comparison) interval(k predicate.Key) (from, to int64, err error) {
 		return 0, 0, fmt.Errorf("not a bound: %v, %v", k.Bound, k.Upper)
 	}
 	bound := ordered(k.Bound)
-	switch predicate.Bound(c) {
+	switch c.bound {
 	case predicate.AtLeast:
 		return bound, math.MaxInt64, nil
 	case predicate.Above:
@@ -56,13 +62,7 @@ func (c comparison) interval(k predicate.Key) (from, to int64, err error) {
 // place is where on the line a value stands; ok is false for NaN, which meets
 // no bound.
 func (c comparison) place(value float64) (place int64, ok bool) {
-	switch predicate.Bound(c) {
-	case predicate.NoBound:
-		return 0, true
-	case predicate.AtMost, predicate.Below:
-		return ^ordered(value), value == value
-	}
-	return ordered(value), value == value
+	return ordered(value) ^ c.turned, value == value || c.always
 }
 
 // ordered keeps the order of numbers, and makes one of 0 and -0. Between two

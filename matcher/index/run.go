@@ -132,7 +132,7 @@ func (r run) top() int64 {
 func (r run) collect(place int64, into []int64) (_ []int64, more bool) {
 	n := r.n
 	froms := r.froms()
-	if froms != nil && froms[n-1] > place {
+	if froms != nil {
 		n = firstBeyond(froms, place)
 	}
 	ids := r.ids()[:n]
@@ -148,15 +148,23 @@ func (r run) collect(place int64, into []int64) (_ []int64, more bool) {
 }
 
 // firstBeyond is the index of the first of sorted numbers that is greater.
+// Most events meet few, so the beginning is looked at first; from there on
+// nothing hangs on a guess of the processor's.
 func firstBeyond(sorted []int64, place int64) int {
-	low, high := 0, len(sorted)
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		if sorted[middle] <= place {
-			low = middle + 1
-		} else {
-			high = middle
+	const beginning = 8 // a line of the cache
+	if len(sorted) > beginning && sorted[beginning-1] > place {
+		sorted = sorted[:beginning]
+	}
+	low, n := 0, len(sorted)
+	for n > 1 {
+		half := n / 2
+		if sorted[low+half-1] <= place {
+			low += half
 		}
+		n -= half
+	}
+	if n == 1 && sorted[low] <= place {
+		low++
 	}
 	return low
 }

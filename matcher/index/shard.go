@@ -2,8 +2,10 @@ package index
 
 import (
 	"iter"
+	"math/bits"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // A shard is split when it has this many keys, or this many words of lists:
@@ -20,6 +22,38 @@ const splitBits = 28
 type shard struct {
 	mu      sync.RWMutex
 	content // zero when it has been split; its first words share a line of the cache with mu
+	hint    hint
+	_       [112]byte // so that each begins with a line of the cache, and not all with the same few
+}
+
+// hint is where the slots are, for those who have not locked them: it may be
+// out of date.
+type hint struct {
+	words atomic.Pointer[int64]
+	room  atomic.Uint32
+
+	skip, columns uint8 // never change
+}
+
+func newShard(c content) *shard {
+	s := &shard{content: c, hint: hint{skip: c.skip, columns: c.columns}}
+	s.show()
+	return s
+}
+
+// show makes the hint true.
+func (s *shard) show() {
+	if at := unsafe.SliceData(s.words); s.hint.words.Load() != at {
+		s.hint.words.Store(at)
+		s.hint.room.Store(s.room)
+	}
+}
+
+// fetch has a key's slot fetched into the cache, most likely, without a lock.
+func (s *shard) fetch(key uint64) {
+	h := &s.hint
+	slot, _ := bits.Mul64(key<<h.skip, uint64(h.room.Load()))
+	prefetch(h.words.Load(), uintptr(slot)*uintptr(h.columns+1)*8)
 }
 
 // split reports whether it is no longer in use: look the key up again.
@@ -34,7 +68,6 @@ func (s *shard) overgrown() bool {
 // leads to them, and doubles when a shard with its own entry is split
 // (Fagin and others, Extendible hashing, 1979).
 type multimap struct {
-	columns   uint8
 	directory atomic.Pointer[directory]
 	growing   sync.Mutex // held to change the directory; after a shard's
 }
@@ -45,10 +78,10 @@ type directory struct {
 }
 
 func newMultimap(columns int) *multimap {
-	m := &multimap{columns: uint8(columns)}
-	d := &directory{shards: make([]atomic.Pointer[shard], 1)}
-	d.shards[0].Store(&shard{content: content{slots: slots{columns: m.columns}}})
-	m.directory.Store(d)
+	one := &directory{shards: make([]atomic.Pointer[shard], 1)}
+	one.shards[0].Store(newShard(content{slots: slots{columns: uint8(columns)}}))
+	m := &multimap{}
+	m.directory.Store(one)
 	return m
 }
 
@@ -84,14 +117,16 @@ func (m *multimap) write(key uint64) *shard {
 func (m *multimap) unlock(s *shard, key uint64) {
 	if s.overgrown() {
 		m.halve(s, key)
+	} else {
+		s.show()
 	}
 	s.mu.Unlock()
 }
 
 func (m *multimap) halve(s *shard, key uint64) {
 	middle := s.middle()
-	left := &shard{content: s.part(0, middle, s.skip+1, 0)}
-	right := &shard{content: s.part(middle, len(s.words), s.skip+1, 0)}
+	left := newShard(s.part(0, middle, s.skip+1, 0))
+	right := newShard(s.part(middle, len(s.words), s.skip+1, 0))
 	m.replace(s, key, left, right)
 	s.content = content{}
 }

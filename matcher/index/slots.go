@@ -21,8 +21,8 @@ func spareSlots(room int) int { return room/8 + 4 }
 // stride is the words of a slot.
 func (s *slots) stride() int { return int(s.columns) + 1 }
 
-// used reports whether the slot at word i is; no entry's word is 0.
-func (s *slots) used(i int) bool { return i < len(s.words) && s.words[i+int(s.columns)] != 0 }
+// used reports whether the slot at word i is; no key is 0.
+func (s *slots) used(i int) bool { return i < len(s.words) && s.words[i] != 0 }
 
 func (s *slots) key(i int) uint64 { return uint64(s.words[i]) }
 
@@ -34,13 +34,12 @@ func (s *slots) home(key uint64) int {
 
 // find is the word where a key's slot begins, or would.
 func (s *slots) find(key uint64) (i int, found bool) {
-	stride := s.stride()
-	for i = s.home(key); s.used(i); i += stride {
-		if k := s.key(i); k >= key {
-			return i, k == key
-		}
+	words, stride := s.words, s.stride()
+	i = s.home(key)
+	for i < len(words) && uint64(words[i])-1 < key-1 { // an empty slot's 0 becomes the greatest number
+		i += stride
 	}
-	return i, false
+	return i, i < len(words) && uint64(words[i]) == key
 }
 
 // full reports whether one more key makes the ways long.
@@ -108,7 +107,7 @@ func (s *slots) spread(from *slots, low, high int) (ok bool) {
 // entry is what the slot at i holds: its only entry, or a list's summary.
 func (s *slots) entry(i int) entry {
 	e := anywhere
-	e.word = s.words[i+int(s.columns)]
+	e.word = s.word(i)
 	if s.columns > 1 {
 		e.from = s.words[i+1]
 	}
@@ -117,6 +116,14 @@ func (s *slots) entry(i int) entry {
 	}
 	return e
 }
+
+// met reports whether something of the slot at i may be met at a place.
+func (s *slots) met(i int, place int64) bool {
+	return (s.columns < 2 || s.words[i+1] <= place) && (s.columns < 3 || s.words[i+2] >= place)
+}
+
+// word is the word of the slot at i.
+func (s *slots) word(i int) int64 { return s.words[i+int(s.columns)] }
 
 func (s *slots) set(i int, e entry) {
 	if s.columns > 1 {

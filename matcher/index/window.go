@@ -36,23 +36,21 @@ func (s span) holds(at int64) bool { return s.from <= at && at < s.until }
 func (t *table) limit(mixed uint64, limit span) {
 	s := t.windows.write(mixed)
 	defer t.windows.unlock(s, mixed)
-	before := s.entries
 	for _, e := range s.all(mixed, nil) {
 		s.remove(mixed, e)
 	}
 	s.put(mixed, entry{from: limit.from, word: limit.until})
-	t.limited.Add(int64(s.entries - before))
+	t.limited.Store(true)
 }
 
 func (t *table) unlimit(mixed uint64) {
-	if t.limited.Load() == 0 {
+	if !t.limited.Load() {
 		return
 	}
 	s := t.windows.write(mixed)
 	defer t.windows.unlock(s, mixed)
 	for _, e := range s.all(mixed, nil) {
 		s.remove(mixed, e)
-		t.limited.Add(-1)
 	}
 }
 
@@ -68,11 +66,14 @@ func (t *table) window(mixed uint64) span {
 	return span{from: e.from, until: e.word}
 }
 
-// valid takes out of the words from start on those whose window does not hold,
+// valid takes out of words those of subscriptions whose window does not hold,
 // and makes ids of the others.
-func (t *table) valid(words []int64, start int, at time.Time) []int64 {
-	kept, instant := start, at.UnixMicro()
-	for _, word := range words[start:] {
+func (t *table) valid(words []int64, at time.Time) []int64 {
+	if !t.limited.Load() {
+		return words
+	}
+	kept, instant := 0, at.UnixMicro()
+	for _, word := range words {
 		if word < 0 {
 			if word &^= windowed; !t.window(mix(uint64(word))).holds(instant) {
 				continue

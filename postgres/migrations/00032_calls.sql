@@ -1,11 +1,12 @@
 -- Telephone calls: one row for each time that a number is dialled, written
 -- before anything can ring, so that what a crash cut short is known. They and
--- their recordings go with the delivery.
+-- their recordings go with the member, and with the delivery.
 
 -- +goose Up
 CREATE TABLE calls (
     id          uuid PRIMARY KEY,                    -- version 7: ordered by time
     delivery_id uuid NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    member_id   bigint NOT NULL REFERENCES members ON DELETE CASCADE,
     attempt     integer NOT NULL,                    -- at the delivery, as dispatch counts
     account     text COLLATE "C" NOT NULL,
     call_id     text NOT NULL,                       -- SIP's, by which the provider knows the call, too
@@ -23,6 +24,7 @@ CREATE TABLE calls (
     told        boolean NOT NULL DEFAULT false       -- what is to be reported of it was, or there is nothing
 );
 CREATE INDEX calls_delivery ON calls (delivery_id, id);
+CREATE INDEX calls_member ON calls (member_id);
 CREATE INDEX calls_untold ON calls (account, began_at) WHERE NOT told;
 
 -- What those said who had consented to be recorded.

@@ -1,12 +1,13 @@
 -- Faxes: one row for each job that a fax server was given, written before it is
 -- submitted, so that a submission nobody answered can be looked for. A delivery
 -- whose first job got only some pages through has further ones for the others.
--- What they say goes with the delivery.
+-- What they say goes with the member, or the delivery.
 
 -- +goose Up
 CREATE TABLE faxes (
     info         text COLLATE "C" PRIMARY KEY,       -- our id of the job, which the server keeps with it
     delivery_id  uuid NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    member_id    bigint NOT NULL REFERENCES members ON DELETE CASCADE,
     attempt      integer NOT NULL,                   -- at the delivery, as dispatch counts
     account      text COLLATE "C" NOT NULL,
     further      smallint NOT NULL DEFAULT 0,        -- jobs of this attempt before this one
@@ -32,6 +33,7 @@ CREATE TABLE faxes (
     told         boolean NOT NULL DEFAULT false      -- what came of it was reported, or there is nothing to report
 );
 CREATE INDEX faxes_delivery ON faxes (delivery_id, begun_at);
+CREATE INDEX faxes_member ON faxes (member_id);
 CREATE INDEX faxes_untold ON faxes (account, begun_at) WHERE NOT told;
 CREATE INDEX faxes_kept ON faxes (begun_at) WHERE document IS NOT NULL OR source IS NOT NULL;
 -- A delivery has one job at a time on an account.

@@ -93,7 +93,8 @@ func (r *reader) document(source string) ast.Node {
 		r.wrong(1, "", "max_len", "the script has %d bytes, at most %d are allowed", len(source), maxSource)
 		return nil
 	}
-	if n := strings.Count(source, "\n") + strings.Count(source, "\r"); n > maxLines {
+	source = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(source) // forms send both
+	if n := strings.Count(source, "\n"); n > maxLines {
 		r.wrong(1, "", "max_len", "the script has %d lines, at most %d are allowed", n, maxLines)
 		return nil
 	}

@@ -88,6 +88,15 @@ func TestEveryVerbIsRead(t *testing.T) {
 	}
 }
 
+func TestLineEndsOfAFormMakeNoDifference(t *testing.T) {
+	want := mustParse(t, full)
+	for _, end := range []string{"\r\n", "\r"} {
+		if diff := cmp.Diff(want, mustParse(t, strings.ReplaceAll(full, "\n", end)), cmp.AllowUnexported(Script{})); diff != "" {
+			t.Errorf("with %q it is another script (-want +got)\n%s", end, diff)
+		}
+	}
+}
+
 func TestTextsHaveTheirPlaces(t *testing.T) {
 	s := mustParse(t, full)
 	want := []Place{

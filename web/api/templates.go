@@ -17,9 +17,9 @@ type TemplatePath struct {
 
 // TemplateText is what a message says, in Liquid.
 type TemplateText struct {
-	Subject string `json:"subject,omitempty" doc:"One line; e-mail needs it." example:"{{ event.name }} now costs {{ event.price | money: event.currency }}"`
+	Subject string `json:"subject,omitempty" doc:"One line, of an e-mail, which needs it, or a fax." example:"{{ event.name }} now costs {{ event.price | money: event.currency }}"`
 	HTML    string `json:"html,omitempty" doc:"E-mail only; what is filled in is escaped unless the template says raw."`
-	Body    string `json:"body,omitempty" doc:"Plain text; empty: made from html."`
+	Body    string `json:"body,omitempty" doc:"Plain text, of an e-mail made from html when empty; of a call its script in YAML; of a fax Markdown."`
 }
 
 // TemplateTrial is a text to be tried before it is saved.
@@ -34,7 +34,7 @@ type TemplateTrial struct {
 type Filled struct {
 	Subject string `json:"subject,omitempty"`
 	HTML    string `json:"html,omitempty"`
-	Text    string `json:"text"`
+	Text    string `json:"text" doc:"Of a call its transcript: what it says, and in brackets what each key does."`
 	SMS     *SMS   `json:"sms,omitempty" doc:"What the text takes, where the channel is sms."`
 }
 

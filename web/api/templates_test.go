@@ -102,3 +102,25 @@ func TestATemplateWithAMistakeIsRefusedByFieldAndLine(t *testing.T) {
 	s.secret = s.key("reader", access.TemplatesRead)
 	s.send(http.MethodPut, "/api/v1/templates/greeting/email/en", `{"subject":"a","html":"b"}`).problem(http.StatusForbidden, "forbidden")
 }
+
+func TestCallsAndFaxesAreTried(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const path = "/api/v1/templates/preview"
+	call := as[api.Filled](s.post(path, `{"channel":"voice","body":"steps:\n  - say: Hello {{ member.name }}.\n  - gather: {say: Press 1., choices: {1: [{confirm: true}]}}\n"}`).is(http.StatusOK))
+	if want := "Hello Wei.\nPress 1.\n[1] (confirm)"; call.Text != want || call.Subject != "" {
+		t.Errorf("the call is %+v, want %q", call, want)
+	}
+	fax := as[api.Filled](s.post(path, `{"channel":"fax","subject":"For {{ member.name }}","body":"# {{ member.name }}","data":{"member":{"name":"*Wei*"}}}`).is(http.StatusOK))
+	if fax.Text != `# \*Wei\*` || fax.Subject != "For *Wei*" {
+		t.Errorf("the fax is %+v", fax)
+	}
+	p := s.send(http.MethodPut, "/api/v1/templates/greeting/voice/en", `{"subject":"x","body":"steps:\n  - pause: 2\n"}`).problem(http.StatusUnprocessableEntity, "invalid")
+	if len(p.Errors) != 1 || p.Errors[0].Location != "body.subject" {
+		t.Errorf("the subject of a call gives %+v", p.Errors)
+	}
+	p = s.send(http.MethodPut, "/api/v1/templates/greeting/voice/en", `{"body":"steps:\n  - say: a\n  - pause: 2\n"}`).problem(http.StatusUnprocessableEntity, "invalid")
+	if len(p.Errors) != 1 || p.Errors[0].Location != "body.body" || !strings.Contains(p.Errors[0].Message, "line 3: ") {
+		t.Errorf("a pause without a unit gives %+v", p.Errors)
+	}
+}

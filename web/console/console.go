@@ -21,8 +21,10 @@ import (
 	"herald/campaigns"
 	"herald/collectors"
 	"herald/dispatch"
+	"herald/dispatch/fax"
 	"herald/dispatch/replies"
 	"herald/dispatch/sms"
+	"herald/dispatch/voice"
 	"herald/matcher"
 	"herald/problem"
 	"herald/subscriptions"
@@ -60,6 +62,8 @@ type Config struct {
 	Dates         Dates             // nil: it is not told which dates of triggers come next
 	Replies       *replies.Store    // nil: there are no pages of replies
 	Collectors    *collectors.Store // nil: there are no pages of collectors
+	Calls         *voice.Store      // nil: no recordings are heard, and no faxes seen
+	Faxes         *fax.Store        // nil: likewise
 	Events        *matcher.Events   // nil: there are no pages of events, as without Previews
 	Previews      *matcher.Previews
 
@@ -104,7 +108,7 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), c.eventRoutes(operator), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), c.eventRoutes(operator), c.evidenceRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,7 @@ type deliveryData struct {
 	Course     []step
 	Rulings    []dispatch.Ruling // what may be done with it
 	Suppressed *subscriptions.Suppression
+	Faxed      bool // its pages can be seen
 }
 
 // step is one line of the course: when it was, and for operators how exactly
@@ -29,6 +31,8 @@ type step struct {
 	page.Told
 	Clock string // the time of day of the first step, the time since then of the others
 	Facts []fact
+	// Recording is what was recorded; empty: nothing.
+	Recording string
 }
 
 // fact is a detail of a step with its name, worded.
@@ -53,6 +57,7 @@ func (c console) delivery(v *page.Visit, _ access.Operator) error {
 	}
 	told := v.Narrate(page.Course{Audience: page.Operator, Timeline: timeline, Trigger: trigger, Summary: data.Summary})
 	data.Course = steps(v, told)
+	data.Faxed = slices.ContainsFunc(timeline.Entries, func(e dispatch.Entry) bool { return e.Code == "fax_submitted" && e.DeliveryID == id })
 	if d.State.Final() && len(told) > 0 {
 		data.Took = v.Duration(d.ChangedAt.Sub(told[0].At))
 	}
@@ -95,6 +100,9 @@ func steps(v *page.Visit, course []page.Told) []step {
 			clock = "+" + v.Duration(told.At.Sub(course[0].At))
 		}
 		list[i] = step{Told: told, Clock: clock, Facts: facts(v, told.Detail)}
+		if id, recorded := told.Detail["recording"].(uuid.UUID); recorded {
+			list[i].Recording = id.String()
+		}
 	}
 	return list
 }
@@ -102,7 +110,7 @@ func steps(v *page.Visit, course []page.Told) []step {
 // facts words what a step's detail holds, the telling ones first.
 func facts(v *page.Visit, detail map[string]any) []fact {
 	var list []fact
-	for _, name := range []string{"account", "code", "detail", "seconds", "node"} {
+	for _, name := range []string{"account", "code", "detail", "text", "seconds", "node", "job", "call_id"} {
 		value := v.Number(detail[name])
 		if seconds, ok := detail[name].(float64); ok {
 			value = v.Duration(time.Duration(seconds * float64(time.Second)))

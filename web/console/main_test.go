@@ -21,7 +21,9 @@ import (
 	"herald/campaigns"
 	"herald/collectors"
 	"herald/dispatch"
+	"herald/dispatch/fax"
 	"herald/dispatch/replies"
+	"herald/dispatch/voice"
 	"herald/matcher"
 	"herald/matcher/dates"
 	"herald/postgres/pgtest"
@@ -57,7 +59,10 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	must(t, triggers.LoadStarter(t.Context()))
 	messages := templates.NewStore(s.pool, now)
 	must(t, messages.LoadStarter(t.Context()))
-	store, err := dispatch.NewStore(s.pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
+	calls, faxes := voice.NewStore(s.pool), fax.NewStore(s.pool)
+	store, err := dispatch.NewStore(s.pool, consents, now, dispatch.StoreConfig{
+		Channels: []subscriptions.Channel{subscriptions.Email}, Chronicles: []dispatch.Chronicle{calls, faxes},
+	})
 	must(t, err)
 	s.store = store
 	hooks, err := webhooks.NewStore(s.pool, webhooks.Config{Secret: []byte(strings.Repeat("k", 32)), Now: now, Logger: log})
@@ -83,7 +88,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 		Members:   subscriptions.NewMembers(s.pool, passwords, throttle, now),
 		Contacts:  subscriptions.NewContacts(s.pool, store, now), Consents: consents, Triggers: triggers, Templates: messages,
 		Subscriptions: subscriptions.NewStore(s.pool, triggers, consents, now), Deliveries: store, Webhooks: hooks, Campaigns: plans,
-		Calendars: calendars.NewStore(s.pool, now),
+		Calendars: calendars.NewStore(s.pool, now), Calls: calls, Faxes: faxes,
 	}
 	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
 	const fairs = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260618\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Summer fair\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"

@@ -84,7 +84,7 @@ func (s *Site) handle(route Route) http.Handler {
 type requestIDKey struct{}
 
 func (s *Site) secureHeaders(h http.Header) {
-	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	if s.Layout == Console {
 		policy += scriptPolicy
 	}

@@ -123,6 +123,22 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 		if e.Args["occasion"] != "birthday" {
 			return ".date"
 		}
+	case "call_answered", "call_heard", "call_hung_up":
+		if by := "." + fmt.Sprint(e.Args["by"]); r.Has(key + by) {
+			return by
+		}
+	case "call_failed":
+		if class := "." + fmt.Sprint(e.Args["class"]); r.Has(key + class) {
+			return class
+		}
+	case "fax_submitted":
+		if first, _ := figure(e.Args["first"]); first > 1 {
+			return ".rest"
+		}
+	case "fax_ended":
+		if outcome := "." + fmt.Sprint(e.Args["outcome"]); r.Has(key + outcome) {
+			return outcome
+		}
 	case "state":
 		return r.stateVariant(e, key)
 	}

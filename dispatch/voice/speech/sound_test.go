@@ -128,7 +128,7 @@ func TestLevelAndTrim(t *testing.T) {
 			t.Fatalf("%d samples of %d", len(out), sounds)
 		}
 		var loudest, peak float64
-		for _, l := range windows(out) {
+		for _, l := range windows(out[:len(out)/window*window]) { // the last one may be too short to say
 			loudest = max(loudest, l)
 		}
 		for _, s := range out {

@@ -169,6 +169,9 @@ func (s *Speaker) Speak(ctx context.Context, text, locale string) ([]int16, erro
 		return nil, fmt.Errorf("speech: %w", err)
 	}
 	text = speakable(text)
+	if s.engine.program() == espeak {
+		text = spoken(text, locale)
+	}
 	if text == "" {
 		return []int16{}, nil
 	}

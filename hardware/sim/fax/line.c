@@ -18,20 +18,22 @@
  *   cut N         ... in the middle of page N
  *
  * Standard output says one JSON object a line: first {"device":"/dev/pts/3"},
- * then {"answered":1} for a call that is, and one for each that ended (finish). Received pages are written as
- * TIFF to DIRECTORY/call1.tif and so on. LINK is a symbolic link to keep to the
- * terminal. With -v, standard error tells what happens on the line.
+ * then {"answered":1} for a call that is, and one for each that ended (finish).
+ * Received pages are written as TIFF to DIRECTORY/call1.tif and so on. LINK is
+ * a symbolic link to keep to the terminal. With -v, standard error tells what
+ * happens on the line.
  *
  * SPEED is how much faster than real time the line may be (pass_time says when
  * it is); programs that measure time themselves bear 50 (HylaFAX) or 8 (efax).
  *
- * It ends when standard input does. Linked dynamically with libspandsp (LGPL
- * 2.1); no part of Herald is linked with it. */
+ * It ends when standard input does, or by SIGINT or SIGTERM. Linked dynamically
+ * with libspandsp (LGPL 2.1); no part of Herald is linked with it. */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +58,10 @@ static struct {
 	int answered;      /* the modem said something since it was told something */
 	double turn;       /* when the client's turn began */
 } terminal = {.clear_to_send = 1};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal) { stopped = signal; }
 
 static void fail(const char *what) { perror(what); exit(1); }
 
@@ -301,7 +307,9 @@ int main(int argc, char **argv)
 		fail("faxline: the modem");
 	t31_set_transmit_on_idle(line.modem, TRUE);
 	open_terminal(link);
-	while (read_scenarios()) {
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	while (!stopped && read_scenarios()) {
 		hear();
 		watch();
 		pass_time(speed);

@@ -3,6 +3,8 @@ package hfaxd
 import (
 	"bytes"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,6 +27,10 @@ var (
 		NoDialTone: {code: 4, text: "No local dialtone"},
 	}
 )
+
+// mostUncarried is how often a number is dialled again that somebody answered
+// who is no fax (hylafax-config(5), JobRetryNoCarrier).
+const mostUncarried = 1
 
 // run makes calls until the job has ended, or the server.
 func (s *Server) run(j *job) {
@@ -106,14 +112,10 @@ func (s *Server) call(j *job) outcome {
 		case fault.Kind == Kill:
 			return killed
 		case fault.Kind == Unconfirmed && page >= fault.Page:
-			s.mu.Lock()
-			j.unconfirmed = true
-			s.mu.Unlock()
+			s.arrive(j, page, false)
 			return unconfirmed
 		}
-		s.mu.Lock()
-		j.sent = page
-		s.mu.Unlock()
+		s.arrive(j, page, true)
 		if fault.Kind == Drop && page >= fault.Page && page < pages {
 			return dropped
 		}
@@ -121,15 +123,29 @@ func (s *Server) call(j *job) outcome {
 	return delivered
 }
 
+// arrive notes that the machine has a page, and whether the job hears of it.
+func (s *Server) arrive(j *job, page int, confirmed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.arrived = append(j.arrived, Page{Page: page, Call: j.tries, Confirmed: confirmed})
+	if confirmed {
+		j.sent = page
+	}
+}
+
 // settle says what a call means to the job; true: it has ended.
 func (s *Server) settle(j *job, went outcome) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j.code, j.text = went.code, went.text
+	j.uncarried++
+	if went != unanswered[Human] {
+		j.uncarried = 0
+	}
 	switch {
 	case went == delivered:
 		j.state = done
-	case went == killed:
+	case went == killed, j.uncarried > mostUncarried:
 		j.state = failed
 	case j.dials >= j.number("MAXDIALS"):
 		j.state, j.code, j.text = failed, 333, went.text+"; too many attempts to dial"
@@ -139,12 +155,11 @@ func (s *Server) settle(j *job, went outcome) (over bool) {
 		j.state = sleeping
 		return false
 	}
-	if j.sent > 0 || j.unconfirmed {
-		s.box.Add(Fax{
-			At: s.cfg.Now(), Number: j.values["DIALSTRING"], From: j.values["FROMUSER"], Info: j.values["JOBINFO"], Job: j.id,
-			Pages: j.sent, Of: j.pages, Calls: j.tries, Unconfirmed: j.unconfirmed && j.state != done, Bytes: len(j.document), Document: j.document,
-		})
-	}
+	s.box.Add(Fax{
+		At: s.cfg.Now(), Number: j.values["DIALSTRING"], From: j.values["FROMUSER"], Info: j.values["JOBINFO"], Job: j.id,
+		State: strings.ToLower(j.state.String()), Why: j.text, Pages: j.sent, Of: j.pages, Dials: j.dials, Calls: j.tries,
+		Arrived: slices.Clip(j.arrived), Bytes: len(j.document), Document: j.document,
+	})
 	close(j.over)
 	s.forget()
 	return true

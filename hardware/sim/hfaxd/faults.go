@@ -17,6 +17,7 @@ const (
 	RefuseJob   FaultKind = "refuse_job"  // the submission is refused
 	DropBefore  FaultKind = "drop_before" // the connection breaks; the job is not taken
 	DropAfter   FaultKind = "drop_after"  // the job is taken, and the connection breaks before the answer
+	SlowJob     FaultKind = "slow_job"    // the job is taken, and the answer comes Delay later
 	Busy        FaultKind = "busy"        // the number is busy
 	NoAnswer    FaultKind = "no_answer"   // nobody answers
 	Human       FaultKind = "human"       // somebody answers who is no fax
@@ -41,7 +42,8 @@ type Fault struct {
 	Page int `json:"page,omitempty"`
 	// Times is how often it happens. 0: always.
 	Times int `json:"times,omitempty"`
-	// Delay is how much longer a page takes, for the kind slow.
+	// Delay is how much longer a page takes, for the kind slow, or the answer,
+	// for slow_job.
 	Delay sim.Duration `json:"delay,omitempty"`
 }
 
@@ -54,8 +56,8 @@ func (s *Server) Faults() []Fault { return s.faults.All() }
 
 // complete fills in what was left out and notes what is wrong.
 func (f *Fault) complete(mistakes *problem.Fields, at string) {
-	if !slices.Contains(append([]FaultKind{Close, RefuseJob, DropBefore, DropAfter}, ofCalls...), f.Kind) {
-		mistakes.Add(at+".kind", "one_of", "use close, refuse_job, drop_before, drop_after, busy, no_answer, human, no_dialtone, drop, unconfirmed, slow or kill")
+	if !slices.Contains(append([]FaultKind{Close, RefuseJob, DropBefore, DropAfter, SlowJob}, ofCalls...), f.Kind) {
+		mistakes.Add(at+".kind", "one_of", "use close, refuse_job, drop_before, drop_after, slow_job, busy, no_answer, human, no_dialtone, drop, unconfirmed, slow or kill")
 	}
 	if f.Kind == Unconfirmed {
 		f.Page = cmp.Or(f.Page, 1)
@@ -63,8 +65,8 @@ func (f *Fault) complete(mistakes *problem.Fields, at string) {
 	if f.Page < 0 || f.Page > 0 && f.Kind != Drop && f.Kind != Unconfirmed {
 		mistakes.Add(at+".page", "format", "say a page for the kinds drop and unconfirmed only")
 	}
-	if (f.Kind == Slow) != (f.Delay > 0) {
-		mistakes.Add(at+".delay", "required", "the kind slow, and no other, has a time such as 500ms")
+	if (f.Kind == Slow || f.Kind == SlowJob) != (f.Delay > 0) {
+		mistakes.Add(at+".delay", "required", "the kinds slow and slow_job, and no other, have a time such as 500ms")
 	}
 	if !sim.IsPattern(f.Number) || f.Kind == Close && f.Number != "" {
 		mistakes.Add(at+".number", "format", "use a number with * and ?; none for the kind close")

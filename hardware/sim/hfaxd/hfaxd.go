@@ -5,7 +5,7 @@
 // Clients sign in, hand over documents and submit jobs by the protocol of
 // hfaxd(8); HylaFAX's own sendfax, faxstat and faxrm do. Each job is dialled,
 // sent page by page and tried again as HylaFAX would, only faster. What
-// arrived is kept up to a limit and handed out by Faxes, a JSON API and a page.
+// arrived of each is kept up to a limit and handed out by Faxes, a JSON API and a page.
 // Faults, which may be changed at any time, make numbers busy, drop lines and
 // break sessions.
 package hfaxd
@@ -49,24 +49,37 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Fax is what arrived at a machine of one job.
+// Fax is a job that has ended, with what of it arrived at the machine.
 type Fax struct {
-	ID     int64     `json:"id"` // from 1, in order of arrival
+	ID     int64     `json:"id"` // from 1, in the order they ended
 	At     time.Time `json:"at"`
 	Number string    `json:"number"`
 	From   string    `json:"from"` // who submitted it
 	Info   string    `json:"info"` // the client's id
 	Job    string    `json:"job"`
-	// Pages of Of arrived and were confirmed, in so many Calls that were
-	// answered.
+	// State is "done" or "failed"; Why is what the server says of a failure.
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
+	// Pages of Of arrived and were confirmed, in Dials, of which so many Calls
+	// were answered.
 	Pages int `json:"pages"`
 	Of    int `json:"of"`
+	Dials int `json:"dials"`
 	Calls int `json:"calls"`
-	// Unconfirmed says that one page more arrived that the job knows nothing of.
-	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Arrived are the pages that the machine took, in their order: one that was
+	// sent again is there again.
+	Arrived []Page `json:"arrived"`
 	// Bytes is the length of the document, which the page shows.
 	Bytes    int    `json:"bytes"`
 	Document []byte `json:"-"`
+}
+
+// Page is one that arrived.
+type Page struct {
+	Page int `json:"page"` // of the document, from 1
+	Call int `json:"call"` // of those that were answered, from 1
+	// Confirmed says that the job knows of it.
+	Confirmed bool `json:"confirmed"`
 }
 
 // Whole reports whether all pages arrived.
@@ -132,10 +145,24 @@ func (s *Server) Close() error {
 	return err
 }
 
-// DropAll breaks every connection, now; new ones are let in, and calls go on.
-func (s *Server) DropAll() { s.door.DropAll() }
+// Restart breaks every connection, now, and lets new ones in. The jobs go on,
+// as HylaFAX's do; with forget they are hung up, and none is known any more, as
+// if the server's disk had been lost.
+func (s *Server) Restart(forget bool) {
+	s.door.DropAll()
+	if !forget {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.order {
+		j.abort()
+	}
+	s.order = nil
+	clear(s.jobs)
+}
 
-// Faxes are what arrived.
+// Faxes are the jobs that have ended.
 func (s *Server) Faxes() *sim.Box[Fax] { return s.box }
 
 //go:embed faxes.html

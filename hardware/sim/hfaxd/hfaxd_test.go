@@ -1,9 +1,13 @@
 package hfaxd
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +71,7 @@ func TestFaxArrives(t *testing.T) {
 		t.Errorf("its status is %+v", status)
 	}
 	got := s.Faxes().All()
-	if len(got) != 1 || !got[0].Whole() || got[0].Number != "+862155501234" || got[0].Info != "one" || got[0].Calls != 1 || string(got[0].Document) != string(pdf(3)) {
+	if len(got) != 1 || !got[0].Whole() || got[0].State != "done" || got[0].Number != "+862155501234" || got[0].Info != "one" || got[0].Calls != 1 || string(got[0].Document) != string(pdf(3)) {
 		t.Errorf("what arrived is %+v", got)
 	}
 	if found, err := c.Find(t.Context(), "one"); err != nil || len(found) != 1 || found[0].ID != status.ID || !found[0].Delivered(3) {
@@ -86,21 +90,21 @@ func TestCallsFail(t *testing.T) {
 		fault       Fault
 		failure     fax.Failure
 		sent, calls int // as the server says, and answered ones
-		arrived     bool
+		arrived     []Page
 	}{
-		{Fault{Kind: Busy}, fax.Busy, 0, 0, false},
-		{Fault{Kind: NoAnswer}, fax.NoAnswer, 0, 0, false},
-		{Fault{Kind: Human}, fax.NoCarrier, 0, 0, false},
-		{Fault{Kind: NoDialTone}, fax.NoTone, 0, 0, false},
-		{Fault{Kind: Drop}, fax.Dropped, 0, 2, false},
-		{Fault{Kind: Drop, Page: 1}, fax.Dropped, 1, 2, true},
-		{Fault{Kind: Unconfirmed}, fax.Unconfirmed, 0, 2, true},
-		{Fault{Kind: Kill}, fax.Killed, 0, 1, false},
-		{Fault{Kind: Busy, Times: 1}, fax.None, 2, 1, true},
-		{Fault{Kind: Drop, Page: 1, Times: 1}, fax.None, 2, 2, true},
-		{Fault{Kind: Unconfirmed, Page: 2, Times: 1}, fax.None, 2, 2, true},
-		{Fault{Kind: Slow, Delay: sim.Duration(soon)}, fax.None, 2, 1, true},
-		{Fault{Kind: Busy, Number: "+1*"}, fax.None, 2, 1, true}, // another's
+		{Fault{Kind: Busy}, fax.Busy, 0, 0, nil},
+		{Fault{Kind: NoAnswer}, fax.NoAnswer, 0, 0, nil},
+		{Fault{Kind: Human}, fax.NoCarrier, 0, 0, nil},
+		{Fault{Kind: NoDialTone}, fax.NoTone, 0, 0, nil},
+		{Fault{Kind: Drop}, fax.Dropped, 0, 2, nil},
+		{Fault{Kind: Drop, Page: 1}, fax.Dropped, 1, 2, []Page{{1, 1, true}}},
+		{Fault{Kind: Unconfirmed}, fax.Unconfirmed, 0, 2, []Page{{1, 1, false}, {1, 2, false}}},
+		{Fault{Kind: Kill}, fax.Killed, 0, 1, nil},
+		{Fault{Kind: Busy, Times: 1}, fax.None, 2, 1, []Page{{1, 1, true}, {2, 1, true}}},
+		{Fault{Kind: Drop, Page: 1, Times: 1}, fax.None, 2, 2, []Page{{1, 1, true}, {2, 2, true}}},
+		{Fault{Kind: Unconfirmed, Page: 2, Times: 1}, fax.None, 2, 2, []Page{{1, 1, true}, {2, 1, false}, {2, 2, true}}},
+		{Fault{Kind: Slow, Delay: sim.Duration(soon)}, fax.None, 2, 1, []Page{{1, 1, true}, {2, 1, true}}},
+		{Fault{Kind: Busy, Number: "+1*"}, fax.None, 2, 1, []Page{{1, 1, true}, {2, 1, true}}}, // another's
 	} {
 		t.Run(fmt.Sprintf("%s/%d/%d", test.fault.Kind, test.fault.Page, test.fault.Times), func(t *testing.T) {
 			s := start(t, Config{})
@@ -111,10 +115,23 @@ func TestCallsFail(t *testing.T) {
 			if status.Failure() != test.failure || status.Sent != test.sent || status.Tries != test.calls || status.Delivered(2) != (test.failure == fax.None) {
 				t.Errorf("its status is %+v: %s", status, status.Failure())
 			}
-			if got := s.Faxes().All(); (len(got) == 1) != test.arrived {
+			got := s.Faxes().All()
+			if len(got) != 1 || !slices.Equal(got[0].Arrived, test.arrived) || (got[0].Why == "") != (test.failure == fax.None) || (got[0].State == "done") != (test.failure == fax.None) {
 				t.Errorf("what arrived is %+v", got)
 			}
 		})
+	}
+}
+
+func TestPersonIsDialledOnceMore(t *testing.T) {
+	s := start(t, Config{})
+	if err := s.SetFaults(Fault{Kind: Human}); err != nil {
+		t.Fatal(err)
+	}
+	j := letter("x", 1)
+	j.MaxDials = 9
+	if status := send(t, open(t, s), j); status.Failure() != fax.NoCarrier || status.Dials != 2 || status.Code != 2 {
+		t.Errorf("its status is %+v: %s", status, status.Failure())
 	}
 }
 
@@ -224,7 +241,7 @@ func TestHandler(t *testing.T) {
 
 func TestFaultsAreComplete(t *testing.T) {
 	s := New(Config{})
-	for _, f := range []Fault{{}, {Kind: "x"}, {Kind: Busy, Page: 1}, {Kind: Drop, Page: -1}, {Kind: Slow}, {Kind: Busy, Delay: 1}, {Kind: Close, Number: "1"}, {Kind: Busy, Number: "["}, {Kind: Busy, Times: -1}} {
+	for _, f := range []Fault{{}, {Kind: "x"}, {Kind: Busy, Page: 1}, {Kind: Drop, Page: -1}, {Kind: Slow}, {Kind: SlowJob}, {Kind: Busy, Delay: 1}, {Kind: Close, Number: "1"}, {Kind: Busy, Number: "["}, {Kind: Busy, Times: -1}} {
 		if err := s.SetFaults(f); problem.CodeOf(err) != problem.Invalid {
 			t.Errorf("%+v gives %v", f, err)
 		}
@@ -241,18 +258,88 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func TestSessionsAreDropped(t *testing.T) {
+func TestRestartKeepsJobs(t *testing.T) {
 	s := start(t, Config{})
 	c := open(t, s)
 	id, err := c.Submit(t.Context(), letter("x", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.DropAll()
+	s.Restart(false)
 	if _, err := c.Wait(t.Context(), id); !errors.Is(err, fax.ErrGone) || c.Usable() {
 		t.Errorf("it gives %v", err)
 	}
 	if status, err := open(t, s).Wait(t.Context(), id); err != nil || !status.Delivered(1) {
 		t.Errorf("the call went on to %+v, %v", status, err)
+	}
+}
+
+func TestRestartForgetsJobs(t *testing.T) {
+	s := start(t, Config{})
+	send(t, open(t, s), letter("over", 1))
+	if err := s.SetFaults(Fault{Kind: Slow, Delay: sim.Duration(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	id, err := open(t, s).Submit(t.Context(), letter("under-way", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Restart(true)
+	c := open(t, s)
+	if all, err := c.List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("there are jobs: %+v, %v", all, err)
+	}
+	if _, err := c.Status(t.Context(), id); !errors.Is(err, fax.ErrUnknown) {
+		t.Errorf("the status of one gives %v", err)
+	}
+	if err := s.Faxes().WaitFor(t.Context(), func(_ []Fax, total int64) bool { return total == 2 }); err != nil || s.Faxes().All()[1].State != "failed" {
+		t.Errorf("what arrived is %+v, %v", s.Faxes().All(), err)
+	}
+}
+
+func TestSubmissionIsAnsweredLate(t *testing.T) {
+	s := start(t, Config{})
+	if err := s.SetFaults(Fault{Kind: SlowJob, Delay: sim.Duration(time.Hour), Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := fax.Open(t.Context(), fax.Config{Address: s.Addr(), Timeout: 50 * soon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // it broke
+	if _, err := c.Submit(t.Context(), letter("late", 1)); !errors.Is(err, fax.ErrUnanswered) {
+		t.Errorf("it gives %v", err)
+	}
+	if err := s.Faxes().WaitFor(t.Context(), func(kept []Fax, total int64) bool { return total == 1 && kept[0].Info == "late" && kept[0].Whole() }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWaitIsAborted(t *testing.T) {
+	s := start(t, Config{})
+	if err := s.SetFaults(Fault{Kind: Slow, Delay: sim.Duration(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	id, err := open(t, s).Submit(t.Context(), letter("x", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // it was only to speak
+	read := bufio.NewReader(conn)
+	for _, step := range []struct{ say, hear string }{
+		{"", "220 "}, {"USER x", "230 "}, {"JWAIT " + id, "216-Waiting"}, {"NOOP", "500 NOOP: "}, {"ABOR", "426 "}, {"", "226 "}, {"NOOP", "200 "},
+	} {
+		if step.say != "" {
+			if _, err := io.WriteString(conn, step.say+"\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if line, err := read.ReadString('\n'); err != nil || !strings.HasPrefix(line, step.hear) {
+			t.Fatalf("%q gives %q, %v", step.say, line, err)
+		}
 	}
 }

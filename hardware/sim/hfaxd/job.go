@@ -36,13 +36,22 @@ type job struct {
 	pages, sent int
 	dials       int
 	tries       int
-	unconfirmed bool
+	uncarried   int // dials in a row that somebody answered who is no fax
+	arrived     []Page
 	code        int
 	text        string
 
 	kill chan struct{} // closed when it is killed
 	dead bool          // kill is closed
 	over chan struct{} // closed when it has ended
+}
+
+// abort ends it, and its call. It wants the server's mu held.
+func (j *job) abort() {
+	if !j.dead {
+		j.dead = true
+		close(j.kill)
+	}
 }
 
 // usual are the values of a new job, as hfaxd has them. Those with a number

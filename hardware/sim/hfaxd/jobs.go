@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // jobCommands are those about jobs, by their verb.
@@ -129,7 +131,7 @@ func (c *session) submit(id string) bool {
 	case missing != "":
 		return c.reply(504, "Cannot submit job %s; null or missing %s parameter.", j.id, missing)
 	}
-	fault, _ := s.fault(number, RefuseJob, DropBefore, DropAfter)
+	fault, _ := s.fault(number, RefuseJob, DropBefore, DropAfter, SlowJob)
 	switch fault.Kind {
 	case RefuseJob:
 		return c.reply(504, "Cannot submit job %s.", j.id)
@@ -142,10 +144,13 @@ func (c *session) submit(id string) bool {
 	s.mu.Unlock()
 	c.own = slices.DeleteFunc(c.own, func(own *job) bool { return own == j })
 	s.calls.Go(func() { s.run(j) })
+	if fault.Kind == SlowJob {
+		s.pause(j, time.Duration(fault.Delay))
+	}
 	return fault.Kind != DropAfter && c.reply(200, "Job %s submitted.", j.id)
 }
 
-// wait answers when the job has ended.
+// wait answers when the job has ended, or the client wants to wait no longer.
 func (c *session) wait(id string) bool {
 	j := c.named("wait for", id)
 	if j == nil {
@@ -159,12 +164,53 @@ func (c *session) wait(id string) bool {
 	if !c.write("216-Waiting for job " + j.id + "; use ABOR command to interrupt.\r\n") {
 		return false
 	}
-	select {
-	case <-j.over:
-	case <-c.server.closing:
-		return false
+	spoke, quiet := c.listenFor()
+	defer quiet()
+	for {
+		select {
+		case <-j.over:
+			quiet() // what it says behind the answer is for serve
+			return c.reply(216, "Wait for job %s completed.", j.id)
+		case <-c.server.closing:
+			return false
+		case said, here := <-spoke:
+			if !here {
+				return false
+			}
+			if strings.EqualFold(said, "ABOR") {
+				quiet()
+				return c.reply(426, "Operation aborted. Data connection closed.") && c.reply(226, "Abort successful")
+			}
+			c.reply(500, "%s: Command not recognized.", said) // it would wait for its turn
+		}
 	}
-	return c.reply(216, "Wait for job %s completed.", j.id)
+}
+
+// listenFor gives the lines that the client says meanwhile, closed when it
+// leaves; quiet ends that, and returns when it has ended.
+func (c *session) listenFor() (spoke <-chan string, quiet func()) {
+	lines, enough, ended := make(chan string), make(chan struct{}), make(chan struct{})
+	_ = c.conn.SetReadDeadline(time.Time{}) // it is no file
+	go func() {
+		defer close(ended)
+		defer close(lines)
+		for {
+			line, err := c.read.ReadSlice('\n')
+			if err != nil {
+				return
+			}
+			select {
+			case lines <- strings.TrimSpace(string(line)):
+			case <-enough:
+				return
+			}
+		}
+	}()
+	return lines, sync.OnceFunc(func() {
+		close(enough)
+		_ = c.conn.SetReadDeadline(time.Now()) // it is no file
+		<-ended
+	})
 }
 
 func (c *session) killJob(id string) bool {
@@ -177,10 +223,7 @@ func (c *session) killJob(id string) bool {
 	if j.state.over() {
 		return c.reply(504, "Job %s not killed; already done.", j.id)
 	}
-	if !j.dead {
-		j.dead = true
-		close(j.kill)
-	}
+	j.abort()
 	return c.reply(200, "Job %s killed.", j.id)
 }
 

@@ -1,0 +1,294 @@
+package fax
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"herald/dispatch"
+	"herald/hardware/fax"
+	"herald/hardware/sim"
+	"herald/hardware/sim/hfaxd"
+)
+
+// ending is what is reported of a fax, without its times and names.
+type ending struct {
+	Event dispatch.ReportEvent
+	Code  string
+	Says  string // a part of the detail
+}
+
+func (e ending) check(t *testing.T, m dispatch.Message, got dispatch.Report) {
+	t.Helper()
+	if got.Event != e.Event || got.Code != e.Code || !strings.Contains(got.Detail, e.Says) || got.DeliveryID != m.DeliveryID || got.At.IsZero() || got.Key == "" {
+		t.Errorf("reported is %+v, want %+v", got, e)
+	}
+	if strings.Contains(got.Detail, m.Address) || strings.Contains(got.Detail, m.Name) {
+		t.Errorf("the report says whom it is about: %s", got.Detail)
+	}
+}
+
+func TestWhatIsReported(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	number := 0
+	for _, c := range []struct {
+		name   string
+		pages  int
+		faults []hfaxd.Fault // of its number
+		want   ending
+		jobs   int // that the server was given
+		dials  int // over all jobs
+	}{
+		{"all pages arrive", 3, nil, ending{dispatch.ReportDelivered, "delivered", "3 of 3 pages"}, 1, 1},
+		{"busy once", 1, []hfaxd.Fault{{Kind: hfaxd.Busy, Times: 1}}, ending{dispatch.ReportDelivered, "delivered", "1 of 1"}, 1, 2},
+		{"busy", 1, []hfaxd.Fault{{Kind: hfaxd.Busy}}, ending{dispatch.ReportBounced, "busy", "0 of 1 pages, dialled 2 times"}, 1, 2},
+		{"nobody answers", 1, []hfaxd.Fault{{Kind: hfaxd.NoAnswer}}, ending{dispatch.ReportBounced, "no_answer", "nobody answered; 0 of 1"}, 1, 2},
+		{"our line is dead", 1, []hfaxd.Fault{{Kind: hfaxd.NoDialTone}}, ending{dispatch.ReportBounced, "no_tone", "own line is dead"}, 1, 2},
+		{"a person answers", 1, []hfaxd.Fault{{Kind: hfaxd.Human}}, ending{dispatch.ReportBounced, "no_carrier", "no fax"}, 1, 2},
+		{"somebody kills the job", 2, []hfaxd.Fault{{Kind: hfaxd.Kill}}, ending{dispatch.ReportBounced, "killed", "0 of 2"}, 1, 1},
+		{"the line drops in the first page", 2, []hfaxd.Fault{{Kind: hfaxd.Drop}}, ending{dispatch.ReportBounced, "dropped", "0 of 2"}, 1, 2},
+		{"the only page is not confirmed", 1, []hfaxd.Fault{{Kind: hfaxd.Unconfirmed}}, ending{dispatch.ReportBounced, "unconfirmed", "it may have arrived; 0 of 1"}, 1, 2},
+		{"the line drops behind the first page", 3, []hfaxd.Fault{{Kind: hfaxd.Drop, Page: 1, Times: 2}}, ending{dispatch.ReportDelivered, "delivered", "3 of 3"}, 2, 3},
+		{"it drops behind each page, always", 5, []hfaxd.Fault{{Kind: hfaxd.Drop, Page: 1}}, ending{dispatch.ReportBounced, "dropped", "of 5"}, 3, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			number++
+			m := b.message(number, c.pages)
+			for i := range c.faults {
+				c.faults[i].Number = m.Address
+			}
+			b.faults(c.faults...)
+			b.send(m)
+			c.want.check(t, m, b.follow(b.Sender, 1)[0])
+			rows := b.rows(m)
+			last := rows[len(rows)-1]
+			if len(rows) != c.jobs || last.DialsBefore+last.Dials != c.dials || last.State != ended {
+				t.Errorf("its jobs are %+v", rows)
+			}
+			if left, err := b.store.untold(t.Context(), "fax"); err != nil || len(left) != 0 {
+				t.Errorf("left to tell are %+v, %v", left, err)
+			}
+		})
+	}
+}
+
+// TestNoPageGoesAgain: what a further job has are the pages that are left, as
+// the first had them.
+func TestNoPageGoesAgain(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(a *Account, _ *settings) { a.Cover = true })
+	m := b.message(1, 4)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 2, Times: 2})
+	b.send(m)
+	ending{dispatch.ReportDelivered, "delivered", "5 of 5"}.check(t, m, b.follow(b.Sender, 1)[0])
+	got := b.arrived(m)
+	if len(got) != 2 || got[0].Of != 5 || got[0].Pages+got[1].Of != 5 || got[1].Pages != got[1].Of {
+		t.Fatalf("%d jobs arrived", len(got))
+	}
+	rows := b.rows(m)
+	whole, err := b.font.Render(*rows[0].Source, rows[1].First)
+	if err != nil || !bytes.Equal(whole.PDF, got[1].Document) {
+		t.Errorf("the further job has other pages: %v", err)
+	}
+	if got[1].Info != m.WireID+"-1" {
+		t.Errorf("its id is %s", got[1].Info)
+	}
+}
+
+func TestAPersonIsCalledTwiceAtMost(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(a *Account, _ *settings) { a.MaxDials = 10 })
+	m := b.message(1, 1)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Human})
+	b.send(m)
+	ending{dispatch.ReportBounced, "no_carrier", "dialled 2 times"}.check(t, m, b.follow(b.Sender, 1)[0])
+	m.Attempt = 2 // an operator sends it again
+	_, err := b.open().Send(t.Context(), m)
+	var failure *dispatch.SendError
+	if !errors.As(err, &failure) || failure.Class != dispatch.Permanent || !errors.Is(err, errPerson) {
+		t.Errorf("sent again, it gives %v", err)
+	}
+	if n := len(b.rows(m)); n != 1 {
+		t.Errorf("it has %d jobs", n)
+	}
+}
+
+func TestBusyNumbersAreDialledAsOftenAsTheAccountSays(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(a *Account, _ *settings) { a.MaxDials = 5 })
+	m := b.message(1, 1)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Busy})
+	b.send(m)
+	ending{dispatch.ReportBounced, "busy", "dialled 5 times"}.check(t, m, b.follow(b.Sender, 1)[0])
+	if rows := b.rows(m); len(rows) != 3 || rows[2].Dials != 1 {
+		t.Errorf("its jobs are %+v", rows)
+	}
+}
+
+func TestAJobIsEndedWhenItsMessageExpires(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 2)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(time.Hour)})
+	b.send(m)
+	b.clock.advance(time.Hour)
+	ending{dispatch.ReportExpired, "expired", "no more time; 0 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
+}
+
+// TestPagesThatAreLeftAreNotSentLate: a further job that would come after the
+// message expired is none.
+func TestPagesThatAreLeftAreNotSentLate(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(_ *Account, s *settings) { s.pause = 30 * time.Minute })
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1})
+	late, planned := b.message(1, 2), b.message(2, 3)
+	late.ExpiresAt = b.clock.now().Add(20 * time.Minute)
+	b.send(late)
+	ending{dispatch.ReportBounced, "dropped", "1 of 2"}.check(t, late, b.follow(b.Sender, 1)[0])
+	b.send(planned)
+	b.clock.advance(2 * time.Hour) // while the follower did not run
+	ending{dispatch.ReportExpired, "expired", "of 3"}.check(t, planned, b.follow(b.Sender, 1)[0])
+}
+
+func TestAJobThatTheServerForgot(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 2)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(time.Hour)})
+	b.send(m)
+	b.sim.Restart(true)
+	b.faults()
+	next := b.message(2, 1)
+	b.send(next)
+	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, next, b.follow(b.Sender, 1)[0])
+	// It was not delivered, as far as anybody knows, and did not bounce.
+	b.await(func() bool { return b.rows(m)[0].Outcome == forgotten })
+	if left, err := b.store.untold(t.Context(), "fax"); err != nil || len(left) != 0 {
+		t.Errorf("left to tell are %+v, %v", left, err)
+	}
+}
+
+// TestAnotherRunGoesOn: what a follower knew is in the table.
+func TestAnotherRunGoesOn(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 2)
+	b.send(m)
+	if err := b.sim.Faxes().WaitFor(t.Context(), func(kept []hfaxd.Fax, _ int64) bool { return len(kept) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("the database is away")
+	err := b.Reports(t.Context(), func(context.Context, []dispatch.Report) error { return refused })
+	if !errors.Is(err, refused) {
+		t.Fatalf("a report that was not taken gives %v", err)
+	}
+	ending{dispatch.ReportDelivered, "delivered", "2 of 2"}.check(t, m, b.follow(b.another(nil), 1)[0])
+}
+
+// TestTwoFollowersDoNoHarm: each job is given to the server once.
+func TestTwoFollowersDoNoHarm(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1, Times: 8})
+	var messages []dispatch.Message
+	for i := range 6 {
+		messages = append(messages, b.message(i, 3))
+		b.send(messages[i])
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	reports, ended := make(chan dispatch.Report, 100), make(chan error)
+	for _, s := range []*Sender{b.Sender, b.another(nil)} {
+		go func() {
+			ended <- s.Reports(ctx, func(_ context.Context, some []dispatch.Report) error {
+				for _, r := range some {
+					reports <- r
+				}
+				return nil
+			})
+		}()
+	}
+	keys := map[string]dispatch.ReportEvent{}
+	for len(keys) < len(messages) {
+		select {
+		case r := <-reports:
+			keys[r.Key] = r.Event
+		case <-ctx.Done():
+			t.Fatalf("reported are %v", keys)
+		}
+	}
+	cancel()
+	<-ended
+	<-ended
+	for _, m := range messages {
+		var infos []string
+		for _, one := range b.arrived(m) {
+			infos = append(infos, one.Info)
+		}
+		if slices.Sort(infos); len(slices.Compact(slices.Clone(infos))) != len(infos) {
+			t.Errorf("jobs were given twice: %v", infos)
+		}
+		pages := 0
+		for _, one := range b.arrived(m) {
+			pages += one.Pages
+		}
+		if pages != 3 {
+			t.Errorf("%d pages arrived, want 3", pages)
+		}
+	}
+}
+
+// TestTheServerIsAwayForAWhile: the follower goes on when it is back.
+func TestTheServerIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 1)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(200 * time.Millisecond)})
+	b.send(m)
+	b.wire.close()
+	time.AfterFunc(100*time.Millisecond, b.wire.heal)
+	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, m, b.follow(b.Sender, 1)[0])
+}
+
+func TestDoneIsNotDeliveredBeforeAllPagesAre(t *testing.T) {
+	t.Parallel()
+	j := job{First: 2, Pages: 4, ExpiresAt: time.Now().Add(time.Hour)}
+	for name, c := range map[string]struct {
+		status fax.Status
+		want   outcome
+	}{
+		"all pages":           {fax.Status{State: fax.Done, Sent: 3, Total: 3}, delivered},
+		"pages are missing":   {fax.Status{State: fax.Done, Sent: 2, Total: 3}, incomplete},
+		"another document":    {fax.Status{State: fax.Done, Sent: 1, Total: 1}, incomplete},
+		"nothing was sent":    {fax.Status{State: fax.Done}, incomplete},
+		"failed without why":  {fax.Status{State: fax.Failed}, outcome(fax.ServerFault)},
+		"rejected":            {fax.Status{State: fax.Failed, Code: 327, Text: "Permission denied"}, outcome(fax.Refused)},
+		"killed before time":  {fax.Status{State: fax.Failed, Code: 345, Text: "Call aborted by user"}, outcome(fax.Killed)},
+		"expired, by faxq":    {fax.Status{State: fax.Failed, Code: 325, Text: "Kill time expired"}, expired},
+		"a document not made": {fax.Status{State: fax.Failed, Code: 347}, outcome(fax.Document)},
+	} {
+		if got := j.outcomeOf(c.status, time.Now()); got != c.want {
+			t.Errorf("%s: it is %s, want %s", name, got, c.want)
+		}
+		if details[c.want] == "" && c.want != delivered {
+			t.Errorf("%s has no words", c.want)
+		}
+	}
+}
+
+func TestWhatAServerSaysIsStored(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff("a b?c", printable("a\x00b\xffc")); diff != "" {
+		t.Error(diff)
+	}
+	if got := printable(strings.Repeat("中", 400)); len(got) > 500 || !strings.HasPrefix(got, "中") || strings.ContainsRune(got, '\ufffd') {
+		t.Errorf("it has %d bytes", len(got))
+	}
+}

@@ -1,0 +1,119 @@
+package fax
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"herald/hardware/sim/hfaxd"
+	"herald/problem"
+)
+
+func newLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestTheStoryOfAFax(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m, other := b.message(1, 3), b.message(2, 1)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1, Times: 2})
+	b.send(m)
+	b.follow(b.Sender, 1)
+	b.row(other) // in doubt
+	told, err := b.store.Entries(t.Context(), []uuid.UUID{m.DeliveryID, uuid.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type line struct {
+		Code string
+		OK   bool
+		Args map[string]any
+	}
+	var got []line
+	for i, e := range told {
+		got = append(got, line{e.Code, e.OK, e.Args})
+		if e.DeliveryID != m.DeliveryID || e.Detail["account"] != "fax" && e.Code != "fax_sent" || i > 0 && e.At.Before(told[i-1].At) {
+			t.Errorf("an entry is %+v", e)
+		}
+	}
+	if diff := cmp.Diff([]line{
+		{"fax_submitted", true, map[string]any{"pages": 3, "first": 1}},
+		{"fax_sent", true, map[string]any{"sent": 1, "of": 3}},
+		{"fax_ended", false, map[string]any{"outcome": "dropped", "dials": 2}},
+		{"fax_submitted", true, map[string]any{"pages": 3, "first": 2}},
+		{"fax_sent", true, map[string]any{"sent": 3, "of": 3}},
+		{"fax_ended", true, map[string]any{"outcome": "delivered", "dials": 3}},
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+	if told, err = b.store.Entries(t.Context(), []uuid.UUID{other.DeliveryID}); err != nil || len(told) != 1 || told[0].Code != "fax_submitted" {
+		t.Errorf("of one in doubt is told %+v, %v", told, err)
+	}
+}
+
+func TestDocumentsAreKeptForAWhile(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 1)
+	b.send(m)
+	b.follow(b.Sender, 1)
+	if n, err := b.store.Sweep(t.Context(), 24*time.Hour); err != nil || n != 0 {
+		t.Errorf("at once, %d are forgotten, %v", n, err)
+	}
+	b.clock.advance(25 * time.Hour)
+	if n, err := b.store.Sweep(t.Context(), 24*time.Hour); err != nil || n != 1 {
+		t.Errorf("a day later, %d are forgotten, %v", n, err)
+	}
+	if _, err := b.store.Document(t.Context(), m.DeliveryID); problem.CodeOf(err) != problem.NotFound {
+		t.Errorf("what was forgotten gives %v", err)
+	}
+	if rows := b.rows(m); len(rows) != 1 || rows[0].Source != nil || rows[0].Outcome != delivered {
+		t.Errorf("its row is %+v", rows)
+	}
+}
+
+// TestAFaxGoesWithItsMember: nothing is left of what somebody was told who is
+// erased.
+func TestAFaxGoesWithItsMember(t *testing.T) {
+	t.Parallel()
+	for name, statement := range map[string]string{
+		"the member is erased":    `DELETE FROM members WHERE account = $1`,
+		"the delivery is deleted": `DELETE FROM deliveries WHERE id::text = $1`,
+	} {
+		b := start(t, nil)
+		m := b.message(1, 1)
+		b.row(m)
+		if _, err := b.db.Exec(t.Context(), statement, m.WireID); err != nil {
+			t.Fatal(err)
+		}
+		if rows := b.rows(m); len(rows) != 0 {
+			t.Errorf("%s: left are %+v", name, rows)
+		}
+	}
+}
+
+// TestADeliveryHasOneJobAtATime, whoever hands it over.
+func TestADeliveryHasOneJobAtATime(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 1)
+	first := b.row(m)
+	again, begun, err := b.store.begin(t.Context(), m.WireID, first, nil)
+	if err != nil || begun || again.Info != first.Info {
+		t.Errorf("a second job is %+v, %v, %v", again, begun, err)
+	}
+	if err := b.store.giveUp(t.Context(), first.Info, unsent, "never"); err != nil {
+		t.Fatal(err)
+	}
+	second, begun, err := b.store.begin(t.Context(), m.WireID, first, nil)
+	if err != nil || !begun || second.Info != m.WireID+".2" {
+		t.Errorf("after it was not sent, it is %+v, %v, %v", second, begun, err)
+	}
+	onAnother := first
+	onAnother.Account = "spare"
+	if third, begun, err := b.store.begin(t.Context(), m.WireID, onAnother, nil); err != nil || !begun || third.Info != m.WireID+".3" {
+		t.Errorf("on another account it is %+v, %v, %v", third, begun, err)
+	}
+}
