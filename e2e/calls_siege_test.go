@@ -217,7 +217,7 @@ func (s *callSiege) unkindPhones() {
 // shutFaxes lets nobody speak with the fax server for a while. Its jobs go on.
 func (s *callSiege) shutFaxes() {
 	s.setFaults(hfaxd.Fault{Kind: hfaxd.Close})
-	s.faxes.DropAll()
+	s.faxes.Restart(false)
 	s.goOn()
 	s.setFaults()
 }
@@ -282,6 +282,9 @@ func (s *callSiege) judge(l ledger) {
 			if c.To != d.Address {
 				wrong += ", of the delivery for " + d.Address + " " + c.To + " was called"
 			}
+		}
+		if d.Reason == "assumed_sent" && len(answered[d.ID]) == 0 {
+			s.t.Logf("DEBUG %s\n%s", d.ID, s.recorded(d.ID))
 		}
 		if wrong != "" {
 			s.t.Errorf("delivery %s is %s %s, repeated %d times%s\n%s%s", d.ID, d.State, d.Reason, d.Repeated, wrong, s.came(d.ID, answered[d.ID]), s.recorded(d.ID))
