@@ -283,9 +283,6 @@ func (s *callSiege) judge(l ledger) {
 				wrong += ", of the delivery for " + d.Address + " " + c.To + " was called"
 			}
 		}
-		if d.Reason == "assumed_sent" && len(answered[d.ID]) == 0 {
-			s.t.Logf("DEBUG %s\n%s", d.ID, s.recorded(d.ID))
-		}
 		if wrong != "" {
 			s.t.Errorf("delivery %s is %s %s, repeated %d times%s\n%s%s", d.ID, d.State, d.Reason, d.Repeated, wrong, s.came(d.ID, answered[d.ID]), s.recorded(d.ID))
 		}
@@ -301,6 +298,13 @@ func (s *callSiege) judge(l ledger) {
 	s.heard(list)
 	if l.InDoubt == 0 {
 		s.leavesNothing()
+	}
+	for _, channel := range []string{"voice", "fax"} {
+		tally[channel+" was in doubt"] = int(count(s.t, s.pool, fmt.Sprintf(`
+SELECT count(DISTINCT a.delivery_id) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE a.outcome = 'in_doubt' AND d.channel = '%s'`, channel)))
+		tally[channel+" was in doubt, and handed over again"] = int(count(s.t, s.pool, fmt.Sprintf(`
+SELECT count(DISTINCT a.delivery_id) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
+WHERE a.outcome = 'in_doubt' AND d.channel = '%s' AND EXISTS (SELECT FROM attempts b WHERE b.delivery_id = a.delivery_id AND b.number > a.number)`, channel)))
 	}
 	s.t.Logf("%d deliveries: %v; %d calls over %d telephones, %d faxes; strikes: %v",
 		len(list), tally, len(s.calls()), len(s.phones), s.faxes.Faxes().Count(), s.strikes)
