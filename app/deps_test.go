@@ -90,7 +90,7 @@ var house = map[string][]string{
 	"herald/web/api":                  append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/jsontext", "herald/matcher/eventform", "herald/xmlform"),
 	"herald/web/receipts":             {"herald/problem", "herald/subscriptions", "herald/dispatch", "herald/dispatch/bounces", "herald/dispatch/sms/gateway"},
 	"herald/web/portal":               append(below("herald/matcher"), "herald/web/page"),
-	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/web/page", "herald/collectors"),
+	"herald/web/console":              append(below("herald/matcher"), "herald/campaigns", "herald/dispatch/replies", "herald/dispatch/sms", "herald/dispatch/voice", "herald/dispatch/fax", "herald/web/page", "herald/collectors"),
 	"herald/web":                      append(below("herald/matcher"), "herald/web/page", "herald/web/api", "herald/web/portal", "herald/web/console", "herald/web/receipts"),
 	"herald/app/config":               {"herald/problem", "herald/dispatch/limits"},
 	"herald/app":                      {"*"},

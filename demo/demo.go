@@ -55,6 +55,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := s.seed(ctx); err != nil {
 		return fmt.Errorf("cannot seed the shop: %w", err)
 	}
+	if err := s.phones.SetFaults(habits()...); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", o.Shop)
 	if err != nil {
 		return fmt.Errorf("the shop's address: %w", err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"herald/hardware/sim/phone"
 )
 
 // person is a member of the demonstration.
@@ -34,6 +36,15 @@ func people() []person {
 		{"mei", "赵梅", "zh-CN", "Asia/Shanghai", "+8613800138006", "", ""},
 	}
 	return list
+}
+
+// habits are how those who are called behave: one presses 1 when asked, one is
+// out and has a machine, and the others listen.
+func habits() []phone.Fault {
+	return []phone.Fault{
+		{Number: "*12025550111", Kind: phone.Person, Press: []phone.Press{{After: phone.Duration(12 * time.Second), Digits: "1"}}},
+		{Number: "*442079460011", Kind: phone.Machine},
+	}
 }
 
 // order is a subscription as the API takes it.

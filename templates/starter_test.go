@@ -112,7 +112,7 @@ func TestStarterFaxesKeepTheirTables(t *testing.T) {
 			if tables := strings.Count(content.Text, "|:---|"); strings.Count(built, "(Table(") != tables || strings.Contains(said, "|") {
 				t.Errorf("%s %s has %d tables, but is built as %s:\n%s", template.Name, template.Locale, tables, built, content.Text)
 			}
-			if strings.Count(built, "(Heading") < 1 || strings.Contains(built, "CodeBlock") || strings.Contains(built, "HTML") {
+			if strings.Contains(built, "(Heading") != (template.Name == "confirm_address") || strings.Contains(built, "CodeBlock") || strings.Contains(built, "HTML") {
 				t.Errorf("%s %s is built as %s:\n%s", template.Name, template.Locale, built, content.Text)
 			}
 		}

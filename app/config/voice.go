@@ -15,7 +15,7 @@ type Voice struct {
 // Speech is the engine that speaks texts.
 type Speech struct {
 	Command   []string          `yaml:"command" help:"A program and its arguments that reads a text from standard input and writes a WAV to standard output; {voice} and {speed} stand for what is chosen. None: espeak-ng."`
-	Voices    map[string]string `yaml:"voices" help:"The engine's voices by language, such as zh-CN: cmn. None: those of espeak-ng."`
+	Voices    map[string]string `yaml:"voices" help:"The engine's voices by language, such as en: en-us. None: those of espeak-ng."`
 	Speed     int               `yaml:"speed" help:"Words a minute. 0: 160."`
 	Timeout   time.Duration     `yaml:"timeout" help:"How long a text may take to be spoken. 0s: 30s."`
 	Sounds    string            `yaml:"sounds" help:"A folder with the recordings that scripts play, as WAV files. Empty: none can be played."`

@@ -264,14 +264,18 @@ func (f *follower) lost(ctx context.Context, j job) error {
 // goOn submits a further job when it is due.
 func (f *follower) goOn(ctx context.Context, j job) error {
 	now := f.now()
-	if !now.Before(j.ExpiresAt) {
+	if !now.Before(j.ExpiresAt) || !j.Kept {
 		j.Outcome = expired
 		return f.store.end(ctx, j, time.Time{})
 	}
 	if now.Before(j.DueAt) {
 		return nil
 	}
-	document, err := f.font.Render(*j.Source, j.First)
+	source, err := f.store.source(ctx, j.Info)
+	if err != nil {
+		return err
+	}
+	document, err := f.font.Render(source, j.First)
 	if err == nil && document.Pages != j.Pages {
 		err = fmt.Errorf("the fax has %d pages now, and had %d", document.Pages, j.Pages)
 	}
@@ -288,7 +292,7 @@ func (f *follower) goOn(ctx context.Context, j job) error {
 	if err != nil || !mine {
 		return err
 	}
-	id, err := f.conn.Submit(ctx, f.order(j, document.PDF, vain))
+	id, err := f.conn.Submit(ctx, f.order(j, source, document.PDF, vain))
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
 	defer cancel()
 	switch {

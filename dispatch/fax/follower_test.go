@@ -93,7 +93,11 @@ func TestNoPageGoesAgain(t *testing.T) {
 		t.Fatalf("%d jobs arrived", len(got))
 	}
 	rows := b.rows(m)
-	whole, err := b.font.Render(*rows[0].Source, rows[1].First)
+	source, err := b.store.source(t.Context(), rows[0].Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := b.font.Render(source, rows[1].First)
 	if err != nil || !bytes.Equal(whole.PDF, got[1].Document) {
 		t.Errorf("the further job has other pages: %v", err)
 	}
@@ -153,6 +157,7 @@ func TestPagesThatAreLeftAreNotSentLate(t *testing.T) {
 	b.send(late)
 	ending{dispatch.ReportBounced, "dropped", "1 of 2"}.check(t, late, b.follow(b.Sender, 1)[0])
 	b.send(planned)
+	b.await(func() bool { return len(b.rows(planned)) == 2 })
 	b.clock.advance(2 * time.Hour) // while the follower did not run
 	ending{dispatch.ReportExpired, "expired", "of 3"}.check(t, planned, b.follow(b.Sender, 1)[0])
 }
@@ -202,7 +207,7 @@ func TestTwoFollowersDoNoHarm(t *testing.T) {
 		messages = append(messages, b.message(i, 3))
 		b.send(messages[i])
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	reports, ended := make(chan dispatch.Report, 100), make(chan error)
 	for _, s := range []*Sender{b.Sender, b.another(nil)} {

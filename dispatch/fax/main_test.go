@@ -14,6 +14,7 @@ import (
 
 	"herald/dispatch"
 	"herald/dispatch/fax/pages"
+	"herald/e2e/peers"
 	"herald/hardware/sim/hfaxd"
 	"herald/postgres/pgtest"
 	"herald/templates"
@@ -23,6 +24,9 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // font is read once: it has eleven megabytes.
 var font = sync.OnceValues(func() (*pages.Font, error) { return pages.OpenFont("") })
+
+// patience is when a test gives up.
+const patience = 3 * peers.Patience
 
 // clock is a time that the test moves; it starts at the present.
 type clock struct {
@@ -167,7 +171,7 @@ func (b *bench) send(m dispatch.Message) dispatch.Receipt {
 // follow runs the follower of a sender until it has given so many reports.
 func (b *bench) follow(s *Sender, wanted int) []dispatch.Report {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	var got []dispatch.Report
 	_ = s.Reports(ctx, func(_ context.Context, reports []dispatch.Report) error {
@@ -185,7 +189,7 @@ func (b *bench) follow(s *Sender, wanted int) []dispatch.Report {
 // await runs the follower until something holds.
 func (b *bench) await(holds func() bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	f := b.follower(func(context.Context, []dispatch.Report) error { return nil })
 	for !holds() {

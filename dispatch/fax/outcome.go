@@ -45,7 +45,7 @@ const mostFurther = 2
 // number was not dialled often enough, or some pages got through and others
 // did not. What no fax answered is not dialled again, nor is what somebody ended.
 func (j job) goesOn(maxDials int, due time.Time) bool {
-	if !due.Before(j.ExpiresAt) || j.Source == nil {
+	if !due.Before(j.ExpiresAt) || !j.Kept {
 		return false
 	}
 	switch fax.Failure(j.Outcome) {

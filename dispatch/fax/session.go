@@ -77,15 +77,15 @@ func (s *session) Send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 		return s.failed(&dispatch.SendError{Class: dispatch.Permanent, Code: string(fax.NoCarrier), Err: errPerson})
 	}
 	wanted := job{
-		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: s.sender.cfg.Name, Pages: document.Pages, Source: &source, ExpiresAt: s.sender.expires(m),
+		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: s.sender.cfg.Name, Pages: document.Pages, ExpiresAt: s.sender.expires(m),
 	}
 	for range 2 { // again, when the job before turns out not to have been submitted
-		j, begun, err := s.sender.store.begin(ctx, m.WireID, wanted, document.PDF)
+		j, begun, err := s.sender.store.begin(ctx, m.WireID, wanted, source, document.PDF)
 		if err != nil {
 			return s.failed(&dispatch.SendError{Class: dispatch.Transient, Err: err})
 		}
 		if begun {
-			return s.submit(ctx, j, document.PDF, vain)
+			return s.submit(ctx, j, s.sender.order(j, source, document.PDF, vain))
 		}
 		receipt, failure := s.sender.find(ctx, s.conn, j)
 		if failure == nil {
@@ -140,8 +140,8 @@ func (s *Sender) write(m dispatch.Message) (pages.Fax, pages.Document, *dispatch
 }
 
 // submit gives a job to the server on a session.
-func (s *session) submit(ctx context.Context, j job, document []byte, vain int) (dispatch.Receipt, error) {
-	id, err := s.conn.Submit(ctx, s.sender.order(j, document, vain))
+func (s *session) submit(ctx context.Context, j job, order fax.Job) (dispatch.Receipt, error) {
+	id, err := s.conn.Submit(ctx, order)
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
 	defer cancel()
 	if err == nil {
@@ -180,10 +180,10 @@ const (
 
 // order is a job as the server is given it. Within one, the server dials
 // whatever happens, so no job may dial more often than a person may be called.
-func (s *Sender) order(j job, document []byte, vain int) fax.Job {
+func (s *Sender) order(j job, source pages.Fax, document []byte, vain int) fax.Job {
 	dials := max(min(s.cfg.MaxDials-j.DialsBefore, mostInVain-vain), 1)
 	order := fax.Job{
-		Number: s.cfg.dialled(j.Source.ToNumber), PDF: document, Info: j.Info, NoECM: s.cfg.NoECM,
+		Number: s.cfg.dialled(source.ToNumber), PDF: document, Info: j.Info, NoECM: s.cfg.NoECM,
 		MaxDials: dials, MaxTries: s.cfg.MaxTries, RetryAfter: s.cfg.RetryAfter, Modem: s.cfg.Modem,
 		LastTime: max(j.ExpiresAt.Sub(s.now()), shortest),
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"herald/dispatch"
-	"herald/dispatch/fax/pages"
 	"herald/hardware/fax"
 	"herald/hardware/sim"
 	"herald/hardware/sim/hfaxd"
@@ -53,8 +52,8 @@ func TestWhatIsHandedOver(t *testing.T) {
 	if err != nil || !cmp.Equal(kept, got[0].Document) {
 		t.Errorf("what is kept is not what was sent: %v", err)
 	}
-	source := b.rows(m)[0].Source
-	if source.From != "先锋商城" || source.ToNumber != m.Address || source.Locale != "zh" || source.At.Format("-07:00") != "+08:00" {
+	source, err := b.store.source(t.Context(), m.WireID)
+	if err != nil || source.From != "先锋商城" || source.ToNumber != m.Address || source.Locale != "zh" || source.At.Format("-07:00") != "+08:00" {
 		t.Errorf("it was made of %+v", source)
 	}
 }
@@ -199,8 +198,8 @@ func (b *bench) row(m dispatch.Message) job {
 		b.t.Fatal(failure)
 	}
 	j, begun, err := b.store.begin(b.t.Context(), m.WireID, job{
-		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: "fax", Pages: document.Pages, Source: &source, ExpiresAt: m.ExpiresAt,
-	}, document.PDF)
+		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: "fax", Pages: document.Pages, ExpiresAt: m.ExpiresAt,
+	}, source, document.PDF)
 	if err != nil || !begun {
 		b.t.Fatal(begun, err)
 	}
@@ -314,7 +313,7 @@ func TestHowNumbersAreDialled(t *testing.T) {
 func TestWhatIsLeftOfAFax(t *testing.T) {
 	t.Parallel()
 	due := time.Now()
-	j := job{First: 1, Pages: 3, Source: &pages.Fax{}, ExpiresAt: due.Add(time.Hour)}
+	j := job{First: 1, Pages: 3, Kept: true, ExpiresAt: due.Add(time.Hour)}
 	for _, c := range []struct {
 		name           string
 		outcome        fax.Failure

@@ -52,7 +52,7 @@ type job struct {
 	DialsBefore int
 	Code        int
 	Text        string
-	Source      *pages.Fax
+	Kept        bool // what it says is kept still
 	ExpiresAt   time.Time
 	DueAt       time.Time
 	SubmittedAt *time.Time
@@ -67,7 +67,7 @@ func (j job) through() int { return j.First - 1 + j.Sent }
 
 const jobColumns = `
 SELECT info, delivery_id, attempt, account, further, job, first_page, pages, state, outcome, sent, dials, tries, dials_before, code, text,
-       source, expires_at, due_at, submitted_at, ended_at
+       source IS NOT NULL, expires_at, due_at, submitted_at, ended_at
 FROM faxes
 `
 
@@ -82,11 +82,11 @@ RETURNING info`
 
 // begin notes that a fax is about to be submitted; false: it has a job under
 // way, or may have, and that is given.
-func (s *Store) begin(ctx context.Context, wire string, j job, document []byte) (job, bool, error) {
+func (s *Store) begin(ctx context.Context, wire string, j job, source pages.Fax, document []byte) (job, bool, error) {
 	at := s.now()
-	err := s.db.QueryRow(ctx, beginSQL, wire, j.Delivery, j.Attempt, j.Account, j.Pages, j.Source, document, j.ExpiresAt, at).Scan(&j.Info)
+	err := s.db.QueryRow(ctx, beginSQL, wire, j.Delivery, j.Attempt, j.Account, j.Pages, source, document, j.ExpiresAt, at).Scan(&j.Info)
 	if err == nil {
-		j.State, j.First, j.DueAt, j.SubmittedAt = submitting, 1, at, &at
+		j.State, j.First, j.Kept, j.DueAt, j.SubmittedAt = submitting, 1, true, at, &at
 		return j, true, nil
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -127,6 +127,15 @@ func (s *Store) jobs(ctx context.Context, query string, args ...any) ([]job, err
 		return nil, fmt.Errorf("read the jobs of faxes: %w", err)
 	}
 	return found, nil
+}
+
+// source is what the fax of a job says.
+func (s *Store) source(ctx context.Context, info string) (source pages.Fax, err error) {
+	err = s.db.QueryRow(ctx, `SELECT source FROM faxes WHERE info = $1 AND source IS NOT NULL`, info).Scan(&source)
+	if err != nil {
+		return source, fmt.Errorf("read what a fax says: %w", err)
+	}
+	return source, nil
 }
 
 // dialledInVain is how often calls of a delivery may have been answered by a

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"herald/dispatch/fax/pages"
 	"herald/hardware/sim/hfaxd"
 	"herald/problem"
 )
@@ -69,7 +70,7 @@ func TestDocumentsAreKeptForAWhile(t *testing.T) {
 	if _, err := b.store.Document(t.Context(), m.DeliveryID); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("what was forgotten gives %v", err)
 	}
-	if rows := b.rows(m); len(rows) != 1 || rows[0].Source != nil || rows[0].Outcome != delivered {
+	if rows := b.rows(m); len(rows) != 1 || rows[0].Kept || rows[0].Outcome != delivered {
 		t.Errorf("its row is %+v", rows)
 	}
 }
@@ -100,20 +101,20 @@ func TestADeliveryHasOneJobAtATime(t *testing.T) {
 	b := start(t, nil)
 	m := b.message(1, 1)
 	first := b.row(m)
-	again, begun, err := b.store.begin(t.Context(), m.WireID, first, nil)
+	again, begun, err := b.store.begin(t.Context(), m.WireID, first, pages.Fax{}, nil)
 	if err != nil || begun || again.Info != first.Info {
 		t.Errorf("a second job is %+v, %v, %v", again, begun, err)
 	}
 	if err := b.store.giveUp(t.Context(), first.Info, unsent, "never"); err != nil {
 		t.Fatal(err)
 	}
-	second, begun, err := b.store.begin(t.Context(), m.WireID, first, nil)
+	second, begun, err := b.store.begin(t.Context(), m.WireID, first, pages.Fax{}, nil)
 	if err != nil || !begun || second.Info != m.WireID+".2" {
 		t.Errorf("after it was not sent, it is %+v, %v, %v", second, begun, err)
 	}
 	onAnother := first
 	onAnother.Account = "spare"
-	if third, begun, err := b.store.begin(t.Context(), m.WireID, onAnother, nil); err != nil || !begun || third.Info != m.WireID+".3" {
+	if third, begun, err := b.store.begin(t.Context(), m.WireID, onAnother, pages.Fax{}, nil); err != nil || !begun || third.Info != m.WireID+".3" {
 		t.Errorf("on another account it is %+v, %v, %v", third, begun, err)
 	}
 }

@@ -15,7 +15,7 @@ func TestSessionsKeepTheContract(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, func(t *testing.T) conformance.Peer {
 		p := phones(t, phone.Config{})
-		return &peer{start(t, p.Addr(), func(a *Account) { a.AskEvery = 500 * time.Millisecond }, whistler{}), t, p}
+		return &peer{start(t, p.Addr(), func(a *Account) { a.AskEvery, a.Response = 2*time.Second, 2*time.Second }, whistler{}), t, p}
 	})
 }
 

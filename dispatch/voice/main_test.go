@@ -173,6 +173,34 @@ func (b *bench) send(t *testing.T, m dispatch.Message) (dispatch.Receipt, row, e
 	return receipt, b.written(t, m), err
 }
 
+// sending makes a call in the background, and gives what came of it.
+func (b *bench) sending(t *testing.T, ctx context.Context, m dispatch.Message) (wait func() (dispatch.Receipt, row, error)) {
+	t.Helper()
+	s := b.open(t)
+	var going sync.WaitGroup
+	var receipt dispatch.Receipt
+	var err error
+	going.Go(func() { receipt, err = s.Send(ctx, m) })
+	return func() (dispatch.Receipt, row, error) {
+		going.Wait()
+		return receipt, b.written(t, m), err
+	}
+}
+
+// untilTold waits until a step of a call is written.
+func (b *bench) untilTold(t *testing.T, m dispatch.Message, code string) {
+	t.Helper()
+	ctx, tick := patience(t), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for !b.written(t, m).has(code) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s is never told", code)
+		}
+	}
+}
+
 // written is the newest call for a message.
 func (b *bench) written(t *testing.T, m dispatch.Message) row {
 	t.Helper()

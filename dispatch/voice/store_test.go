@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/dispatch"
+	"herald/hardware/sim/phone"
 	"herald/problem"
 )
 
@@ -51,12 +53,16 @@ func TestNobodyKnowsWhatBecameOfACallWhoseProcessDied(t *testing.T) {
 		"nothing":  {nil, nil, dispatch.Doubt, "in_doubt: it was dialled; what came of it is not known", nil},
 		"answered": {[]string{codeDialled, codeAnswered}, nil, "", "answered; how much was heard is not known", nil},
 		"confirmed": {
-			[]string{codeDialled, codeAnswered, codeConfirmed}, func(r *row) { r.Confirmed, r.Reached = true, true }, "",
-			"answered; how much was heard is not known", []string{"delivered"},
+			[]string{codeDialled, codeAnswered, codeConfirmed},
+			func(r *row) { r.Confirmed, r.Reached = true, true }, "",
+			"answered; how much was heard is not known",
+			[]string{"delivered"},
 		},
 		"stopped": {
-			[]string{codeDialled, codeAnswered, codeStopped}, func(r *row) { r.Stopped = true }, "",
-			"answered; how much was heard is not known", []string{"unsubscribed"},
+			[]string{codeDialled, codeAnswered, codeStopped},
+			func(r *row) { r.Stopped = true }, "",
+			"answered; how much was heard is not known",
+			[]string{"unsubscribed"},
 		},
 	} {
 		m := b.message(t, "+15550201", asks)
@@ -105,6 +111,55 @@ func asSendError(t *testing.T, err error) *dispatch.SendError {
 		t.Fatalf("the error is %v", err)
 	}
 	return failure
+}
+
+// TestADatabaseThatIsLostInACall is what a process leaves behind that dies
+// there, but for the call, which goes on.
+func TestADatabaseThatIsLostInACall(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Person, Press: []phone.Press{{After: phone.Duration(500 * time.Millisecond), Digits: "9"}}})
+	b := start(t, p.Addr(), nil, whistler{})
+	own, err := pgxpool.NewWithConfig(t.Context(), b.db.Config().Copy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	healthy := b.deps.Store
+	b.deps.Store = NewStore(own)
+	m := b.message(t, "+15550201", "steps: [{say: Good day.}, {gather: {wait: 2s, tries: 1, choices: {9: [{stop: true}]}}}, {pause: 2s}, {say: The end.}]")
+	wait := b.sending(t, patience(t), m)
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		calls, err := healthy.calls(t.Context(), m.DeliveryID, "trunk")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(calls) == 1 && calls[0].Stopped {
+			tick.Stop()
+			break
+		}
+	}
+	own.Close()
+	b.deps.Store = healthy // of what follows; the call has the other
+	receipt, call, err := wait()
+	if err != nil || receipt.Detail != "heard 0.1 of 0.2 s" && receipt.Detail != "heard 0.2 of 0.2 s" {
+		t.Errorf("it comes to %+v, %v", receipt, err)
+	}
+	if call.EndedAt != nil || !call.answered() || !call.Stopped {
+		t.Errorf("the call is %+v", call)
+	}
+	if resolved, err := b.Resolve(t.Context(), m); err != nil || resolved.ProviderID != receipt.ProviderID {
+		t.Errorf("it is resolved to %+v, %v", resolved, err)
+	}
+	if !strings.Contains(b.logged.String(), "what became of a call is not written down") {
+		t.Errorf("the log is %s", b.logged)
+	}
+	b.deps.Now = func() time.Time { return time.Now().Add(time.Hour) }
+	var told []dispatch.Report
+	if err := b.report(t.Context(), func(_ context.Context, reports []dispatch.Report) error {
+		told = append(told, reports...)
+		return nil
+	}); err != nil || len(told) != 1 || told[0].Event != dispatch.ReportUnsubscribed {
+		t.Errorf("reported is %+v, %v", told, err)
+	}
 }
 
 func TestACallThatGoesOnIsNotBuried(t *testing.T) {

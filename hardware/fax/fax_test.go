@@ -151,12 +151,15 @@ var letter = Job{Number: "+86 21 5550 1234", PDF: []byte("%PDF-1.4\n"), Info: "0
 // stored and submitted are the script of the letter's submission.
 var (
 	stored    = []string{"PASV\t227 Entering passive mode (10,0,0,9,187,151)", "STOT\t150 FILE: /tmp/doc1.pdf (Opening new data connection).", "JOB default\t200 ok"}
-	submitted = append(append([]string{}, stored...),
+	submitted = script(stored, made)
+	made      = []string{
 		"JNEW\t200 New job created: jobid: 17 groupid: 17.",
-		`JPARM FROMUSER "herald"`+"\t213 ok", "JPARM LASTTIME 010102\t213 ok", `JPARM MODEM "any"`+"\t213 ok", "JPARM MAXDIALS 3\t213 ok", "JPARM MAXTRIES 3\t213 ok",
-		`JPARM DIALSTRING "+86 21 5550 1234"`+"\t213 ok", `JPARM NOTIFYADDR "herald@localhost"`+"\t213 ok", `JPARM NOTIFY "none"`+"\t213 ok", `JPARM JOBINFO "0193"`+"\t213 ok",
-		"JPARM VRES 98\t213 ok", "JPARM PAGEWIDTH 209\t213 ok", "JPARM PAGELENGTH 296\t213 ok", "JPARM USEECM NO\t213 ok", `JPARM PAGECHOP "none"`+"\t213 ok",
-		"JPARM DOCUMENT /tmp/doc1.pdf\t200 ok", "JPARM RETRYTIME 0130\t213 ok")
+		`JPARM FROMUSER "herald"` + "\t213 ok", "JPARM LASTTIME 010102\t213 ok", `JPARM MODEM "any"` + "\t213 ok", "JPARM MAXDIALS 3\t213 ok", "JPARM MAXTRIES 3\t213 ok",
+		`JPARM DIALSTRING "+86 21 5550 1234"` + "\t213 ok", `JPARM NOTIFYADDR "herald@localhost"` + "\t213 ok", `JPARM NOTIFY "none"` + "\t213 ok", `JPARM JOBINFO "0193"` + "\t213 ok",
+		"JPARM VRES 98\t213 ok", "JPARM PAGEWIDTH 209\t213 ok", "JPARM PAGELENGTH 296\t213 ok", "JPARM USEECM NO\t213 ok", `JPARM PAGECHOP "none"` + "\t213 ok",
+		"JPARM DOCUMENT /tmp/doc1.pdf\t200 ok", "JPARM RETRYTIME 0130\t213 ok",
+	}
+	forgotten = []string{"JSUBM 17\t504 Cannot submit job 17; null or missing DIALSTRING parameter.", "JDELE 17\t200 ok"}
 )
 
 func script(parts ...[]string) (all []string) {
@@ -173,6 +176,8 @@ func TestSubmit(t *testing.T) {
 		usable bool
 	}{
 		"taken":                         {script(submitted, []string{"JSUBM 17\t200 Job 17 submitted."}), nil, true},
+		"forgotten and taken":           {script(submitted, forgotten, made, forgotten, made, []string{"JSUBM 17\t200 Job 17 submitted."}), nil, true},
+		"forgotten and forgotten":       {script(submitted, forgotten, made, forgotten, made, forgotten), new(Refusal), true},
 		"not answered":                  {script(submitted, []string{"JSUBM 17\t…"}), ErrUnanswered, false},
 		"gone at the end":               {script(submitted, []string{"JSUBM 17\t!"}), ErrUnanswered, false},
 		"faxq says nothing":             {script(submitted, []string{"JSUBM 17\t460 Failed to submit job 17: timeout."}), ErrUnanswered, true},

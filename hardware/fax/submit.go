@@ -143,6 +143,26 @@ func (c *Conn) Submit(ctx context.Context, job Job) (id string, err error) {
 	if _, err := c.ask(ctx, "JOB", "default"); err != nil { // whose values the new one has
 		return "", err
 	}
+	const tries = 3
+	for try := 1; ; try++ {
+		if id, err = c.submit(ctx, job, document); try == tries || !forgot(err) {
+			return id, err
+		}
+	}
+}
+
+// forgot reports whether the server did not take a job since it had forgotten
+// what it was told of it: one in some hundred times, when a second begins in
+// which it has just made the job. It reads the job's file again then whenever
+// it is asked something, and finds nothing in it yet (checkJobState in
+// hfaxd/Jobs.c++; its clock is a moment behind that of files, Linux 6.13).
+func forgot(err error) bool {
+	var refusal *Refusal
+	return errors.As(err, &refusal) && refusal.Command == "JSUBM" && refusal.Code == 504 && strings.Contains(refusal.Text, "null or missing")
+}
+
+// submit makes a job of a document that the server has.
+func (c *Conn) submit(ctx context.Context, job Job, document string) (id string, err error) {
 	said, err := c.ask(ctx, "JNEW", "")
 	if err != nil {
 		return "", err

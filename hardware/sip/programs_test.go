@@ -131,7 +131,7 @@ func TestAWrongPasswordIsTriedOnce(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		if err := trunk.Ready(ctx); err == nil || !strings.Contains(err.Error(), "does not know us") {
+		if err := trunk.Ready(ctx); ClassOf(err) != Credentials || !strings.Contains(err.Error(), "does not know us") {
 			t.Errorf("%s: ready is %v", name, err)
 		}
 		cancel()

@@ -80,7 +80,7 @@ func (c *cache) get(k key) ([]int16, bool) {
 		return nil, false
 	}
 	samples, rate, err := wav.Decode(file)
-	if err != nil || rate != Rate || int(binary.LittleEndian.Uint32(file[4:])) != len(file)-8 {
+	if err != nil || rate != lineRate || int(binary.LittleEndian.Uint32(file[4:])) != len(file)-8 {
 		return nil, false // it is written again
 	}
 	now := c.now()
@@ -92,7 +92,7 @@ func (c *cache) get(k key) ([]int16, bool) {
 // put keeps samples under a key, all of them or none, and lets others go when
 // there are too many.
 func (c *cache) put(k key, samples []int16) (err error) {
-	name, file := k.String()+suffix, wav.Encode(samples, Rate)
+	name, file := k.String()+suffix, wav.Encode(samples, lineRate)
 	unfinished, err := os.CreateTemp(c.dir, halfPrefix+"*")
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (c *clock) now() time.Time {
 func newClock() *clock { return &clock{time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)} }
 
 func TestWhatWasNotAskedForTheLongestGoes(t *testing.T) {
-	const each = 44 + 2*Rate
+	const each = 44 + 2*lineRate
 	dir, c := t.TempDir(), newClock()
 	k, err := openCache(dir, 4*each, c.now)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestWhatWasNotAskedForTheLongestGoes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := k.put(keys[i], make([]int16, Rate)); err != nil {
+		if err := k.put(keys[i], make([]int16, lineRate)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,8 +68,8 @@ func TestWhatIsNotWholeIsNotThere(t *testing.T) {
 	if _, err := os.Stat(young); err != nil {
 		t.Error(err)
 	}
-	whole := wav.Encode(make([]int16, Rate), Rate)
-	for rule, file := range map[string][]byte{"cut": whole[:1000], "empty": {}, "of another rate": wav.Encode(make([]int16, 100), 2*Rate)} {
+	whole := wav.Encode(make([]int16, lineRate), lineRate)
+	for rule, file := range map[string][]byte{"cut": whole[:1000], "empty": {}, "of another rate": wav.Encode(make([]int16, 100), 2*lineRate)} {
 		name := newKey(rule)
 		write(t, filepath.Join(dir, name.String()+suffix), file)
 		if _, found := k.get(name); found {

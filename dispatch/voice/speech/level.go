@@ -4,7 +4,7 @@ import "math"
 
 const (
 	fullScale = 1 << 15
-	window    = Rate / 100 // 10 ms
+	window    = lineRate / 100 // 10 ms
 
 	// speechLevel is how loud speech is while it is: −20 dB of full scale. The
 	// nominal level of telephone networks is −26 (ITU-T P.56 and G.191); what
@@ -20,7 +20,7 @@ const (
 	// quiet is what is no sound: −50 dB.
 	quiet = fullScale * 0.00316
 	// margin is how much of a silence at the ends stays: 100 ms.
-	margin = Rate / 10
+	margin = lineRate / 10
 )
 
 // levelled makes sound as loud as speech is on a telephone. Silence stays.

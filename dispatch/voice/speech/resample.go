@@ -5,7 +5,7 @@ import "math"
 const (
 	// passes is the middle of the low pass, in Hz, where half gets through. It
 	// is 500 Hz wide: up to 3,500 Hz all passes, of which telephones carry 300
-	// to 3,400; from 4,000 on, half of Rate, nothing does, so that nothing is
+	// to 3,400; from 4,000 on, half of lineRate, nothing does, so that nothing is
 	// folded back.
 	passes = 3750.0
 	// crossings is how many zero crossings of the sinc lie on each side. With
@@ -17,7 +17,7 @@ const (
 	kaiserBeta = 6.755
 )
 
-// resampled is sound of any rate with Rate samples a second: each is the sum
+// resampled is sound of any rate with lineRate samples a second: each is the sum
 // of those around it, weighed by a sinc under a Kaiser window (J. O. Smith,
 // Digital Audio Resampling: the Theory of Ideal Bandlimited Interpolation).
 func resampled(samples []int16, rate int) []float64 {
@@ -25,19 +25,19 @@ func resampled(samples []int16, rate int) []float64 {
 	for i, s := range samples {
 		in[i] = float64(s)
 	}
-	if rate == Rate {
+	if rate == lineRate {
 		return in
 	}
-	cutoff := min(passes, passes*float64(rate)/Rate)      // Hz
+	cutoff := min(passes, passes*float64(rate)/lineRate)  // Hz
 	half := int(crossings * float64(rate) / (2 * cutoff)) // samples on each side
 	// Where the output's samples lie between the input's comes again and again.
 	weights := map[int][]float64{}
-	out := make([]float64, len(in)*Rate/rate)
+	out := make([]float64, len(in)*lineRate/rate)
 	for n := range out {
-		at, between := n*rate/Rate, n*rate%Rate
+		at, between := n*rate/lineRate, n*rate%lineRate
 		w := weights[between]
 		if w == nil {
-			w = weightsOf(float64(between)/Rate, half, 2*cutoff/float64(rate))
+			w = weightsOf(float64(between)/lineRate, half, 2*cutoff/float64(rate))
 			weights[between] = w
 		}
 		first := at - half + 1 // that the first weight is of

@@ -86,7 +86,7 @@ func TestResamplingIsLikeSox(t *testing.T) {
 		}
 		from := sox(samples, 22_050, rate)
 		// What lies between 3,400 and 4,000 Hz may differ.
-		want, got := sox(from, rate, Rate, "sinc", "-3400"), sox(rounded(resampled(from, rate)), Rate, Rate, "sinc", "-3400")
+		want, got := sox(from, rate, lineRate, "sinc", "-3400"), sox(rounded(resampled(from, rate)), lineRate, lineRate, "sinc", "-3400")
 		if len(want)-len(got) > 1 || len(got)-len(want) > 1 {
 			t.Errorf("from %d: %d samples, by sox %d", rate, len(got), len(want))
 		}
@@ -118,10 +118,10 @@ func correlation(a, b []int16) float64 {
 func TestLevelAndTrim(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		loud := rapid.Float64Range(300, 30_000).Draw(t, "loud")
-		before, sounds, after := rapid.IntRange(0, Rate).Draw(t, "before"), rapid.IntRange(Rate/2, Rate).Draw(t, "sound"), rapid.IntRange(0, Rate).Draw(t, "after")
+		before, sounds, after := rapid.IntRange(0, lineRate).Draw(t, "before"), rapid.IntRange(lineRate/2, lineRate).Draw(t, "sound"), rapid.IntRange(0, lineRate).Draw(t, "after")
 		samples := make([]float64, before+sounds+after)
 		for i := range sounds {
-			samples[before+i] = loud * math.Sin(2*math.Pi*700*float64(i)/Rate)
+			samples[before+i] = loud * math.Sin(2*math.Pi*700*float64(i)/lineRate)
 		}
 		out := trimmed(levelled(samples))
 		if most := sounds + 2*margin + 2*window; len(out) > most || len(out) < sounds {
@@ -141,7 +141,7 @@ func TestLevelAndTrim(t *testing.T) {
 }
 
 func TestSilenceStaysSilence(t *testing.T) {
-	for rule, samples := range map[string][]float64{"none": nil, "zeros": make([]float64, Rate), "a little noise": {1, -1, 1, -1}} {
+	for rule, samples := range map[string][]float64{"none": nil, "zeros": make([]float64, lineRate), "a little noise": {1, -1, 1, -1}} {
 		if out := trimmed(levelled(samples)); len(out) != 0 {
 			t.Errorf("%s: %d samples", rule, len(out))
 		}
@@ -167,7 +167,7 @@ func TestRecordings(t *testing.T) {
 	}
 	s := speaker(t, func(cfg *Config) { cfg.Sounds, cfg.Longest = sounds, 2*time.Second })
 	samples, err := s.Play(t.Context(), "chime.wav")
-	if err != nil || len(samples) < Rate*99/100 || len(samples) > Rate*101/100 {
+	if err != nil || len(samples) < lineRate*99/100 || len(samples) > lineRate*101/100 {
 		t.Errorf("%d samples, %v", len(samples), err)
 	}
 	if again, err := s.Play(t.Context(), "chime.wav"); err != nil || !cmp.Equal(again, samples) {

@@ -27,8 +27,8 @@ import (
 	"herald/problem"
 )
 
-// Rate is how many samples there are in a second.
-const Rate = 8000
+// lineRate is how many samples there are in a second on a telephone line.
+const lineRate = 8000
 
 // Config says who speaks, and what is kept. What is zero takes the value in
 // brackets.
@@ -92,7 +92,7 @@ func New(cfg Config) (*Speaker, error) {
 	}
 	s := &Speaker{
 		engine: newEngine(cfg), voices: newVoices(cfg.Voices), cache: kept, sounds: cfg.Sounds,
-		most: int(cfg.Longest * Rate / time.Second), log: cfg.Logger,
+		most: int(cfg.Longest * lineRate / time.Second), log: cfg.Logger,
 	}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s, nil
@@ -284,8 +284,8 @@ func (s *Speaker) prepared(file []byte) ([]int16, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(samples)/rate > s.most/Rate {
-		return nil, fmt.Errorf("it is longer than %s", time.Duration(s.most)*time.Second/Rate)
+	if len(samples)/rate > s.most/lineRate {
+		return nil, fmt.Errorf("it is longer than %s", time.Duration(s.most)*time.Second/lineRate)
 	}
 	return trimmed(levelled(resampled(samples, rate))), nil
 }

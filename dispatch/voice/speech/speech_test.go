@@ -47,7 +47,7 @@ func speaker(t *testing.T, change func(*Config)) *Speaker {
 func spokenBy(t *testing.T, script string) func(*Config) {
 	t.Helper()
 	sound := filepath.Join(t.TempDir(), "sound.wav")
-	write(t, sound, wav.Encode(tones.Sine(440, time.Second, 8000), Rate))
+	write(t, sound, wav.Encode(tones.Sine(440, time.Second, 8000), lineRate))
 	return func(cfg *Config) { cfg.Command = []string{"sh", "-c", script, "sh", sound, "{voice}"} }
 }
 

@@ -14,15 +14,27 @@ import (
 	"herald/e2e/peers"
 )
 
-// Free is an address of this machine that nobody listens at.
+// Free is an address of this machine that nobody listens at, by TCP or UDP.
 func Free(t testing.TB) (address, port string) {
 	t.Helper()
-	address = peers.Address(t)
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
+	const tries = 20
+	for range tries {
+		address = peers.Address(t)
+		conn, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue // somebody has it
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, port, err = net.SplitHostPort(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address, port
 	}
-	return address, port
+	t.Fatalf("of %d ports none is free", tries)
+	return "", ""
 }
 
 // Listens waits until a program takes datagrams at a port.

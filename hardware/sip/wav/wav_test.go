@@ -1,6 +1,7 @@
 package wav
 
 import (
+	"bytes"
 	"errors"
 	"os/exec"
 	"slices"
@@ -21,6 +22,24 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 			t.Fatalf("%v at %d is read as %v at %d, %v", samples, rate, read, readRate, err)
 		}
 	})
+}
+
+func TestSoxReadsWhatIsWrittenByTheLaw(t *testing.T) {
+	for _, octets := range [][]byte{{0xFF, 0x00, 0x80, 0x2A}, {0xFF, 0x00, 0x80}} {
+		cmd := exec.CommandContext(t.Context(), peers.Program(t, "sox", "sox"), "-D", "-t", "wav", "-", "-b", "16", "-e", "signed-integer", "-t", "wav", "-")
+		cmd.Stdin = bytes.NewReader(EncodeMu(octets, 8000))
+		var complaints bytes.Buffer
+		cmd.Stderr = &complaints
+		file, err := cmd.Output()
+		if err != nil || complaints.Len() > 0 {
+			t.Fatalf("%v: %s", err, &complaints)
+		}
+		// 0xFF is silence, and the sign is the highest bit (ITU-T G.711, table 2).
+		samples, rate, err := Decode(file)
+		if want := []int16{0, -32124, 32124, -5372}[:len(octets)]; err != nil || rate != 8000 || !slices.Equal(samples, want) {
+			t.Errorf("%x is read as %v at %d, %v", octets, samples, rate, err)
+		}
+	}
 }
 
 func TestSpeechThatIsStreamedIsRead(t *testing.T) {
