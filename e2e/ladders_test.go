@@ -21,6 +21,7 @@ import (
 	"herald/hardware/sim/simtest"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/smtp"
+	"herald/hardware/sip/g711"
 	"herald/hardware/sip/siptest"
 )
 
@@ -359,7 +360,7 @@ func (m *tellee) isRecorded(l lines) {
 	}
 	const greeting, beep = 4 * time.Second, 800 * time.Millisecond
 	heard, spoken := calls[0].Heard, prompts(t)
-	before := int((greeting + beep).Seconds() * speech.Rate)
+	before := int((greeting + beep).Seconds() * g711.Rate)
 	if like := siptest.Likeness(spoken(calledMessage), heard[before:]); like < siptest.Like {
 		t.Errorf("after the beep, the message was recorded for %.2f", like)
 	}
