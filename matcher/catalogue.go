@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -218,7 +219,7 @@ func (c *catalogue) planTurns(e Event, p *plan, bad problem.Fields) problem.Fiel
 // new event; what does not fit the trigger any more is left out.
 func (w *watched) retype(values map[string]any) map[string]any {
 	typed, _ := w.CheckEvent(values)
-	if typed == nil {
+	if typed = maps.Clone(typed); typed == nil {
 		typed = map[string]any{}
 	}
 	if text, ok := values["time"].(string); ok {

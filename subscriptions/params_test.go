@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -209,4 +210,31 @@ func TestCheckEvent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is found to be typed already is what reading it makes of it.
+func TestCheckEventOfWhatFitsChangesNothing(t *testing.T) {
+	t.Parallel()
+	value := rapid.SampledFrom([]any{
+		nil, "", "a", "a\x00", 4.0, math.NaN(), math.Inf(-1), 7, json.Number("1"), true, time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
+		"2026-01-31T20:00:00+08:00", []any{"a", nil}, []any{"\x00"}, map[string]any{"a": "b"},
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var trigger Trigger
+		for _, name := range []string{"a", "b", "c"} {
+			if rapid.Bool().Draw(t, "declared") {
+				kind := rapid.SampledFrom([]string{"string", "number", "boolean", "time"}).Draw(t, "type")
+				trigger.Attributes = append(trigger.Attributes, Attribute{Name: name, Type: kind, Optional: rapid.Bool().Draw(t, "optional")})
+			}
+		}
+		data := rapid.MapOf(rapid.SampledFrom([]string{"a", "b", "c", "d", "d\x00"}), value).Draw(t, "data")
+		want, bad := trigger.read(data)
+		got, told := trigger.CheckEvent(data)
+		if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
+			t.Fatal(diff)
+		}
+		if diff := cmp.Diff(bad, told); diff != "" {
+			t.Fatal(diff)
+		}
+	})
 }

@@ -9,12 +9,15 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/conformance"
 	"herald/hardware/sim/phone"
+	"herald/hardware/sip/siptest"
 )
 
 func TestSessionsKeepTheContract(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, func(t *testing.T) conformance.Peer {
-		p := phones(t, phone.Config{})
+		t.Parallel()
+		at, _ := siptest.Free(t) // where it comes back to
+		p := phones(t, phone.Config{Addr: at})
 		return &peer{start(t, p.Addr(), func(a *Account) { a.AskEvery, a.Response = 2*time.Second, 2*time.Second }, whistler{}), t, p}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 // office is a real HylaFAX with a line for one job, which it has been given.
 type office struct {
+	far  peers.Fax
 	line *peers.FaxLine
 	conn *Conn
 	job  string
@@ -24,7 +25,7 @@ type errand struct {
 	name  string
 	plays []string // of the line
 	dials int
-	check func(*testing.T, office)
+	check func(*testing.T, *office)
 }
 
 // errands are done at the same time, by one HylaFAX, and checked in order.
@@ -45,7 +46,7 @@ func errands(t *testing.T, all []errand) {
 	made := far.Rendered(t, document)
 	for i := range offices {
 		o := &offices[i]
-		o.conn, o.made = signedIn(t, far), made
+		o.far, o.conn, o.made = far, signedIn(t, far), made
 		o.line.Play(all[i].plays...)
 		number := "555000" + strconv.Itoa(i)
 		if o.job, err = o.conn.Submit(t.Context(), Job{
@@ -56,7 +57,7 @@ func errands(t *testing.T, all []errand) {
 		}
 	}
 	for i, e := range all {
-		t.Run(e.name, func(t *testing.T) { e.check(t, offices[i]) })
+		t.Run(e.name, func(t *testing.T) { e.check(t, &offices[i]) })
 	}
 }
 
@@ -70,20 +71,30 @@ func signedIn(t *testing.T, far peers.Fax) *Conn {
 	return c
 }
 
-// end waits for the job's.
-func (o office) end(t *testing.T) Status {
+// end waits for the job's. When two of faxq's children end in the same moment,
+// it may overlook one until a third does (ChildQueue::notify in
+// libhylafax/Dispatcher.c++ is not safe against SIGCHLD), so it is given one:
+// that of a document that cannot be prepared, and is never dialled.
+func (o *office) end(t *testing.T) Status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*peers.Patience)
-	defer cancel()
-	status, err := o.conn.Wait(ctx, o.job)
-	if err != nil {
-		t.Fatal(err)
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
+		status, err := o.conn.Wait(ctx, o.job)
+		cancel()
+		if err == nil {
+			return status
+		}
+		o.conn = signedIn(t, o.far)
+		if _, err := o.conn.Submit(t.Context(), Job{Number: "5559999", PDF: []byte("%PDF-1.4\n"), Info: "nudge", MaxDials: 1, MaxTries: 1}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return status
+	t.Fatalf("job %s does not end", o.job)
+	return Status{}
 }
 
 // fails checks that the job did, and why.
-func (o office) fails(t *testing.T, why Failure, dials int) {
+func (o *office) fails(t *testing.T, why Failure, dials int) {
 	t.Helper()
 	status := o.end(t)
 	if status.State != Failed || status.Failure() != why || status.Sent != 0 || status.Dials != dials {
@@ -95,7 +106,7 @@ func (o office) fails(t *testing.T, why Failure, dials int) {
 // arrived is asked of the far end, never of HylaFAX alone.
 func TestHylaFAX(t *testing.T) {
 	errands(t, []errand{
-		{"killed in the call", []string{"slow"}, 1, func(t *testing.T, o office) {
+		{"killed in the call", []string{"slow"}, 1, func(t *testing.T, o *office) {
 			o.line.Answered()
 			if err := o.conn.Kill(t.Context(), o.job); err != nil {
 				t.Fatal(err)
@@ -110,7 +121,7 @@ func TestHylaFAX(t *testing.T) {
 				t.Errorf("the call was %+v, and %d more", call, o.line.Calls())
 			}
 		}},
-		{"two Chinese pages arrive", nil, 1, func(t *testing.T, o office) {
+		{"two Chinese pages arrive", nil, 1, func(t *testing.T, o *office) {
 			status := o.end(t)
 			if !status.Delivered(2) || status.Failure() != None || status.Dials != 1 {
 				t.Errorf("its status is %+v", status)
@@ -128,7 +139,7 @@ func TestHylaFAX(t *testing.T) {
 				t.Errorf("its health is %+v, %v", health, err)
 			}
 		}},
-		{"without error correction", []string{"no_ecm"}, 1, func(t *testing.T, o office) {
+		{"without error correction", []string{"no_ecm"}, 1, func(t *testing.T, o *office) {
 			if status := o.end(t); !status.Delivered(2) {
 				t.Errorf("its status is %+v", status)
 			}
@@ -138,7 +149,7 @@ func TestHylaFAX(t *testing.T) {
 			}
 			peers.SamePage(t, o.made, 1, call.File, 1)
 		}},
-		{"noise is corrected", []string{"noise"}, 1, func(t *testing.T, o office) {
+		{"noise is corrected", []string{"noise"}, 1, func(t *testing.T, o *office) {
 			if status := o.end(t); !status.Delivered(2) {
 				t.Errorf("its status is %+v", status)
 			}
@@ -148,17 +159,17 @@ func TestHylaFAX(t *testing.T) {
 			}
 			peers.SamePage(t, o.made, 0, call.File, 0)
 		}},
-		{"busy", []string{"busy", "busy"}, 2, func(t *testing.T, o office) { o.fails(t, Busy, 2) }},
-		{"nobody answers", []string{"no_answer"}, 1, func(t *testing.T, o office) { o.fails(t, NoAnswer, 1) }},
-		{"our line is dead", []string{"no_dialtone"}, 1, func(t *testing.T, o office) { o.fails(t, NoTone, 1) }},
-		{"somebody who is no fax answers", []string{"human"}, 1, func(t *testing.T, o office) { o.fails(t, NoCarrier, 1) }},
-		{"the line drops before the confirmation", []string{"unconfirmed 1"}, 1, func(t *testing.T, o office) {
+		{"busy", []string{"busy", "busy"}, 2, func(t *testing.T, o *office) { o.fails(t, Busy, 2) }},
+		{"nobody answers", []string{"no_answer"}, 1, func(t *testing.T, o *office) { o.fails(t, NoAnswer, 1) }},
+		{"our line is dead", []string{"no_dialtone"}, 1, func(t *testing.T, o *office) { o.fails(t, NoTone, 1) }},
+		{"somebody who is no fax answers", []string{"human"}, 1, func(t *testing.T, o *office) { o.fails(t, NoCarrier, 1) }},
+		{"the line drops before the confirmation", []string{"unconfirmed 1"}, 1, func(t *testing.T, o *office) {
 			o.fails(t, Unconfirmed, 1)
 			if call := o.line.Call(); call.Pages != 1 {
 				t.Errorf("the call was %+v", call)
 			}
 		}},
-		{"only the remaining page is sent again", []string{"drop 1"}, 2, func(t *testing.T, o office) {
+		{"only the remaining page is sent again", []string{"drop 1"}, 2, func(t *testing.T, o *office) {
 			status := o.end(t)
 			if !status.Delivered(2) || status.Dials != 2 {
 				t.Errorf("its status is %+v", status)

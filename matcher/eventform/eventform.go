@@ -75,7 +75,7 @@ func (a attributes) event(l Limits) (matcher.Event, problem.Fields) {
 	checkText(&f, "source", a.Source, l.SourceBytes, true)
 	checkText(&f, "type", a.Type, l.IDBytes, true)
 	checkText(&f, "subject", a.Subject, l.SourceBytes, false)
-	if _, err := url.Parse(a.Source); err != nil {
+	if !isReference(a.Source) {
 		f.Add("source", "uri", "source must be a URI or a reference to one (RFC 3986)")
 	}
 	e := matcher.Event{ID: a.ID, Source: a.Source, Type: a.Type, Subject: a.Subject}
@@ -89,15 +89,40 @@ func (a attributes) event(l Limits) (matcher.Event, problem.Fields) {
 	return e, f
 }
 
+// isReference reports whether a text is a URI or a reference to one. Most are
+// letters, digits and a few signs, which cannot be wrong anywhere.
+func isReference(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '-' && c <= '9', c >= 'A' && c <= 'Z', c == '_', c == '~': // - . / and digits
+		default:
+			_, err := url.Parse(s)
+			return err == nil
+		}
+	}
+	return true
+}
+
 func checkText(f *problem.Fields, name, s string, limit int, required bool) {
 	switch {
 	case s == "" && required:
 		f.Add(name, "required", "%s is required", name)
 	case len(s) > limit:
 		f.AddArgs(name, "max_len", map[string]any{"max": limit}, "%s may have at most %d bytes", name, limit)
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, isControl):
+	case !isText(s):
 		f.Add(name, "text", "%s may not hold control characters", name)
 	}
+}
+
+// isText reports whether a string attribute may hold s, which is nearly always
+// printable ASCII.
+func isText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' {
+			return utf8.ValidString(s) && !strings.ContainsFunc(s, isControl)
+		}
+	}
+	return true
 }
 
 // isControl is what a string attribute may not hold (CloudEvents 1.0.2, "Type System").

@@ -61,7 +61,7 @@ func (f *Font) draw(all []page, at time.Time) (document []byte, err error) {
 			mode := 0
 			if m.bold { // the outline is drawn, too
 				mode = 2
-				pdf.SetLineWidth(m.size / 28)
+				pdf.SetLineWidth(m.size / 45)
 			}
 			pdf.SetTextRenderingMode(mode)
 			pdf.Text(m.x, m.y, m.text)

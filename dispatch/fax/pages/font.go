@@ -11,15 +11,15 @@ import (
 	"golang.org/x/image/font/sfnt"
 )
 
-// usualFonts are where Debian puts the TrueType fonts that have Chinese.
+// usualFonts are where Debian puts the TrueType fonts that have Chinese and
+// Latin. (Droid Sans Fallback has no digits.)
 var usualFonts = []string{
-	"/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",              // fonts-wqy-zenhei
-	"/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf", // fonts-droid-fallback
-	"/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",            // fonts-wqy-microhei
+	"/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",   // fonts-wqy-zenhei
+	"/usr/share/fonts/truetype/wqy/wqy-microhei.ttc", // fonts-wqy-microhei
 }
 
-// ErrNoFont: there is no font to write with. Somebody must install one.
-var ErrNoFont = errors.New("no font for faxes: install the Debian package fonts-wqy-zenhei, or name a TrueType font that has the characters of your members")
+// errNoFont: there is no font to write with. Somebody must install one.
+var errNoFont = errors.New("no font for faxes: install the Debian package fonts-wqy-zenhei, or name a TrueType font that has the characters of your members")
 
 // Font is what faxes are written in. It is safe for many goroutines.
 type Font struct {
@@ -30,7 +30,7 @@ type Font struct {
 
 // OpenFont reads a TrueType font (.ttf), or the first of a collection (.ttc).
 // An empty path stands for the first of the usual ones that is installed;
-// ErrNoFont when none is. Fonts with PostScript outlines (most .otf, and Noto
+// errNoFont when none is. Fonts with PostScript outlines (most .otf, and Noto
 // CJK) cannot be used.
 func OpenFont(path string) (*Font, error) {
 	if path == "" {
@@ -39,7 +39,7 @@ func OpenFont(path string) (*Font, error) {
 				return OpenFont(usual)
 			}
 		}
-		return nil, ErrNoFont
+		return nil, errNoFont
 	}
 	file, err := os.ReadFile(path) //nolint:gosec // an operator names it
 	if err != nil {
@@ -66,11 +66,20 @@ func newFont(file []byte) (*Font, error) {
 	if f.units < 16 || f.units > 16384 { // the OpenType specification, head
 		return nil, errNotTrueType
 	}
-	_, err = f.Render(Fax{Body: "0"}, 1)
-	return f, err
+	tried, err := f.Render(Fax{Body: "+0123456789", FromNumber: "+"}, 1)
+	if err == nil && tried.Missing != "" { // nobody could read who sends it
+		err = errNoDigits
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-var errNotTrueType = errors.New("it is no TrueType font")
+var (
+	errNotTrueType = errors.New("it is no TrueType font")
+	errNoDigits    = errors.New("it has no digits, or no Latin letters")
+)
 
 // neededTables are those that a PDF's font is made of, and keptTables may be
 // there besides.

@@ -28,7 +28,7 @@ func FuzzRender(f *testing.F) {
 			}
 			return
 		}
-		if len(all) < 1 || len(all) > MostPages {
+		if len(all) < 1 || len(all) > mostPages {
 			t.Errorf("it has %d pages", len(all))
 		}
 		for _, p := range all {

@@ -19,16 +19,16 @@ import (
 
 // The limits of a fax.
 const (
-	MostPages  = 30
-	MostSource = 128 << 10 // bytes of Markdown
+	mostPages  = 30
+	mostSource = 128 << 10 // bytes of Markdown
 	mostLine   = 16 << 10  // bytes of a line of it
 	// mostMarks is how many characters may open emphasis or links: goldmark
 	// compares them with each other.
 	mostMarks = 10_000
 )
 
-// ErrTooLong: the message has more source than MostSource or makes more pages
-// than MostPages, has a line of more than 16 KiB, or is markup for the most part.
+// ErrTooLong: the message has more than 128 KiB of Markdown or makes more than 30
+// pages, has a line of more than 16 KiB, or is markup for the most part.
 var ErrTooLong = errors.New("the fax is too long")
 
 // Fax is what is to be written.
@@ -85,8 +85,8 @@ func (f *Font) Render(fax Fax, first int) (Document, error) {
 
 // bounded keeps what takes minutes to read from being read.
 func bounded(body string) error {
-	if len(body) > MostSource {
-		return fmt.Errorf("%w: it has %d bytes of text, and may have %d", ErrTooLong, len(body), MostSource)
+	if len(body) > mostSource {
+		return fmt.Errorf("%w: it has %d bytes of text, and may have %d", ErrTooLong, len(body), mostSource)
 	}
 	for line := range strings.Lines(body) {
 		if len(line) > mostLine {

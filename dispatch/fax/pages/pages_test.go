@@ -180,7 +180,7 @@ func TestAPageIsFitForAMachine(t *testing.T) {
 func TestAFaxHasBounds(t *testing.T) {
 	f := openFont(t)
 	for name, body := range map[string]string{
-		"source":         strings.Repeat("a", MostSource+1),
+		"source":         strings.Repeat("a", mostSource+1),
 		"marks":          strings.Repeat("*a_\n", mostMarks),
 		"deep":           strings.Repeat("> ", mostLine),
 		"pages":          strings.Repeat("word\n\n", 3000),

@@ -52,7 +52,7 @@ func (w *writer) write(fax Fax) ([]page, error) {
 	}
 	w.markdown(fax.Body)
 	if w.full {
-		return nil, fmt.Errorf("%w: it may have %d pages", ErrTooLong, MostPages)
+		return nil, fmt.Errorf("%w: it may have %d pages", ErrTooLong, mostPages)
 	}
 	if fax.Cover {
 		w.cover(fax, words, subject)
@@ -74,7 +74,7 @@ func short(text string) string {
 
 // turn begins a page.
 func (w *writer) turn() {
-	if len(w.pages) == MostPages {
+	if len(w.pages) == mostPages {
 		w.full = true
 		return
 	}
