@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -39,6 +40,10 @@ const (
 // siegeScript is a call of a second and a half.
 const siegeScript = `steps: [{say: "{{ event.name }} number {{ event.price }}."}]`
 
+// slowSpeech leaves a while between the intent to call and the call itself, in
+// which a node may die that has dialled nobody.
+const slowSpeech = `HERALD_VOICE_SPEECH_COMMAND=[sh, -c, 'sleep 0.5; exec espeak-ng --stdin --stdout -b 1 -z -v "$1" -s "$2"', sh, "{voice}", "{speed}"]`
+
 // TestCallsUnderSiege kills and stops nodes and the database, and takes the
 // telephones and the fax server away, under load. At the end every call that
 // is recorded as made was answered, every fax that is recorded as delivered
@@ -51,7 +56,9 @@ func TestCallsUnderSiege(t *testing.T) {
 	}
 	t.Logf("again with -siege-seed=%d", seed)
 	s := besiegeCalls(t, rand.New(rand.NewPCG(seed, 7)))
+	began := time.Now()
 	s.strike()
+	t.Logf("the strikes took %v", time.Since(began))
 	s.calm()
 	s.tellAll()
 	l := s.comeToRest()
@@ -79,7 +86,7 @@ func besiegeCalls(t *testing.T, chance *rand.Rand) *callSiege {
 	s.plugIn(t)
 	t.Cleanup(s.hangUp)
 	s.cluster = newClusterOf(t, s.database.URL(), callNodes, callMembers, byCall,
-		"HERALD_DATA_DIR="+t.TempDir(),
+		"HERALD_DATA_DIR="+t.TempDir(), slowSpeech,
 		trunkTo(t, s.trunk, fmt.Sprintf("ring_for: 5s, tries: 20, retry_busy: 500ms, retry_no_answer: 500ms, ask_every: 1s, machines: {ignore: true}, max_sessions: %d", callSessions)),
 		faxesTo(t, s.faxes.Addr(), fmt.Sprintf("timeout: 5s, max_sessions: %d", faxSessions)))
 	s.nodes[0].call(http.StatusOK, "PUT", "/api/v1/templates/price_drop/voice/en", "application/json", map[string]any{"body": siegeScript}, nil)
@@ -128,6 +135,7 @@ func (s *callSiege) strike() {
 		fall func()
 	}{
 		{"node killed", s.killNode},
+		{"node killed before it dials", s.killBeforeItDials},
 		{"node stopped", s.stopNode},
 		{"database stopped at once", func() { s.crashDatabase(func() {}) }},
 		{"node and database together", s.killBoth},
@@ -135,6 +143,12 @@ func (s *callSiege) strike() {
 		{"telephones unkind", s.unkindPhones},
 		{"fax server away", s.shutFaxes},
 		{"fax server unkind", s.unkindFaxes},
+	}
+	if *siegeFor > 0 { // it takes its time
+		blows = append(blows, struct {
+			name string
+			fall func()
+		}{"node frozen", s.freezeNode})
 	}
 	for began := time.Now(); ; {
 		for _, i := range s.chance.Perm(len(blows)) {
@@ -172,8 +186,12 @@ func (s *callSiege) arrived() int {
 // awaitArrivals waits until so many more calls are over and faxes came, but not
 // long: work of a dead node is taken up later.
 func (s *callSiege) awaitArrivals(n int) {
+	limit := 500 * time.Millisecond
+	if *siegeFor > 0 {
+		limit = 3 * time.Second
+	}
 	until := s.arrived() + n
-	over := time.After(2 * time.Second)
+	over := time.After(limit)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for s.arrived() < until {
@@ -185,12 +203,46 @@ func (s *callSiege) awaitArrivals(n int) {
 	}
 }
 
+// killBeforeItDials kills a node that means to call somebody and has not begun.
+func (s *callSiege) killBeforeItDials() {
+	s.tellAll()
+	var node string
+	eventually(s.t, patience, "a node to mean to call somebody", func() bool {
+		err := s.pool.QueryRow(s.t.Context(), `
+SELECT node FROM hand_overs h
+WHERE account = 'trunk' AND NOT EXISTS (SELECT FROM calls c WHERE c.delivery_id = ANY (h.deliveries))
+ORDER BY id DESC LIMIT 1`).Scan(&node)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			s.t.Fatal(err)
+		}
+		return err == nil
+	})
+	for i := range s.nodes {
+		if strings.HasPrefix(node, nodeName(i)) {
+			s.nodes[i].kill()
+			s.bury(i)
+			s.boot(i)
+		}
+	}
+}
+
 // stopNode ends a node as an operator does, and starts it again.
 func (s *callSiege) stopNode() {
 	i := s.chance.IntN(len(s.nodes))
 	s.nodes[i].proc.signal(s.t, syscall.SIGTERM)
 	<-s.nodes[i].proc.ended
 	s.boot(i)
+}
+
+// freezeNode lets a node stand still until others hold it for dead and have
+// taken up its work, and go on then as if nothing had been.
+func (s *callSiege) freezeNode() {
+	i := s.chance.IntN(len(s.nodes))
+	thaw := (&cluster{t: s.t, nodes: s.nodes[i : i+1]}).freeze()
+	defer thaw()
+	eventuallyNone(s.t, s.pool, "work of the node that stands still", fmt.Sprintf(`
+SELECT (SELECT count(*) FROM nodes WHERE name LIKE '%[1]s%%' AND beat_at > now() - interval '16 seconds')
+     + (SELECT count(*) FROM hand_overs WHERE node LIKE '%[1]s%%')`, nodeName(i)))
 }
 
 // unplug takes the telephones away for a while; who is being spoken to hangs up.
@@ -299,15 +351,31 @@ func (s *callSiege) judge(l ledger) {
 	if l.InDoubt == 0 {
 		s.leavesNothing()
 	}
-	for _, channel := range []string{"voice", "fax"} {
-		tally[channel+" was in doubt"] = int(count(s.t, s.pool, fmt.Sprintf(`
-SELECT count(DISTINCT a.delivery_id) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE a.outcome = 'in_doubt' AND d.channel = '%s'`, channel)))
-		tally[channel+" was in doubt, and handed over again"] = int(count(s.t, s.pool, fmt.Sprintf(`
-SELECT count(DISTINCT a.delivery_id) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
-WHERE a.outcome = 'in_doubt' AND d.channel = '%s' AND EXISTS (SELECT FROM attempts b WHERE b.delivery_id = a.delivery_id AND b.number > a.number)`, channel)))
-	}
+	s.countDoubt(tally)
 	s.t.Logf("%d deliveries: %v; %d calls over %d telephones, %d faxes; strikes: %v",
 		len(list), tally, len(s.calls()), len(s.phones), s.faxes.Faxes().Count(), s.strikes)
+}
+
+// countDoubt counts the deliveries that were ever in doubt, and those of them
+// that were handed over again.
+func (s *callSiege) countDoubt(tally map[string]int) {
+	s.t.Helper()
+	rows, err := s.pool.Query(s.t.Context(), `
+SELECT d.channel, count(*), count(*) FILTER (WHERE d.attempts > doubted.number)
+FROM deliveries d
+JOIN (SELECT delivery_id, min(number) AS number FROM attempts WHERE outcome = 'in_doubt' GROUP BY delivery_id) doubted ON doubted.delivery_id = d.id
+GROUP BY d.channel`)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var channel string
+	var doubted, again int
+	if _, err := pgx.ForEachRow(rows, []any{&channel, &doubted, &again}, func() error {
+		tally[channel+" was in doubt"], tally[channel+" was in doubt, and surely not taken"] = doubted, again
+		return nil
+	}); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // judgeCall says what is wrong with a delivery of which so many calls were
