@@ -146,8 +146,9 @@ type Sender interface {
 // or went in a digest. It returns a Receipt when the provider has it, which it
 // may have found out by sending it again where repetitions are told; a
 // SendError of class Permanent, Transient or SessionFatal when it surely has
-// not; and Doubt while that cannot be known. It is asked where the policy for
-// doubt is not to send again.
+// not; Throttled when it could not be asked now; and Doubt while that cannot be
+// known, which ends the asking where the policy is to assume that it was sent.
+// It is asked where the policy for doubt is not to send again.
 type Resolver interface {
 	Resolve(ctx context.Context, m Message) (Receipt, error)
 }

@@ -63,7 +63,11 @@ func (a *Accounts) listen(ctx context.Context, what string, of func(*account) fu
 		}
 		running.Go(func() {
 			for pause := listenPause; ctx.Err() == nil; pause = min(2*pause, listenPauseMax) {
+				began := time.Now()
 				err := run(ctx)
+				if time.Since(began) > listenPauseMax { // it had worked
+					pause = listenPause
+				}
 				if ctx.Err() == nil {
 					one.logger.WarnContext(ctx, "the account gives nothing any more: it is asked again", "what", what, "after", pause, "error", err)
 					pauseFor(ctx, pause)

@@ -60,3 +60,22 @@ func TestAnAccountIsListenedToAgainAfterALongerAndLongerWhile(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAccountThatHadWorkedIsListenedToAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		talks := &spoken{}
+		accounts := &Accounts{list: []*account{
+			{name: "smsc", AccountConfig: AccountConfig{Sender: talks}, logger: slog.New(slog.DiscardHandler)},
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		const worked = 5 * time.Minute
+		accounts.Receive(ctx, func(ctx context.Context, _ []Inbound) error {
+			pauseFor(ctx, worked)
+			return nil
+		})
+		if n := len(talks.times); n < 10 || talks.times[n-1].Sub(talks.times[n-2]) != worked+listenPause {
+			t.Errorf("listened to %d times", n)
+		}
+	})
+}

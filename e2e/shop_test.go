@@ -121,6 +121,20 @@ func TestShop(t *testing.T) {
 	v.awaits("the mailbox to show them", `document.querySelectorAll("#list button").length === 3`)
 	v.unfold("linus@example.com")
 	v.reads("alerts@shop.example → linus@example.com")
+	lookAtACall(t, d)
+}
+
+// lookAtACall sees how the one was told who presses 1 when she is called.
+func lookAtACall(t *testing.T, d demonstration) {
+	o := visit(t, d.portal, desktop)
+	o.open("/console")
+	o.fill("name", demoOperator)
+	o.fill("password", demoPassword)
+	o.press("Sign in to the console")
+	o.open("/console/deliveries?channel=voice&member=grace")
+	o.clickOn("tbody tr td:last-child")
+	o.sees("answered by a person", "pressed 1", "confirmed")
+	o.picture("console-call.png")
 }
 
 // arrivals is true when the shop's list of messages says this.

@@ -185,7 +185,13 @@ func (f *follower) known(ctx context.Context, j job, status fax.Status) error {
 	if status.Over() {
 		return f.end(ctx, j, f.last(ctx, j, status))
 	}
-	if status.Sent != j.Sent || status.Dials != j.Dials || status.Tries != j.Tries || status.Text != j.Text {
+	// In a call, what is said is of the one before.
+	if status.State != fax.Active && (status.Dials != j.Dials || status.Tries != j.Tries || status.Text != j.Text) || status.Sent != j.Sent {
+		if status.State == fax.Active {
+			status.Dials, status.Tries, status.Text = j.Dials, j.Tries, j.Text
+		} else {
+			j.Vain = j.inVain(status)
+		}
 		j.Sent, j.Dials, j.Tries, j.Text = status.Sent, status.Dials, status.Tries, status.Text
 		if err := f.store.progress(ctx, j); err != nil {
 			return err
@@ -226,6 +232,7 @@ func printable(text string) string {
 // end notes what came of a job, and plans a further one where pages are left.
 func (f *follower) end(ctx context.Context, j job, s fax.Status) error {
 	now := f.now()
+	j.Vain = j.inVain(s)
 	j.Sent, j.Dials, j.Tries, j.Code, j.Text = min(s.Sent, j.own()), s.Dials, s.Tries, s.Code, s.Text
 	j.Outcome = j.outcomeOf(s, now)
 	due := now.Add(f.set.pause)
@@ -287,6 +294,10 @@ func (f *follower) goOn(ctx context.Context, j job) error {
 	vain, err := f.store.dialledInVain(ctx, j.Delivery)
 	if err != nil {
 		return err
+	}
+	if vain >= mostInVain {
+		j.Outcome = outcome(fax.NoCarrier)
+		return f.store.end(ctx, j, time.Time{})
 	}
 	tried, mine, err := f.store.claim(ctx, j.Info)
 	if err != nil || !mine {

@@ -37,6 +37,16 @@ func (j job) outcomeOf(s fax.Status, now time.Time) outcome {
 	return outcome(failure)
 }
 
+// inVain is how many dials of the job a person may have answered: those that no
+// fax did, but the last where its failure says otherwise.
+func (j job) inVain(s fax.Status) int {
+	n := s.Dials - j.Dials - (s.Tries - j.Tries)
+	if failure := s.Failure(); failure == fax.Busy || failure == fax.NoAnswer || failure == fax.NoTone {
+		n--
+	}
+	return j.Vain + max(n, 0)
+}
+
 // mostFurther is how many jobs a delivery has besides the first, for pages that
 // are left.
 const mostFurther = 2

@@ -181,7 +181,11 @@ const (
 // order is a job as the server is given it. Within one, the server dials
 // whatever happens, so no job may dial more often than a person may be called.
 func (s *Sender) order(j job, source pages.Fax, document []byte, vain int) fax.Job {
-	dials := max(min(s.cfg.MaxDials-j.DialsBefore, mostInVain-vain), 1)
+	left := s.cfg.MaxDials - j.DialsBefore
+	if j.First > 1 { // a fax has answered there
+		left = mostInVain
+	}
+	dials := max(min(left, mostInVain-vain), 1)
 	order := fax.Job{
 		Number: s.cfg.dialled(source.ToNumber), PDF: document, Info: j.Info, NoECM: s.cfg.NoECM,
 		MaxDials: dials, MaxTries: s.cfg.MaxTries, RetryAfter: s.cfg.RetryAfter, Modem: s.cfg.Modem,

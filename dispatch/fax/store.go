@@ -49,6 +49,7 @@ type job struct {
 	Sent        int
 	Dials       int
 	Tries       int
+	Vain        int // dials that a person may have answered
 	DialsBefore int
 	Code        int
 	Text        string
@@ -66,7 +67,7 @@ func (j job) own() int { return j.Pages - j.First + 1 }
 func (j job) through() int { return j.First - 1 + j.Sent }
 
 const jobColumns = `
-SELECT info, delivery_id, attempt, account, further, job, first_page, pages, state, outcome, sent, dials, tries, dials_before, code, text,
+SELECT info, delivery_id, attempt, account, further, job, first_page, pages, state, outcome, sent, dials, tries, vain, dials_before, code, text,
        source IS NOT NULL, expires_at, due_at, submitted_at, ended_at
 FROM faxes
 `
@@ -142,8 +143,8 @@ func (s *Store) source(ctx context.Context, info string) (source pages.Fax, err 
 // person.
 func (s *Store) dialledInVain(ctx context.Context, delivery uuid.UUID) (n int, err error) {
 	err = s.db.QueryRow(ctx, `
-SELECT coalesce(sum(dials), 0) FROM faxes
-WHERE delivery_id = $1 AND outcome IN ('no_carrier', 'no_fax')`, delivery).Scan(&n)
+SELECT coalesce(sum(vain), 0) FROM faxes
+WHERE delivery_id = $1`, delivery).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("read how often a number was dialled: %w", err)
 	}
@@ -193,13 +194,13 @@ WHERE info = $1 AND state = 'submitting' AND submitted_at = $2`, info, at, due)
 // progress notes how far a job has come.
 func (s *Store) progress(ctx context.Context, j job) error {
 	return s.change(ctx, `
-UPDATE faxes SET sent = $2, dials = $3, tries = $4, text = $5, sent_at = CASE WHEN sent < $2 THEN $6 ELSE sent_at END
-WHERE info = $1 AND state = 'open'`, j.Info, j.Sent, j.Dials, j.Tries, j.Text, s.now())
+UPDATE faxes SET sent = $2, dials = $3, tries = $4, vain = $5, text = $6, sent_at = CASE WHEN sent < $2 THEN $7 ELSE sent_at END
+WHERE info = $1 AND state = 'open'`, j.Info, j.Sent, j.Dials, j.Tries, j.Vain, j.Text, s.now())
 }
 
 const (
 	endSQL = `
-UPDATE faxes SET state = 'ended', outcome = $2, sent = $3, dials = $4, tries = $5, code = $6, text = $7, ended_at = $8, told = $9,
+UPDATE faxes SET state = 'ended', outcome = $2, sent = $3, dials = $4, tries = $5, code = $6, text = $7, ended_at = $8, told = $9, vain = $10,
     sent_at = CASE WHEN sent < $3 THEN $8 ELSE sent_at END
 WHERE info = $1 AND state <> 'ended'`
 
@@ -215,7 +216,7 @@ WHERE info = $2`
 func (s *Store) end(ctx context.Context, j job, next time.Time) error {
 	at := s.now()
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		done, err := tx.Exec(ctx, endSQL, j.Info, string(j.Outcome), j.Sent, j.Dials, j.Tries, j.Code, j.Text, at, !next.IsZero())
+		done, err := tx.Exec(ctx, endSQL, j.Info, string(j.Outcome), j.Sent, j.Dials, j.Tries, j.Code, j.Text, at, !next.IsZero(), j.Vain)
 		if err != nil || done.RowsAffected() == 0 || next.IsZero() { // another node was faster
 			return err
 		}

@@ -17,7 +17,7 @@ import (
 func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	calls, err := s.deps.Store.calls(ctx, m.DeliveryID, s.cfg.Name)
 	if err != nil {
-		return dispatch.Receipt{}, s.inDoubt(err)
+		return dispatch.Receipt{}, s.askAgain(err)
 	}
 	receipt, failure := s.last(calls)
 	if failure == nil {
@@ -25,14 +25,16 @@ func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Rece
 	}
 	if failure.Class != dispatch.Doubt {
 		if err := s.deps.Store.disown(ctx, m.DeliveryID, m.Attempt, s.cfg.Name, s.deps.Now()); err != nil {
-			return dispatch.Receipt{}, s.inDoubt(err)
+			return dispatch.Receipt{}, s.askAgain(err)
 		}
 	}
 	return dispatch.Receipt{}, failure
 }
 
-func (s *Sender) inDoubt(err error) *dispatch.SendError {
-	return &dispatch.SendError{Class: dispatch.Doubt, Account: s.cfg.Name, Err: err}
+// askAgain is that it could not be found out now. It is not Doubt, which would
+// be taken for a call.
+func (s *Sender) askAgain(err error) *dispatch.SendError {
+	return &dispatch.SendError{Class: dispatch.Throttled, Account: s.cfg.Name, Err: err}
 }
 
 // last is what the newest of a delivery's calls means for it.

@@ -66,6 +66,13 @@ func (r run) set(i int, e entry) {
 	}
 }
 
+// fetch has the beginnings of the columns fetched into the cache.
+func (r run) fetch() {
+	for c := range r.columns {
+		prefetch(&r.words[c*r.room], 0)
+	}
+}
+
 // search finds an entry, or where it would stand.
 func (r run) search(e entry) (i int, found bool) {
 	froms, ids, id := r.froms(), r.ids(), e.id()

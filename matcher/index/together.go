@@ -86,10 +86,7 @@ func (p *turn) only() (word int64, ok bool) {
 		word = s.word(i)
 		ok, p.listed = !isList(word), isList(word)
 		if r := ref(word); p.listed && r&lengthy == 0 {
-			list := s.run(r)
-			for c := range list.columns {
-				prefetch(&list.words[c*list.room], 0)
-			}
+			s.run(r).fetch()
 		}
 	}
 	s.mu.RUnlock()

@@ -237,8 +237,16 @@ func (n nearness) extend(base []byte, value float64, event map[string]any) ([]Pr
 		last = first
 	}
 	probes := make([]Probe, 0, last-first+1)
+	var ends [maxLevel + 1]int // of the keys in all, which are one string to allocate
+	all := make([]byte, 0, (last-first+1)*(len(base)+len("g16.12345.12345.12345:")))
 	for level := first; level <= last; level++ {
-		probes = append(probes, Probe{string(cellOf(at, level).appendTo(base)), value})
+		all = cellOf(at, level).appendTo(append(all, base...))
+		ends[level] = len(all)
+	}
+	begin, keys := 0, string(all)
+	for _, end := range ends[first : last+1] {
+		probes = append(probes, Probe{keys[begin:end], value})
+		begin = end
 	}
 	return probes, nil
 }

@@ -19,6 +19,7 @@ CREATE TABLE faxes (
     sent         smallint NOT NULL DEFAULT 0,        -- pages of this job that were confirmed
     dials        smallint NOT NULL DEFAULT 0,
     tries        smallint NOT NULL DEFAULT 0,        -- calls that were answered
+    vain         smallint NOT NULL DEFAULT 0,        -- dials that a person may have answered
     dials_before smallint NOT NULL DEFAULT 0,        -- of the attempt's jobs before
     code         integer NOT NULL DEFAULT 0,         -- the server's, of why the last try failed; 0: none
     text         text NOT NULL DEFAULT '',           -- the server's words for it

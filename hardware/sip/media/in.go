@@ -45,8 +45,12 @@ func (s *Session) read() {
 		if err != nil {
 			continue // of one packet
 		}
+		plain, ok := s.decrypted(buffer[:n])
+		if !ok {
+			continue
+		}
 		p := &in.packet
-		if p.Unmarshal(buffer[:n]) == nil && p.Version == 2 {
+		if p.Unmarshal(plain) == nil && p.Version == 2 {
 			s.take(&in, p, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 		}
 	}

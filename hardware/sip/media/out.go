@@ -50,6 +50,9 @@ func (s *Session) turn() {
 		close(s.lost)
 	}
 	packet, to := s.out.next(s.law, s.far.events, s.held()), s.remote
+	if packet != nil && s.privacy.ours != nil {
+		packet, _ = s.privacy.ours.seal(packet) // nil when the key is used up, after 2^48
+	}
 	if packet != nil {
 		// The packet is written with mu held: its memory is used again. A far
 		// end that is not there yet is no failure.

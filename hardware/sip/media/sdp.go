@@ -61,6 +61,9 @@ type description struct {
 	events byte           // the payload type of telephone-event
 	keys   bool           // it has events
 	goes   direction      // seen from the far end
+	// secrets are those it may encrypt with, the preferred first, of which we
+	// use one; none: its sound is plain.
+	secrets []secret
 }
 
 // mostSDP is how long a description may be.
@@ -77,13 +80,17 @@ func parseSDP(text []byte) (description, error) {
 		return d, fmt.Errorf("%w: %w", ErrNoAudio, err)
 	}
 	i := slices.IndexFunc(session.MediaDescriptions, func(m *sdp.MediaDescription) bool {
-		return m.MediaName.Media == "audio" && m.MediaName.Port.Value != 0 && slices.Contains(m.MediaName.Protos, "RTP") &&
-			!slices.Contains(m.MediaName.Protos, "SAVP") && !slices.Contains(m.MediaName.Protos, "SAVPF")
+		return m.MediaName.Media == "audio" && m.MediaName.Port.Value != 0 && (isPlain(m) || isEncrypted(m))
 	})
 	if i < 0 {
-		return d, fmt.Errorf("%w: none is offered, or it is encrypted", ErrNoAudio)
+		return d, fmt.Errorf("%w: none is offered, or it is encrypted in a way that is none of ours", ErrNoAudio)
 	}
 	audio := session.MediaDescriptions[i]
+	if isEncrypted(audio) {
+		if err := d.readSecrets(audio); err != nil {
+			return d, err
+		}
+	}
 	if err := d.place(audio, session.ConnectionInformation); err != nil {
 		return d, err
 	}
@@ -93,6 +100,37 @@ func parseSDP(text []byte) (description, error) {
 		return d, fmt.Errorf("%w: its formats are %s", ErrNoAudio, strings.Join(audio.MediaName.Formats, " "))
 	}
 	return d, nil
+}
+
+func isPlain(m *sdp.MediaDescription) bool {
+	p := m.MediaName.Protos
+	return slices.Contains(p, "RTP") && !slices.Contains(p, "SAVP") && !slices.Contains(p, "SAVPF")
+}
+
+// isEncrypted is of keys in the description (RFC 4568), not of those that are
+// agreed on by DTLS.
+func isEncrypted(m *sdp.MediaDescription) bool {
+	return slices.Equal(m.MediaName.Protos, []string{"RTP", "SAVP"})
+}
+
+// readSecrets reads the secrets that we can use: there must be one.
+func (d *description) readSecrets(audio *sdp.MediaDescription) error {
+	reason := errors.New("there is none")
+	for _, a := range audio.Attributes {
+		if a.Key != "crypto" {
+			continue
+		}
+		s, err := parseSecret(a.Value)
+		if err != nil {
+			reason = err
+			continue
+		}
+		d.secrets = append(d.secrets, s)
+	}
+	if len(d.secrets) == 0 {
+		return fmt.Errorf("%w: it is encrypted with no key of use to us: %w", ErrNoAudio, reason)
+	}
+	return nil
 }
 
 // place reads where the far end wants its sound: c= of the medium is before
@@ -162,6 +200,7 @@ type own struct {
 	events      byte
 	keys        bool
 	goes        direction
+	secrets     []secret // none: our sound is plain
 }
 
 func (o own) describe() ([]byte, error) {
@@ -183,6 +222,11 @@ func (o own) describe() ([]byte, error) {
 			sdp.NewAttribute("fmtp", fmt.Sprintf("%d 0-%d", o.events, len(tones.Digits)-1)),
 		)
 	}
+	protocol := []string{"RTP", "AVP"}
+	for _, secret := range o.secrets {
+		protocol[1] = "SAVP"
+		attributes = append(attributes, sdp.NewAttribute("crypto", secret.String()))
+	}
 	attributes = append(attributes, sdp.NewAttribute("ptime", strconv.FormatInt(FrameTime.Milliseconds(), 10)), sdp.NewPropertyAttribute(string(o.goes)))
 	text, err := (&sdp.SessionDescription{
 		Origin:                sdp.Origin{Username: "-", SessionID: o.id, SessionVersion: o.version, NetworkType: "IN", AddressType: kind, UnicastAddress: host},
@@ -190,7 +234,7 @@ func (o own) describe() ([]byte, error) {
 		ConnectionInformation: &sdp.ConnectionInformation{NetworkType: "IN", AddressType: kind, Address: &sdp.Address{Address: host}},
 		TimeDescriptions:      []sdp.TimeDescription{{}},
 		MediaDescriptions: []*sdp.MediaDescription{{
-			MediaName:  sdp.MediaName{Media: "audio", Port: sdp.RangedPort{Value: int(o.at.Port())}, Protos: []string{"RTP", "AVP"}, Formats: formats},
+			MediaName:  sdp.MediaName{Media: "audio", Port: sdp.RangedPort{Value: int(o.at.Port())}, Protos: protocol, Formats: formats},
 			Attributes: attributes,
 		}},
 	}).Marshal()

@@ -3,7 +3,8 @@
 // RTP every 20 ms (RFC 3550, 3551 and 4733); what the far end sends is put in
 // order and handed to those who Listen, and its digits come out of Digits.
 // How the two sides speak is agreed in descriptions (SDP, RFC 8866 and 3264)
-// that Offer and Answer write and Accept reads.
+// that Offer and Answer write and Accept reads; by them, too, the keys that
+// packets are encrypted with, where they are (SRTP, RFC 3711 and 4568).
 package media
 
 import (
@@ -33,12 +34,17 @@ type Config struct {
 	Local, Public netip.Addr
 	// Laws are those we speak, the preferred first. Empty: PCMU, PCMA.
 	Laws []g711.Law
+	// Encrypt offers encrypted sound, and refuses any other. Without it ours is
+	// encrypted where a far end offers that. Who reads the descriptions has the
+	// keys: they should come and go by TLS.
+	Encrypt bool
 	// Quiet is how long a far end may send nothing that should; then Lost is
 	// closed. 0: for ever.
 	Quiet time.Duration
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Logger hears of digits that nobody took. Nil: nobody does.
+	// Logger hears of digits that nobody took, and of packets that could not be
+	// decrypted. Nil: nobody does.
 	Logger *slog.Logger
 }
 
@@ -73,6 +79,7 @@ type Session struct {
 	listeners []*listener    // guarded by mu
 	keys      keys           // guarded by mu
 	out       outgoing       // guarded by mu
+	privacy   privacy        // guarded by mu
 }
 
 type listener struct{ hear func(samples []int16) }
@@ -150,7 +157,9 @@ func (s *Session) Offer() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version++
-	return own{at: s.own, id: s.version, version: s.version, codecs: s.codecs, events: typeEvents, keys: true, goes: both}.describe()
+	return own{
+		at: s.own, id: s.version, version: s.version, codecs: s.codecs, events: typeEvents, keys: true, goes: both, secrets: s.privacy.offer(s.cfg.Encrypt),
+	}.describe()
 }
 
 // Accept takes the far end's answer to our offer. It fails with ErrNoAudio.
@@ -159,7 +168,13 @@ func (s *Session) Accept(answer []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.agree(far)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	terms, err := s.privacy.accepted(far.secrets)
+	if err != nil {
+		return err
+	}
+	return s.agree(far, terms)
 }
 
 // Answer takes the far end's offer and gives our answer to it. It fails with
@@ -169,32 +184,37 @@ func (s *Session) Answer(offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.agree(far); err != nil {
-		return nil, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	terms, err := s.privacy.offered(far.secrets, s.cfg.Encrypt)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.agree(far, terms); err != nil {
+		return nil, err
+	}
 	s.version++
 	return own{
-		at: s.own, id: s.version, version: s.version, codecs: []codec{s.law}, events: far.events, keys: far.keys, goes: far.goes.mirrored(),
+		at: s.own, id: s.version, version: s.version, codecs: []codec{s.law}, events: far.events, keys: far.keys, goes: far.goes.mirrored(), secrets: terms.told(),
 	}.describe()
 }
 
 // agree speaks as the far end wants it: with the first codec of its own that
-// we know.
-func (s *Session) agree(far description) error {
+// we know. It wants mu held.
+func (s *Session) agree(far description, t terms) error {
 	i := slices.IndexFunc(far.codecs, func(c codec) bool {
 		return slices.ContainsFunc(s.codecs, func(o codec) bool { return o.law == c.law })
 	})
 	if i < 0 {
 		return fmt.Errorf("%w: we may speak none of its codecs", ErrNoAudio)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	select {
 	case <-s.closed:
 		return ErrClosed
 	default:
+	}
+	if err := s.privacy.use(t); err != nil {
+		return err
 	}
 	if far.at != s.far.at { // it moved: its packets come from somewhere else
 		s.remote, s.source = far.at, netip.AddrPort{}
@@ -212,6 +232,13 @@ func (s *Session) Law() g711.Law {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.law.law
+}
+
+// Encrypted reports whether the sound is encrypted.
+func (s *Session) Encrypted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.privacy.ours != nil
 }
 
 // Held reports whether the far end wants no sound now: it put us on hold.
@@ -325,8 +352,11 @@ func (s *Session) Close() (err error) {
 	s.stop.Do(func() {
 		s.mu.Lock()
 		close(s.closed)
-		leave := s.leave
+		leave, unread := s.leave, s.privacy.unread
 		s.mu.Unlock()
+		if unread > 0 {
+			s.cfg.Logger.Warn("packets of a call could not be decrypted: they were encrypted with another key, or not at all, changed, or sent again", "packets", unread)
+		}
 		if leave != nil {
 			leave()
 		}
