@@ -78,7 +78,8 @@ func trunkAccount(a config.TrunkAccount) voice.Account {
 	return voice.Account{
 		Name: a.Name, Server: a.Server, Transport: a.Transport, RootCAs: a.RootCAs, Domain: a.Domain,
 		Username: a.Username, Password: a.Password, Realm: a.Realm, Register: a.Register, Local: a.Local, Public: a.Public, Codecs: a.Codecs,
-		Response: a.Response, Quiet: a.Quiet, AskEvery: a.AskEvery, PerSecond: a.PerSecond,
+		Encryption: a.Encryption,
+		Response:   a.Response, Quiet: a.Quiet, AskEvery: a.AskEvery, PerSecond: a.PerSecond,
 		CallerNumber: a.CallerNumber, CallerName: a.CallerName, Plus: a.Plus, Person: a.Person,
 		RingFor: a.RingFor, LongestCall: a.LongestCall, Tries: a.Tries, RetryBusy: a.RetryBusy, RetryNoAnswer: a.RetryNoAnswer,
 		Machines: voice.Machines{Ignore: a.Machines.Ignore, WaitForBeep: a.Machines.WaitForBeep, Rules: answering.Rules(a.Machines.Rules)},

@@ -24,22 +24,23 @@ type Speech struct {
 
 // TrunkAccount is one trunk of a telephone provider.
 type TrunkAccount struct {
-	Name      string        `yaml:"name" help:"What the console calls it."`
-	Server    string        `yaml:"server" help:"The provider's, as host or host:port."`
-	Transport string        `yaml:"transport" help:"udp, tcp or tls. Empty: udp."`
-	RootCAs   string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
-	Domain    string        `yaml:"domain" help:"The provider's in addresses. Empty: the host of server."`
-	Username  string        `yaml:"username" help:"The name to sign in with. Empty: the provider knows this machine's address."`
-	Password  string        `yaml:"password" secret:"true" help:"The password for it."`
-	Realm     string        `yaml:"realm" help:"The only realm that is given the sign-in. Empty: any."`
-	Register  bool          `yaml:"register" help:"Tell the provider where we are, as a telephone does."`
-	Local     string        `yaml:"local" help:"Where we listen, as host or host:port. Empty: at the address that leads to server, at any port."`
-	Public    string        `yaml:"public" help:"The IP address that the provider is told, behind a NAT. Empty: ours."`
-	Codecs    []string      `yaml:"codecs" help:"PCMU and PCMA, the preferred first. None: both, in this order."`
-	Response  time.Duration `yaml:"response" help:"How long the provider may say nothing to a call. 0s: 8s."`
-	Quiet     time.Duration `yaml:"quiet" help:"How long a line may carry no sound before it is taken for dead. 0s: 60s."`
-	AskEvery  time.Duration `yaml:"ask_every" help:"How often the provider is asked whether it is there. 0s: 30s; below 0: never."`
-	PerSecond float64       `yaml:"per_second" help:"Calls that may begin in a second on one node. 0: any number."`
+	Name       string        `yaml:"name" help:"What the console calls it."`
+	Server     string        `yaml:"server" help:"The provider's, as host or host:port."`
+	Transport  string        `yaml:"transport" help:"udp, tcp or tls. Empty: udp."`
+	RootCAs    string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`
+	Domain     string        `yaml:"domain" help:"The provider's in addresses. Empty: the host of server."`
+	Username   string        `yaml:"username" help:"The name to sign in with. Empty: the provider knows this machine's address."`
+	Password   string        `yaml:"password" secret:"true" help:"The password for it."`
+	Realm      string        `yaml:"realm" help:"The only realm that is given the sign-in. Empty: any."`
+	Register   bool          `yaml:"register" help:"Tell the provider where we are, as a telephone does."`
+	Local      string        `yaml:"local" help:"Where we listen, as host or host:port. Empty: at the address that leads to server, at any port."`
+	Public     string        `yaml:"public" help:"The IP address that the provider is told, behind a NAT. Empty: ours."`
+	Codecs     []string      `yaml:"codecs" help:"PCMU and PCMA, the preferred first. None: both, in this order."`
+	Encryption string        `yaml:"encryption" help:"Of the sound: none, or required (SRTP; with transport tls, or its keys can be read on the way). Empty: none."`
+	Response   time.Duration `yaml:"response" help:"How long the provider may say nothing to a call. 0s: 8s."`
+	Quiet      time.Duration `yaml:"quiet" help:"How long a line may carry no sound before it is taken for dead. 0s: 60s."`
+	AskEvery   time.Duration `yaml:"ask_every" help:"How often the provider is asked whether it is there. 0s: 30s; below 0: never."`
+	PerSecond  float64       `yaml:"per_second" help:"Calls that may begin in a second on one node. 0: any number."`
 
 	CallerNumber string `yaml:"caller_number" help:"The number that calls come from, in quotes. Empty: username."`
 	CallerName   string `yaml:"caller_name" help:"A name beside it."`

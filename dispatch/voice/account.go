@@ -48,6 +48,10 @@ type Account struct {
 	Public string `yaml:"public" json:"public"`
 	// Codecs are PCMU and PCMA, the preferred first (both, in this order).
 	Codecs []string `yaml:"codecs" json:"codecs"`
+	// Encryption is that of the sound: none, or required, which speaks with
+	// nobody who does not want it encrypted, too (none). Its keys are in the
+	// signalling: TLS keeps them from others.
+	Encryption string `yaml:"encryption" json:"encryption"`
 	// Response is how long the provider may say nothing to a call (8 s), Quiet
 	// how long a line may carry no sound before it is taken for dead (60 s).
 	Response time.Duration `yaml:"response" json:"response"`
@@ -115,6 +119,7 @@ func (a Account) complete(mistakes *problem.Fields) Account {
 		mistakes.Add("name", "required", "give it a name")
 	}
 	a.Transport = cmp.Or(a.Transport, string(sip.UDP))
+	a.Encryption = cmp.Or(a.Encryption, string(sip.NoEncryption))
 	a.Plus = cmp.Or(a.Plus, "+")
 	a.Tries = cmp.Or(a.Tries, 3)
 	for field, usual := range map[*time.Duration]time.Duration{
@@ -141,6 +146,11 @@ func (a Account) checkTrunk(mistakes *problem.Fields) {
 	case sip.UDP, sip.TCP, sip.TLS:
 	default:
 		mistakes.Add("transport", "one_of", "use udp, tcp or tls")
+	}
+	switch sip.Encryption(a.Encryption) {
+	case sip.NoEncryption, sip.RequiredEncryption:
+	default:
+		mistakes.Add("encryption", "one_of", "use none or required")
 	}
 	if a.Register && a.Username == "" {
 		mistakes.Add("username", "required", "give the name to register with")
@@ -246,7 +256,7 @@ func (a Account) trunk(wheel *media.Wheel, logger *slog.Logger, now func() time.
 	c := sip.Config{
 		Server: a.Server, Transport: sip.Transport(a.Transport), Domain: a.Domain,
 		Username: a.Username, Password: a.Password, Realm: a.Realm, Register: a.Register,
-		From: a.CallerNumber, FromName: a.CallerName, Local: a.Local,
+		From: a.CallerNumber, FromName: a.CallerName, Local: a.Local, Encryption: sip.Encryption(a.Encryption),
 		Wheel: wheel, Response: a.Response, Ring: a.RingFor, Quiet: a.Quiet, AskEvery: a.AskEvery, PerSecond: a.PerSecond,
 		Logger: logger, Now: now,
 	}

@@ -21,6 +21,7 @@ func TestAnAccountIsChecked(t *testing.T) {
 		"server":                           func(a *Account) { a.Server = "sip:a@b" },
 		"transport":                        func(a *Account) { a.Transport = "smoke" },
 		"username":                         func(a *Account) { a.Username, a.CallerNumber, a.Register = "", "155", true },
+		"encryption":                       func(a *Account) { a.Encryption = "maybe" },
 		"public":                           func(a *Account) { a.Public = "here" },
 		"codecs":                           func(a *Account) { a.Codecs = []string{"PCMA", "opus"} },
 		"per_second":                       func(a *Account) { a.PerSecond = -1 },
@@ -71,7 +72,7 @@ func TestAnAccountIsChecked(t *testing.T) {
 func TestTheTrunksSettingsAreTheAccounts(t *testing.T) {
 	a := Account{
 		Name: "trunk", Server: "sip.example.com", Username: "herald", Password: "p", Realm: "r", Domain: "d", Register: true, Local: "127.0.0.1:5070", Public: "203.0.113.7",
-		Codecs: []string{"PCMA"}, CallerNumber: "155", CallerName: "Shop", PerSecond: 2, Machines: Machines{Rules: answering.Rules{Greeting: time.Second}},
+		Codecs: []string{"PCMA"}, Encryption: "required", CallerNumber: "155", CallerName: "Shop", PerSecond: 2, Machines: Machines{Rules: answering.Rules{Greeting: time.Second}},
 	}
 	var mistakes problem.Fields
 	a = a.complete(&mistakes)
@@ -81,7 +82,7 @@ func TestTheTrunksSettingsAreTheAccounts(t *testing.T) {
 	wheel := &media.Wheel{}
 	c := a.trunk(wheel, nil, nil)
 	if c.Server != a.Server || c.Transport != sip.UDP || c.Username != "herald" || c.Password != "p" || c.Realm != "r" || c.Domain != "d" || !c.Register ||
-		c.Local != a.Local || c.Public.String() != a.Public || !slices.Equal(c.Laws, []g711.Law{g711.A}) || c.From != "155" || c.FromName != "Shop" ||
+		c.Local != a.Local || c.Public.String() != a.Public || !slices.Equal(c.Laws, []g711.Law{g711.A}) || c.Encryption != sip.RequiredEncryption || c.From != "155" || c.FromName != "Shop" ||
 		c.PerSecond != 2 || c.Wheel != wheel || c.Ring != 45*time.Second || c.Response != 8*time.Second {
 		t.Errorf("the trunk is %+v", c)
 	}
