@@ -230,7 +230,10 @@ func (h *herald) repeated() int64 {
 // delivery is an item of GET /api/v1/deliveries.
 type delivery struct {
 	ID       string
+	Channel  string
+	Address  string
 	State    string
+	Reason   string
 	Repeated int
 }
 

@@ -274,6 +274,8 @@ var stories = map[string]string{
 	"hand_overs":  `SELECT * FROM hand_overs WHERE $1 = ANY(deliveries)`,
 	"receipts":    `SELECT * FROM receipts WHERE delivery_id = $1 ORDER BY taken_at`,
 	"modem_parts": `SELECT * FROM modem_parts WHERE delivery_id = $1 ORDER BY part`,
+	"calls":       `SELECT * FROM calls WHERE delivery_id = $1 ORDER BY id`,
+	"faxes":       `SELECT info, attempt, job, first_page, pages, state, outcome, sent, dials, tries, text, begun_at, submitted_at, ended_at, told FROM faxes WHERE delivery_id = $1 ORDER BY begun_at`,
 	"others with its reference": `
 SELECT o.* FROM modem_parts p
 JOIN modem_parts o ON o.sim = p.sim AND o.reference = p.reference AND o.recipient = p.recipient AND o.delivery_id <> p.delivery_id
@@ -291,6 +293,13 @@ func (s *textSiege) story(id string) string {
 			}
 		}
 	}
+	told.WriteString(s.recorded(id))
+	return told.String()
+}
+
+// recorded is what the database knows of a delivery.
+func (s *siege) recorded(id string) string {
+	var told strings.Builder
 	for _, table := range slices.Sorted(maps.Keys(stories)) {
 		rows, err := s.pool.Query(s.t.Context(), `SELECT to_jsonb(r)::text FROM (`+stories[table]+`) AS r`, id)
 		if err != nil {

@@ -30,6 +30,9 @@ func (s *Sender) settled(r row, before int, wish time.Duration, cause error) (di
 	case lost:
 		return s.unsure(r)
 	}
+	if r.answered() && sip.Class(r.Outcome) != sip.NoSound { // it broke at the first word
+		return s.receipt(r), nil
+	}
 	failure := &dispatch.SendError{Err: cause}
 	if failure.Err == nil {
 		failure.Err = &sip.Error{Class: sip.Class(r.Outcome), Code: r.Code}

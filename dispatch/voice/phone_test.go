@@ -135,6 +135,7 @@ func TestWhatNobodyAnswers(t *testing.T) {
 			t.Parallel()
 			m := b.message(t, "+155502"+c.number, asks)
 			for i, class := range []dispatch.Class{c.want.Class, c.then} {
+				m.Attempt = i + 1
 				_, call, err := b.send(t, m)
 				var failure *dispatch.SendError
 				if !errors.As(err, &failure) || failure.Class != class || failure.Account != "trunk" || failure.Code != c.want.Code || failure.AddressDead != c.want.AddressDead {

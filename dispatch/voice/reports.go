@@ -12,27 +12,41 @@ import (
 // Resolve finds out what became of a message in doubt, by its newest call:
 // where there is none, nothing was dialled, for it would have been written
 // down. One that goes on, or whose process died, has reached somebody if it was
-// answered; otherwise nobody knows.
+// answered; otherwise nobody knows. What is known not to have been taken, the
+// attempt that left it in doubt does not dial any more.
 func (s *Sender) Resolve(ctx context.Context, m dispatch.Message) (dispatch.Receipt, error) {
 	calls, err := s.deps.Store.calls(ctx, m.DeliveryID, s.cfg.Name)
-	if err != nil { // not Doubt, which would be taken for a call
-		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Throttled, Account: s.cfg.Name, Err: err}
+	if err != nil {
+		return dispatch.Receipt{}, s.askAgain(err)
 	}
+	receipt, failure := s.last(calls)
+	if failure == nil {
+		return receipt, nil
+	}
+	if failure.Class != dispatch.Doubt {
+		if err := s.deps.Store.disown(ctx, m.DeliveryID, m.Attempt, s.cfg.Name, s.deps.Now()); err != nil {
+			return dispatch.Receipt{}, s.askAgain(err)
+		}
+	}
+	return dispatch.Receipt{}, failure
+}
+
+// askAgain is that it could not be found out now. It is not Doubt, which would
+// be taken for a call.
+func (s *Sender) askAgain(err error) *dispatch.SendError {
+	return &dispatch.SendError{Class: dispatch.Throttled, Account: s.cfg.Name, Err: err}
+}
+
+// last is what the newest of a delivery's calls means for it.
+func (s *Sender) last(calls []row) (dispatch.Receipt, *dispatch.SendError) {
 	if len(calls) == 0 {
 		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Transient, Account: s.cfg.Name, Err: errors.New("it was not dialled")}
 	}
-	last := calls[len(calls)-1]
-	resolve := s.unsure
-	if last.EndedAt != nil {
-		resolve = func(r row) (dispatch.Receipt, *dispatch.SendError) {
-			return s.settled(r, tries(calls[:len(calls)-1]), 0, nil)
-		}
+	newest := calls[len(calls)-1]
+	if newest.EndedAt == nil {
+		return s.unsure(newest)
 	}
-	receipt, failure := resolve(last)
-	if failure != nil {
-		return dispatch.Receipt{}, failure
-	}
-	return receipt, nil
+	return s.settled(newest, tries(calls[:len(calls)-1]), 0, nil)
 }
 
 const (

@@ -104,7 +104,8 @@ func (r row) has(code string) bool {
 }
 
 // begin writes a call down that is about to be dialled, and gives how many
-// tries at its delivery there were before. It is durable when begin returns.
+// tries at its delivery there were before. It is durable when begin returns. It
+// refuses an attempt that was disowned: others have the delivery now.
 func (s *Store) begin(ctx context.Context, r row) (before int, err error) {
 	var made int
 	err = s.db.QueryRow(ctx, `
@@ -112,7 +113,7 @@ WITH made AS (
     INSERT INTO calls (id, delivery_id, member_id, attempt, account, call_id, began_at)
     SELECT $1, id, member_id, $3, $4, $5, $6
     FROM deliveries
-    WHERE id = $2
+    WHERE id = $2 AND NOT EXISTS (SELECT FROM calls WHERE delivery_id = $2 AND account = $4 AND attempt >= $3 AND call_id = '')
     RETURNING id
 )
 SELECT (SELECT count(*) FROM made), count(*)
@@ -120,12 +121,26 @@ FROM calls
 WHERE delivery_id = $2 AND account = $4 AND id <> $1 AND outcome NOT IN ('given_up', 'credentials')`,
 		r.ID, r.DeliveryID, r.Attempt, r.Account, r.CallID, r.BeganAt).Scan(&made, &before)
 	if err == nil && made == 0 {
-		err = errors.New("there is no such delivery")
+		err = errors.New("there is no such delivery, or it is with others")
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write a call down: %w", err)
 	}
 	return before, nil
+}
+
+// disown notes that an attempt of an account was not dialled, and has it never
+// be: a process that was taken for dead may still come to it.
+func (s *Store) disown(ctx context.Context, delivery uuid.UUID, attempt int, account string, now time.Time) error {
+	_, err := s.db.Exec(ctx, `
+INSERT INTO calls (id, delivery_id, member_id, attempt, account, call_id, began_at, ended_at, outcome, told)
+SELECT $1, id, member_id, $3, $4, '', $5, $5, 'given_up', true
+FROM deliveries
+WHERE id = $2`, uuid.Must(uuid.NewV7()), delivery, attempt, account, now)
+	if err != nil {
+		return fmt.Errorf("note that a call was not made: %w", err)
+	}
+	return nil
 }
 
 // update writes how far a call has come, and what it has come to once it is
@@ -163,7 +178,7 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 
 // calls are those that an account made for a delivery, in order of time.
 func (s *Store) calls(ctx context.Context, delivery uuid.UUID, account string) ([]row, error) {
-	rows, err := s.db.Query(ctx, rowSQL+"WHERE delivery_id = $1 AND account = $2 ORDER BY id", delivery, account)
+	rows, err := s.db.Query(ctx, rowSQL+"WHERE delivery_id = $1 AND account = $2 AND call_id <> '' ORDER BY id", delivery, account)
 	if err == nil {
 		var found []row
 		if found, err = pgx.CollectRows(rows, scanRow); err == nil {

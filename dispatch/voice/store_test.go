@@ -19,7 +19,7 @@ import (
 // leftOpen writes a call down as a process leaves it that dies there.
 func (b *bench) leftOpen(t *testing.T, m dispatch.Message, began time.Time, change func(*row), codes ...string) row {
 	t.Helper()
-	r := row{ID: uuid.Must(uuid.NewV7()), DeliveryID: m.DeliveryID, Attempt: 1, Account: "trunk", BeganAt: began}
+	r := row{ID: uuid.Must(uuid.NewV7()), DeliveryID: m.DeliveryID, Attempt: m.Attempt, Account: "trunk", BeganAt: began}
 	r.CallID = r.ID.String()
 	if _, err := b.deps.Store.begin(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -69,6 +69,7 @@ func TestNobodyKnowsWhatBecameOfACallWhoseProcessDied(t *testing.T) {
 		if _, err := b.Resolve(t.Context(), m); asSendError(t, err).Class != dispatch.Transient {
 			t.Errorf("before it is dialled it is %v", err)
 		}
+		m.Attempt++
 		b.leftOpen(t, m, long, c.change, c.codes...)
 		resolved := func(when string) {
 			receipt, err := b.Resolve(t.Context(), m)
@@ -101,6 +102,34 @@ func TestNobodyKnowsWhatBecameOfACallWhoseProcessDied(t *testing.T) {
 			t.Errorf("%s: the call is %+v", name, call)
 		}
 		resolved("buried")
+	}
+}
+
+// TestWhoWasTakenForDeadDoesNotDial what others have been given meanwhile,
+// because it was not dialled.
+func TestWhoWasTakenForDeadDoesNotDial(t *testing.T) {
+	t.Parallel()
+	p := phones(t, phone.Config{})
+	b := start(t, p.Addr(), nil, whistler{})
+	m := b.message(t, "+15550201", asks)
+	for range 2 { // it may be asked again
+		if _, err := b.Resolve(t.Context(), m); asSendError(t, err).Class != dispatch.Transient {
+			t.Errorf("it is resolved to %v", err)
+		}
+	}
+	if _, _, err := b.send(t, m); asSendError(t, err).Class != dispatch.Transient {
+		t.Errorf("who was taken for dead gets %v", err)
+	}
+	again := m
+	again.Attempt++
+	if _, call, err := b.send(t, again); err != nil || call.Outcome != spoken {
+		t.Errorf("the next attempt is %+v, %v", call, err)
+	}
+	if calls := p.Calls().All(); len(calls) != 1 {
+		t.Errorf("the phone knows of %d calls", len(calls))
+	}
+	if told := b.told(t, m); strings.Count(told, "dialled") != 1 {
+		t.Errorf("it is told %q", told)
 	}
 }
 

@@ -41,12 +41,15 @@ type invitation struct {
 	tx    sip.ClientTransaction
 	heard bool   // a provisional answer came: it may be cancelled
 	early []byte // the far end's description, where it came before its answer
+
+	cancelled bool
 }
 
 // invite sends an INVITE, with proof of who we are where it is wanted, and
-// returns the answer: a success, whose transaction stays open. When ctx or the
-// time to ring ends, it returns at once, and what may come of it yet is
-// cleared up in the background. It fails with an *Error.
+// returns the answer: a success, whose transaction stays open. When ctx ends it
+// returns at once, and when the time to ring does, as soon as it is known that
+// nobody has answered just then; what may come of it yet is cleared up in the
+// background. It fails with an *Error.
 func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration) (*invitation, *sip.Response, error) {
 	ringing, cancel := context.WithTimeout(ctx, ring)
 	defer cancel()
@@ -103,13 +106,57 @@ func (c *Call) await(ctx, ringing context.Context, inv *invitation) (*sip.Respon
 			t.clearUp(inv)
 			return nil, c.failure(GivenUp, errors.New("the line is closed"))
 		case <-ringing.Done():
-			t.background(func() { t.clearUp(inv) })
-			if ctx.Err() != nil {
-				return nil, c.failure(GivenUp, context.Cause(ctx))
+			if ctx.Err() == nil {
+				return c.withdraw(ctx, inv)
 			}
+			t.background(func() { t.clearUp(inv) })
+			return nil, c.failure(GivenUp, context.Cause(ctx))
+		}
+	}
+}
+
+// crossing is how long it is waited for an answer that may have crossed our
+// CANCEL.
+const crossing = 2 * time.Second
+
+// withdraw cancels an INVITE that has rung long enough. Who answers just then
+// is spoken to: they would find nobody on the line, and be called again.
+func (c *Call) withdraw(ctx context.Context, inv *invitation) (*sip.Response, error) {
+	t := c.trunk
+	if inv.heard {
+		inv.cancelled = t.background(func() {
+			ctx, cancel := context.WithTimeout(t.running, mostClearing)
+			defer cancel()
+			t.cancel(ctx, inv.req)
+		})
+	}
+	timer := time.NewTimer(crossing)
+	defer timer.Stop()
+	for inv.cancelled {
+		select {
+		case res := <-inv.tx.Responses():
+			if res.IsSuccess() {
+				return res, nil
+			}
+			if !res.IsProvisional() {
+				inv.tx.Terminate() // it is acknowledged already
+				return nil, c.failure(NoAnswer, nil)
+			}
+		case <-inv.tx.Done():
+			return nil, c.failure(NoAnswer, nil)
+		case <-t.closing:
+			t.clearUp(inv)
+			return nil, c.failure(GivenUp, errors.New("the line is closed"))
+		case <-ctx.Done():
+			t.background(func() { t.clearUp(inv) })
+			return nil, c.failure(GivenUp, context.Cause(ctx))
+		case <-timer.C:
+			t.background(func() { t.clearUp(inv) })
 			return nil, c.failure(NoAnswer, nil)
 		}
 	}
+	t.background(func() { t.clearUp(inv) })
+	return nil, c.failure(NoAnswer, nil)
 }
 
 // provisional notes an answer that is none yet. Sound that comes with it is
@@ -140,10 +187,10 @@ func (t *Trunk) clearUp(inv *invitation) {
 		cancel()
 		cancelling.Wait()
 	}()
-	cancelled, closing := false, (<-chan struct{})(t.closing)
+	closing := (<-chan struct{})(t.closing)
 	for {
-		if inv.heard && !cancelled {
-			cancelled = true
+		if inv.heard && !inv.cancelled {
+			inv.cancelled = true
 			cancelling.Go(func() { t.cancel(ctx, inv.req) })
 		}
 		select {

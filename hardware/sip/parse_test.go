@@ -70,6 +70,7 @@ func TestMistakesInTheConfigurationAreTold(t *testing.T) {
 		"no number":        {Server: "sip.example"},
 		"a strange number": {Server: "sip.example", From: "1;tag=x"},
 		"a transport":      {Server: "sip.example", From: "1", Transport: "sctp"},
+		"an encryption":    {Server: "sip.example", From: "1", Encryption: "maybe"},
 		"nobody registers": {Server: "sip.example", From: "1", Register: true},
 		"our own address":  {Server: "127.0.0.1", From: "1", Local: "here"},
 	} {

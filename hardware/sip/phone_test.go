@@ -1,13 +1,6 @@
 package sip_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"math/big"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -55,30 +48,9 @@ func last(t *testing.T, p *phone.Phone, n int64) phone.Call {
 	return all[len(all)-1]
 }
 
-// certificate is one of our own for 127.0.0.1, and who trusts it.
-func certificate(t *testing.T) (server, client *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{{127, 0, 0, 1}}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(parsed)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-}
-
 func TestACallByEachTransport(t *testing.T) {
 	t.Parallel()
-	server, client := certificate(t)
+	server, client := siptest.Certificate(t)
 	p := phones(t, phone.Config{TLS: server}, phone.Fault{Kind: phone.Quiet, Early: true, AnswerAfter: phone.Duration(300 * time.Millisecond), Press: []phone.Press{{Digits: "11#"}}})
 	var made int64
 	for transport, address := range map[sip.Transport]string{sip.UDP: p.Addr(), sip.TCP: p.Addr(), sip.TLS: p.TLSAddr()} {

@@ -35,6 +35,21 @@ const (
 	TLS Transport = "tls"
 )
 
+// Encryption says whether the sound of calls is encrypted. Between the two
+// there is nothing: an offer in SDP is of one kind or of the other.
+type Encryption string
+
+// The kinds of encryption.
+const (
+	// NoEncryption offers plain sound. Where the far end changes it to encrypted
+	// sound in a call, it is.
+	NoEncryption Encryption = "none"
+	// RequiredEncryption offers encrypted sound (SRTP, with its keys in SDP: RFC
+	// 3711 and 4568); who does not want it so is not spoken with: a call fails
+	// with NoSound. Without TLS whoever reads the signalling has the keys.
+	RequiredEncryption Encryption = "required"
+)
+
 // Config says which trunk, and how patient we are with it. What is zero takes
 // the value in brackets.
 type Config struct {
@@ -62,6 +77,8 @@ type Config struct {
 	Public netip.Addr
 	// Laws are the codecs, the preferred first (PCMU, PCMA).
 	Laws []g711.Law
+	// Encryption is of the sound (NoEncryption).
+	Encryption Encryption
 	// Wheel gives the pace of the sound; all trunks should have the same (one
 	// of its own).
 	Wheel *media.Wheel
@@ -96,6 +113,13 @@ func (c Config) complete() (Config, error) {
 		}
 	default:
 		return c, fmt.Errorf("%w: there is no transport %q", ErrConfig, c.Transport)
+	}
+	switch c.Encryption {
+	case "":
+		c.Encryption = NoEncryption
+	case NoEncryption, RequiredEncryption:
+	default:
+		return c, fmt.Errorf("%w: there is no encryption %q", ErrConfig, c.Encryption)
 	}
 	host, port, err := splitHost(c.Server, usualPort)
 	if err != nil || host == "" {

@@ -67,7 +67,13 @@ func Open(ctx context.Context, cfg Config) (*Trunk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sip: %w", err)
 	}
-	t.media = media.Config{Wheel: wheel, Local: local.Addr(), Public: public, Laws: cfg.Laws, Quiet: cfg.Quiet, Now: cfg.Now, Logger: cfg.Logger}
+	t.media = media.Config{
+		Wheel: wheel, Local: local.Addr(), Public: public, Laws: cfg.Laws, Encrypt: cfg.Encryption == RequiredEncryption,
+		Quiet: cfg.Quiet, Now: cfg.Now, Logger: cfg.Logger,
+	}
+	if t.media.Encrypt && cfg.Transport != TLS {
+		cfg.Logger.Warn("calls are encrypted, but their keys are sent in the clear: use TLS, too", "transport", cfg.Transport)
+	}
 	t.running, t.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := t.listen(local, public); err != nil {
 		t.stop()

@@ -90,6 +90,9 @@ func (p *Phone) invited(req *sip.Request, tx sip.ServerTransaction) {
 	if err == nil {
 		err = p.enter(l)
 	}
+	if errors.Is(err, errAway) {
+		return // as if nobody were there, which is so in a moment
+	}
 	if err != nil {
 		p.cfg.Logger.Debug("a call makes no sense", "error", err)
 		_ = tx.Respond(sip.NewResponseFromRequest(req, sip.StatusBadRequest, "Bad Request", nil)) // it is asked again
@@ -99,12 +102,18 @@ func (p *Phone) invited(req *sip.Request, tx sip.ServerTransaction) {
 	l.run(context.Background())
 }
 
+// errAway is why a call does not come in any more.
+var errAway = errors.New("the phones are closed")
+
 func (p *Phone) enter(l *line) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := l.request.CallID().Value()
-	if _, taken := p.calls[id]; taken || p.closed {
-		return errors.New("it is under way, or the phones are closed")
+	if p.closed {
+		return errAway
+	}
+	if _, taken := p.calls[id]; taken {
+		return errors.New("it is under way")
 	}
 	p.calls[id] = l
 	return nil

@@ -27,6 +27,8 @@ type Call struct {
 	Answered bool     `json:"answered"`
 	Lasted   Duration `json:"lasted"`
 	Law      string   `json:"law,omitempty"`
+	// Encrypted says that the sound was, as the caller offered it.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Digits are those that the caller pressed, Pressed those pressed here.
 	Digits  string `json:"digits,omitempty"`
 	Pressed string `json:"pressed,omitempty"`
@@ -198,7 +200,7 @@ func (l *line) answer() bool {
 			c.Problem = err.Error()
 			return
 		}
-		c.Answered, c.Law = true, string(l.sound.Law())
+		c.Answered, c.Law, c.Encrypted = true, string(l.sound.Law()), l.sound.Encrypted()
 	})
 	return err == nil
 }

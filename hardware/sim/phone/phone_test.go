@@ -100,6 +100,19 @@ func TestBaresipCallsAMachineAndSpeaks(t *testing.T) {
 	}
 }
 
+func TestBaresipCallsEncrypted(t *testing.T) {
+	t.Parallel()
+	server, _ := siptest.Certificate(t)
+	p := start(t, Config{}, Fault{Kind: Quiet})
+	says := siptest.Prompt(t, "This is a message for you. It has two sentences.")
+	far, _ := siptest.EncryptedPhone(t, append(says, make([]int16, 8_000)...), server)
+	far.Command(t, "dial", "sip:15550142@"+p.Addr())
+	c := calls(t, p, 1)[0]
+	if like := siptest.Likeness(says, c.Heard); !c.Encrypted || like < siptest.Like {
+		t.Errorf("encrypted %t, baresip is heard with a likeness of %.3f", c.Encrypted, like)
+	}
+}
+
 func TestBaresipPressesKeysAndIsHungUpOn(t *testing.T) {
 	t.Parallel()
 	p := start(t, Config{}, Fault{Kind: Quiet, Early: true, AnswerAfter: Duration(200 * time.Millisecond), HangUpAfter: Duration(2500 * time.Millisecond)})

@@ -20,9 +20,11 @@ func TestEncryptedSoundIsHeard(t *testing.T) {
 	t.Parallel()
 	var wheel Wheel
 	for name, change := range map[string]func(string) string{
-		"the first suite":  same,
-		"the second suite": func(offer string) string { return strings.Replace(offer, "a=crypto:1 AES_CM_128_HMAC_SHA1_80", "a=crypto:1 AEAD_AES_128_GCM", 1) },
-		"without events":   func(offer string) string { return strings.Replace(offer, " 101\r\n", "\r\n", 1) },
+		"the first suite": same,
+		"the second suite": func(offer string) string {
+			return strings.Replace(offer, "a=crypto:1 AES_CM_128_HMAC_SHA1_80", "a=crypto:1 AEAD_AES_128_GCM", 1)
+		},
+		"without events": func(offer string) string { return strings.Replace(offer, " 101\r\n", "\r\n", 1) },
 	} {
 		a, b := open(t, Config{Wheel: &wheel, Encrypt: true}), open(t, Config{Wheel: &wheel})
 		connect(t, a, b, change)

@@ -19,8 +19,8 @@ func TestSecretsAreRead(t *testing.T) {
 	for value, want := range map[string]secret{
 		// The examples of RFC 4568, sections 4.3 and 10.
 		"1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20|1:32": {tag: "1", suite: longProof, packets: 1 << 20, mki: mki(32)},
-		"1 AES_CM_128_HMAC_SHA1_80 inline:" + someKey + "|2^20|1:32":                           {tag: "1", suite: longProof, packets: 1 << 20, mki: mki(32)},
-		"1 AES_CM_128_HMAC_SHA1_32 inline:" + otherKey + "|2^20|1:32":                          {tag: "1", suite: shortProof, packets: 1 << 20, mki: mki(32)},
+		"1 AES_CM_128_HMAC_SHA1_80 inline:" + someKey + "|2^20|1:32":                          {tag: "1", suite: longProof, packets: 1 << 20, mki: mki(32)},
+		"1 AES_CM_128_HMAC_SHA1_32 inline:" + otherKey + "|2^20|1:32":                         {tag: "1", suite: shortProof, packets: 1 << 20, mki: mki(32)},
 		// As telephones write it.
 		"4 AES_CM_128_HMAC_SHA1_80 inline:" + someKey:                        {tag: "4", suite: longProof, packets: mostPackets},
 		"007  aes_cm_128_hmac_sha1_32\tINLINE:" + someKey + "|1000":          {tag: "007", suite: shortProof, packets: 1000},

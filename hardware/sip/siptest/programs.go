@@ -1,6 +1,9 @@
 package siptest
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -186,6 +189,35 @@ func Phone(t testing.TB, says []int16, account string, more ...string) Baresip {
 	p.UntilListening(control)
 	Listens(t, p, port)
 	return Baresip{p, address, control, dir}
+}
+
+// EncryptedPhone is a Phone whose calls must be encrypted, by keys in SDP
+// (SRTP). It takes them by TLS, too, at another address, with the certificate of
+// server.
+func EncryptedPhone(t testing.TB, says []int16, server *tls.Config) (phone Baresip, secure string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "certificate.pem")
+	certificate := server.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	phone = Phone(t, says, "<sip:callee@127.0.0.1>;regint=0;answermode=auto;audio_codecs=PCMU,PCMA;mediaenc=srtp-mand", "module srtp.so", "sip_certificate "+file)
+	host, port, err := net.SplitHostPort(phone.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure = net.JoinHostPort(host, strconv.Itoa(number+1)) // where baresip listens by TLS
+	phone.UntilListening(secure)
+	return phone, secure
 }
 
 // Command gives baresip a command of its menu, such as "dial" or "sndcode".
