@@ -2,8 +2,10 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -51,6 +53,41 @@ type accounts struct {
 	modems   []*modem.Sender
 	trunks   []*voice.Sender
 	mistakes problem.Fields
+}
+
+// buildAccounts makes the accounts: to send on where this node dispatches, and
+// to be called back by gateways where it has the pages.
+func (a *App) buildAccounts() error {
+	tokens, err := returnTokens(a.cfg)
+	if err != nil {
+		return err
+	}
+	store := parts.NewStore(a.DB.Pool())
+	if hasSMS(a.cfg) {
+		a.parts = store
+	}
+	k := keeps{
+		parts: store, modems: a.Modems, calls: a.Calls, faxes: a.Faxes, wheel: &media.Wheel{}, token: tokens.Token, url: a.URL(), log: a.log,
+	}
+	if err := k.openDevices(a.cfg); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if speaker, speaks := k.speaker.(io.Closer); speaks {
+		a.cleanups.onStop("speech", func(context.Context) error { return speaker.Close() })
+	}
+	a.accounts = makeAccounts(a.cfg, k)
+	for _, trunk := range a.accounts.trunks {
+		a.cleanups.onStop("trunk "+trunk.Account(), func(context.Context) error { return trunk.Close() })
+	}
+	if len(a.accounts.trunks) > 0 {
+		if err := a.metrics.Register(trunks(a.accounts.trunks)); err != nil {
+			return err
+		}
+	}
+	if err := a.accounts.mistakes.Err("the accounts are not complete"); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	return nil
 }
 
 // makeAccounts makes the accounts of all channels. What their drivers find

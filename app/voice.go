@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"herald/app/config"
 	"herald/dispatch/fax/pages"
+	"herald/dispatch/voice"
 	"herald/dispatch/voice/speech"
 	"herald/problem"
 )
@@ -90,6 +93,29 @@ func checkDevices(cfg config.Config, k *keeps) problem.Fields {
 		}
 	}
 	return f
+}
+
+// trunks tells how the trunks of this node stand.
+type trunks []*voice.Sender
+
+var (
+	trunkUp    = prometheus.NewDesc("herald_voice_trunk_up", "Whether the provider of a trunk answers, and knows where we are where he should: 1, or 0. A trunk nobody called by yet is 0.", []string{"account"}, nil)
+	trunkCalls = prometheus.NewDesc("herald_voice_calls", "Calls under way on a trunk, on this node.", []string{"account"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (t trunks) Describe(ch chan<- *prometheus.Desc) { ch <- trunkUp; ch <- trunkCalls }
+
+// Collect implements prometheus.Collector.
+func (t trunks) Collect(ch chan<- prometheus.Metric) {
+	for _, trunk := range t {
+		up := 0.0
+		if trunk.Up() {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(trunkUp, prometheus.GaugeValue, up, trunk.Account())
+		ch <- prometheus.MustNewConstMetric(trunkCalls, prometheus.GaugeValue, float64(trunk.Health().Calls), trunk.Account())
+	}
 }
 
 // sweepEvery is how often recordings and pages are looked for whose time is

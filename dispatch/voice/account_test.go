@@ -58,7 +58,7 @@ func TestAnAccountIsChecked(t *testing.T) {
 	if s.Longest() < s.cfg.RingFor+s.cfg.LongestCall {
 		t.Errorf("a session is at a message for %v", s.Longest())
 	}
-	if h := s.Health(); h != (sip.Health{}) {
+	if h := s.Health(); h != (sip.Health{}) || s.Up() {
 		t.Errorf("before it is opened it stands %+v", h)
 	}
 	if err := s.Close(); err != nil {

@@ -109,6 +109,12 @@ func (s *Sender) Health() sip.Health {
 	return s.line.Health()
 }
 
+// Up reports whether calls can be made, as far as is known.
+func (s *Sender) Up() bool {
+	h := s.Health()
+	return h != (sip.Health{}) && s.cfg.canCall(h)
+}
+
 // Close hangs up all calls, lets the trunk go and returns when its line is
 // closed. No session can be opened any more.
 func (s *Sender) Close() error {
