@@ -214,4 +214,8 @@ func TestAnEncryptedCallByNameFits(t *testing.T) {
 		t.Error(err)
 	}
 	far.Succeeded()
+	long := trunk(t, sip.Config{Server: proxy.Addr, FromName: strings.Repeat("a name too long ", 50), AskEvery: -1, Encryption: sip.RequiredEncryption})
+	if _, err := long.Call(t.Context(), "1", sip.CallOptions{}); sip.ClassOf(err) != sip.Unreachable || !strings.Contains(err.Error(), "use TCP or TLS") {
+		t.Errorf("what does not fit gives %v", err)
+	}
 }

@@ -22,7 +22,7 @@ const (
 	Congestion  Class = "congestion"  // temporary: the provider cannot now
 	Unreachable Class = "unreachable" // temporary: the provider does not answer
 	Credentials Class = "credentials" // the provider does not know us: somebody must act
-	NoSound     Class = "no_sound"    // there is no codec that both sides know
+	NoSound     Class = "no_sound"    // there is no codec, or no encryption, that both sides want
 	GivenUp     Class = "given_up"    // we ended it before it was answered
 	Over        Class = "over"        // the call had ended before
 	Unexpected  Class = "unexpected"  // an answer that makes no sense
