@@ -154,6 +154,20 @@ func TestCrashBetweenIntentAndOutcome(t *testing.T) {
 			t.Errorf("got %+v", d)
 		}
 	})
+	t.Run("though who was held for dead has put the job off", func(t *testing.T) {
+		b := newIdleBench(t)
+		id := b.enqueue(b.note())[0]
+		b.crash(id)
+		b.exec(`UPDATE river_job SET attempt = 0, attempted_by = '{dead}'`) // as River does (river_job.attempted_by, JobSnooze)
+		b.events = b.start(b.node.Name(), b.worker)
+		b.worked(1)
+		if d := b.delivery(id); d.State != Accepted || d.Attempts != 2 || d.Repeated != 1 {
+			t.Errorf("got %+v", d)
+		}
+		if n := scalar[int](b, `SELECT count(*) FROM hand_overs`); n != 0 {
+			t.Errorf("%d hand-overs are left", n)
+		}
+	})
 	t.Run("no longer wanted, it rests in doubt", func(t *testing.T) {
 		b := newIdleBench(t)
 		id := b.enqueue(b.note())[0]

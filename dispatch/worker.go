@@ -271,7 +271,9 @@ const outcomeUnknown = "no outcome was recorded: the worker was lost after it ma
 // wait is how long to leave the job alone, because somebody who lives may
 // still be at it.
 func (w *Worker) settleLost(ctx context.Context, job *river.Job[handOver]) (wait time.Duration, err error) {
-	if job.Attempt <= 1 { // nobody had it before
+	// River counts a run down that puts its job off, also one that was held for
+	// dead and whose job is in other hands by then: who had it is never unsaid.
+	if job.Attempt <= 1 && len(job.AttemptedBy) <= 1 { // nobody had it before
 		return 0, nil
 	}
 	rows, err := w.store.pool.Query(ctx, lostSQL, job.ID, w.cfg.Node.silent)
