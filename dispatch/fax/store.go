@@ -78,10 +78,12 @@ SELECT CASE WHEN count(*) = 0 THEN $1 ELSE $1 || '.' || count(*) + 1 END, $2, (S
        'submitting', $6, $7, $8, $9, $9, $9
 FROM faxes
 WHERE delivery_id = $2
+HAVING coalesce(max(attempt), 0) <= $3
 ON CONFLICT (delivery_id, account) WHERE state <> 'ended' DO NOTHING
 RETURNING info`
 
-// begin notes that a fax is about to be submitted; false: it has a job under
+// begin notes that a fax is about to be submitted, unless a later attempt at it
+// was: whoever comes with this one was taken for dead. false: it has a job under
 // way, or may have, and that is given.
 func (s *Store) begin(ctx context.Context, wire string, j job, source pages.Fax, document []byte) (job, bool, error) {
 	at := s.now()
@@ -93,7 +95,7 @@ func (s *Store) begin(ctx context.Context, wire string, j job, source pages.Fax,
 	if errors.Is(err, pgx.ErrNoRows) {
 		var found bool
 		if j, found, err = s.latest(ctx, j.Delivery, j.Account); err == nil && (!found || j.State == ended) {
-			err = errors.New("its job ended just now")
+			err = errors.New("its job ended just now, or a later attempt has begun")
 		}
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"herald/dispatch"
 	"herald/dispatch/fax/pages"
 	"herald/hardware/sim/hfaxd"
 	"herald/problem"
@@ -116,5 +117,33 @@ func TestADeliveryHasOneJobAtATime(t *testing.T) {
 	onAnother.Account = "spare"
 	if third, begun, err := b.store.begin(t.Context(), m.WireID, onAnother, pages.Fax{}, nil); err != nil || !begun || third.Info != m.WireID+".3" {
 		t.Errorf("on another account it is %+v, %v, %v", third, begun, err)
+	}
+}
+
+// TestWhoWasTakenForDeadSubmitsNothing once a later attempt has begun, also
+// when that has ended.
+func TestWhoWasTakenForDeadSubmitsNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 1)
+	if _, err := b.Resolve(t.Context(), m); classOf(t, err) != dispatch.Transient {
+		t.Errorf("before its row is written it is %v", err)
+	}
+	later := m
+	later.Attempt = 2
+	b.send(later)
+	b.follow(b.Sender, 1)
+	session, err := b.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := session.Send(t.Context(), m); classOf(t, err) != dispatch.Transient {
+		t.Errorf("the attempt before it is %v", err)
+	}
+	if err := session.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := b.jobs(m); n != 1 {
+		t.Errorf("the server was given %d jobs", n)
 	}
 }
