@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -282,7 +283,7 @@ func TestOutcomeThatComesLate(t *testing.T) {
 	record := func(b *bench, of held, v verdict) {
 		b.t.Helper()
 		o := outcomes{job: of.job.Args, handOver: of.handOver, node: of.node, account: "main", results: []result{{of.task, v}}}
-		if err := b.worker.record(t.Context(), o); err != nil {
+		if _, err := b.worker.record(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -320,6 +321,23 @@ func TestOutcomeThatComesLate(t *testing.T) {
 			t.Error("the data is kept beyond the end")
 		}
 	})
+}
+
+// A worker that was held for dead does not complete the job that another has
+// by now: what that one leaves for later would be forgotten.
+func TestAJobIsNotCompletedByWhoWasHeldForDead(t *testing.T) {
+	b := newBench(t)
+	b.sender.does(func(ctx context.Context, _ Message) (Receipt, error) {
+		_, err := b.pool.Exec(ctx, `WITH settled AS (DELETE FROM hand_overs) UPDATE deliveries SET state = 'in_doubt', reason = 'held'`)
+		return Receipt{}, errors.Join(err, &SendError{Class: Permanent})
+	})
+	id := b.enqueue(b.note())[0]
+	if e := b.worked(1)[0]; e.Kind != river.EventKindJobFailed {
+		t.Errorf("the job was %s", e.Kind)
+	}
+	if d := b.delivery(id); d.State != InDoubt || b.waiting() != 1 {
+		t.Errorf("got %+v, with %d jobs", d, b.waiting())
+	}
 }
 
 func TestTemplateThatFailsAfterACrashLeavesTheDoubt(t *testing.T) {

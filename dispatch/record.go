@@ -34,8 +34,9 @@ type outcomes struct {
 
 // record writes outcomes. After a hand-over it insists for RecordFor, also
 // when the process is stopping, because an outcome that is not recorded is a
-// message in doubt.
-func (w *Worker) record(ctx context.Context, o outcomes) error {
+// message in doubt. late says that the hand-over was settled by another
+// meanwhile, who held this worker for dead.
+func (w *Worker) record(ctx context.Context, o outcomes) (late bool, err error) {
 	insist := 5 * time.Second
 	if o.handOver != 0 {
 		insist = w.cfg.RecordFor
@@ -43,15 +44,18 @@ func (w *Worker) record(ctx context.Context, o outcomes) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insist)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) error { return w.recordTx(ctx, tx, o) })
+		err := pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) (err error) {
+			late, err = w.recordTx(ctx, tx, o)
+			return err
+		})
 		if err == nil {
-			return nil
+			return late, nil
 		}
 		if pauseFor(ctx, pause) {
 			continue
 		}
 		w.cfg.Logger.ErrorContext(ctx, "outcomes could not be recorded", "hand_over", o.handOver, "deliveries", len(o.results), "error", err)
-		return fmt.Errorf("record %d outcomes: %w", len(o.results), err)
+		return false, fmt.Errorf("record %d outcomes: %w", len(o.results), err)
 	}
 }
 
@@ -69,22 +73,22 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 
 // recordTx writes outcomes in one transaction: the attempts, the deliveries
 // with the ledger, and what follows from them.
-func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) error {
+func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) (late bool, err error) {
 	at := w.store.now()
 	var batch pgx.Batch
 	queueAttempts(&batch, o, at)
 	changes := changesOf(o, at)
 	changes.queue(&batch)
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return err
+		return false, err
 	}
 	if err := changes.late(ctx, tx); err != nil {
-		return err
+		return false, err
 	}
 	if err := w.followTx(ctx, tx, at, o, changes.moved); err != nil {
-		return err
+		return false, err
 	}
-	return w.tellTx(ctx, tx, at, o, changes.moved)
+	return o.handOver != 0 && !changes.ours, w.tellTx(ctx, tx, at, o, changes.moved)
 }
 
 // tellTx announces what became of the deliveries that moved.

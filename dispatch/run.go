@@ -85,7 +85,7 @@ func (r *run) slice(ctx context.Context, tasks []task) error {
 		return err
 	}
 	if len(decided) > 0 {
-		if err := r.record(ctx, outcomes{job: r.job.Args, node: r.cfg.Node.Name(), results: decided}); err != nil {
+		if _, err := r.record(ctx, outcomes{job: r.job.Args, node: r.cfg.Node.Name(), results: decided}); err != nil {
 			return err
 		}
 	}
@@ -142,15 +142,17 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 	}
 	if len(taken) == 0 { // every ladder was stopped
 		lease.Release(false)
-		return left, r.record(ctx, o)
+		_, err := r.record(ctx, o)
+		return left, err
 	}
 	results, unheard := r.speak(ctx, lease, account, taken)
 	account.took(len(taken)-len(unheard), time.Since(began))
 	o.results = results
-	if err := r.record(ctx, o); err != nil {
-		return nil, err
+	late, err := r.record(ctx, o)
+	if err == nil && late { // the job is another's: to complete it would end that one's, too
+		err = errSuperseded
 	}
-	return append(unheard, left...), nil
+	return append(unheard, left...), err
 }
 
 // routes are the accounts that a parcel may take, best first. The one that

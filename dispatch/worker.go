@@ -301,7 +301,7 @@ func (w *Worker) settleLost(ctx context.Context, job *river.Job[handOver]) (wait
 			v.state, v.reason = w.cfg.Doubt.of(tasks[i].Channel, tasks[i].Purpose).rest(provider != nil)
 			o.results = append(o.results, result{&tasks[i], v})
 		}
-		if err := w.record(ctx, o); err != nil {
+		if _, err := w.record(ctx, o); err != nil {
 			return 0, err
 		}
 	}
