@@ -235,14 +235,24 @@ func (s *callSiege) stopNode() {
 }
 
 // freezeNode lets a node stand still until others hold it for dead and have
-// taken up its work, and go on then as if nothing had been.
+// taken up its work, where it holds no locks that they need, and go on then as
+// if nothing had been.
 func (s *callSiege) freezeNode() {
 	i := s.chance.IntN(len(s.nodes))
 	thaw := (&cluster{t: s.t, nodes: s.nodes[i : i+1]}).freeze()
 	defer thaw()
-	eventuallyNone(s.t, s.pool, "work of the node that stands still", fmt.Sprintf(`
+	over := time.After(30 * time.Second)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for count(s.t, s.pool, fmt.Sprintf(`
 SELECT (SELECT count(*) FROM nodes WHERE name LIKE '%[1]s%%' AND beat_at > now() - interval '16 seconds')
-     + (SELECT count(*) FROM hand_overs WHERE node LIKE '%[1]s%%')`, nodeName(i)))
+     + (SELECT count(*) FROM hand_overs WHERE node LIKE '%[1]s%%')`, nodeName(i))) > 0 {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		}
+	}
 }
 
 // unplug takes the telephones away for a while; who is being spoken to hangs up.
@@ -302,6 +312,7 @@ func (s *callSiege) calm() {
 // waits for that.
 func (s *callSiege) comeToRest() (l ledger) {
 	s.t.Helper()
+	defer s.tellWhatIsOpen()
 	began := time.Now()
 	owed := int64(len(s.prices) * s.members)
 	eventually(s.t, 3*time.Minute, "everything to come to rest", func() bool {
@@ -312,6 +323,18 @@ func (s *callSiege) comeToRest() (l ledger) {
 	eventuallyNone(s.t, s.pool, "call that was heard and is not reported", `SELECT count(*) FROM calls WHERE NOT told AND ended_at IS NOT NULL`)
 	s.t.Logf("it came to rest in %v", time.Since(began))
 	return s.nodes[0].ledger()
+}
+
+// tellWhatIsOpen tells of deliveries that never came to rest.
+func (s *callSiege) tellWhatIsOpen() {
+	if !s.t.Failed() {
+		return
+	}
+	for _, d := range s.nodes[0].deliveries() {
+		if d.State == "pending" || d.State == "deferred" || d.State == "in_doubt" {
+			s.t.Logf("delivery %s is %s %s\n%s", d.ID, d.State, d.Reason, s.recorded(d.ID))
+		}
+	}
 }
 
 // judge holds what came against what is recorded.

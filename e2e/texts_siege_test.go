@@ -274,6 +274,7 @@ var stories = map[string]string{
 	"hand_overs":  `SELECT * FROM hand_overs WHERE $1 = ANY(deliveries)`,
 	"receipts":    `SELECT * FROM receipts WHERE delivery_id = $1 ORDER BY taken_at`,
 	"modem_parts": `SELECT * FROM modem_parts WHERE delivery_id = $1 ORDER BY part`,
+	"river_job":   `SELECT id, state, attempt, attempted_by, attempted_at, scheduled_at, finalized_at, args FROM river_job WHERE args->'deliveries' ? $1::text`,
 	"calls":       `SELECT * FROM calls WHERE delivery_id = $1 ORDER BY id`,
 	"faxes":       `SELECT info, attempt, job, first_page, pages, state, outcome, sent, dials, tries, text, begun_at, submitted_at, ended_at, told FROM faxes WHERE delivery_id = $1 ORDER BY begun_at`,
 	"others with its reference": `
