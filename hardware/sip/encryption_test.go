@@ -21,7 +21,7 @@ func TestBaresipSpeaksEncrypted(t *testing.T) {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			says := siptest.Prompt(t, "Hello. This is me.")
-			far, secure := siptest.EncryptedPhone(t, append(make([]int16, 8000), append(says, make([]int16, 20*8000)...)...), server)
+			far, secure := siptest.EncryptedPhone(t, append(make([]int16, 4000), append(says, make([]int16, 20*8000)...)...), server)
 			at := map[sip.Transport]string{sip.UDP: far.Addr, sip.TLS: secure}[transport]
 			client := client.Clone()
 			client.Certificates = server.Certificates // for a hold baresip connects to us
@@ -32,7 +32,7 @@ func TestBaresipSpeaksEncrypted(t *testing.T) {
 				t.Fatalf("%v\n%s", err, far.Said())
 			}
 			stop := call.Record(time.Minute)
-			prompt := siptest.Prompt(t, "Your appointment is tomorrow at nine. To confirm, press one.")
+			prompt := siptest.Prompt(t, "To confirm, press one.")
 			if _, err := call.Play(t.Context(), prompt); err != nil {
 				t.Error(err)
 			}
@@ -145,12 +145,12 @@ func TestACallStaysEncrypted(t *testing.T) {
 	far.Succeeded()
 }
 
-// TestAnEncryptedCallByEachTransport, and that keys which can be read are
-// warned of, once, and not told.
-func TestAnEncryptedCallByEachTransport(t *testing.T) {
+// TestAnEncryptedCall, and that keys which can be read are warned of, once, and
+// not told.
+func TestAnEncryptedCall(t *testing.T) {
 	server, client := siptest.Certificate(t)
 	prompt := siptest.Prompt(t, "Your train leaves at ten.")
-	for transport, warnings := range map[sip.Transport]int{sip.UDP: 1, sip.TCP: 1, sip.TLS: 0} {
+	for transport, warnings := range map[sip.Transport]int{sip.UDP: 1, sip.TLS: 0} {
 		t.Run(string(transport), func(t *testing.T) {
 			t.Parallel()
 			p := phones(t, phone.Config{TLS: server}, phone.Fault{Number: "1", Kind: phone.Quiet}, phone.Fault{Kind: phone.Quiet, Early: true, AnswerAfter: phone.Duration(300 * time.Millisecond), Press: []phone.Press{{Digits: "1#"}}})

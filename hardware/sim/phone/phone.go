@@ -3,9 +3,10 @@
 // can have a phone be busy, not answer, be a machine or press keys.
 //
 // Calls come in by SIP over UDP and TCP, and TLS where there is a certificate;
-// what was heard, pressed and said of each is kept up to a limit and handed out
-// by Calls, a JSON API and a page. Faults, which may be changed at any time,
-// say what becomes of calls to which numbers.
+// their sound is encrypted (SRTP) where the caller offers that. What was heard,
+// pressed and said of each is kept up to a limit and handed out by Calls, a
+// JSON API and a page. Faults, which may be changed at any time, say what
+// becomes of calls to which numbers.
 package phone
 
 import (

@@ -47,14 +47,16 @@ func (p *privacy) offer(encrypt bool) []secret {
 }
 
 // accepted are the terms of an answer to our offer: it names one of ours by its
-// tag and suite (RFC 4568, section 5.1.3). What is answered otherwise than it
-// was offered is refused.
+// tag and suite (RFC 4568, section 5.1.3), and has a key of its own. What is
+// answered otherwise than it was offered is refused.
 func (p *privacy) accepted(theirs []secret) (terms, error) {
 	if len(p.offers) == 0 && len(theirs) == 0 {
 		return terms{}, nil
 	}
 	for _, t := range theirs {
-		if i := slices.IndexFunc(p.offers, func(o secret) bool { return o.tag == t.tag && o.suite == t.suite }); i >= 0 {
+		if i := slices.IndexFunc(p.offers, func(o secret) bool {
+			return o.tag == t.tag && o.suite == t.suite && o.master != t.master
+		}); i >= 0 {
 			return terms{&p.offers[i], &t}, nil
 		}
 	}

@@ -249,6 +249,9 @@ func TestPlainSoundIsRefusedWhereItMustBeEncrypted(t *testing.T) {
 		}
 	}
 	s := open(t, Config{Encrypt: true})
+	if offer, err := s.Offer(); err != nil || !errors.Is(s.Accept(offer), ErrNoAudio) {
+		t.Errorf("our own key is taken: %v", err)
+	}
 	if _, err := s.Answer(plain); !errors.Is(err, ErrNoAudio) {
 		t.Errorf("a plain offer: %v", err)
 	}
