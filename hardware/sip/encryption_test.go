@@ -12,7 +12,7 @@ import (
 	"herald/hardware/sip/siptest"
 )
 
-// TestBaresipSpeaksEncrypted, also after a hold, and takes no call whose sound
+// TestBaresipSpeaksEncrypted, by UDP also after a hold, and takes no call whose sound
 // is plain.
 func TestBaresipSpeaksEncrypted(t *testing.T) {
 	t.Parallel()
@@ -23,8 +23,6 @@ func TestBaresipSpeaksEncrypted(t *testing.T) {
 			says := siptest.Prompt(t, "Hello. This is me.")
 			far, secure := siptest.EncryptedPhone(t, append(make([]int16, 4000), append(says, make([]int16, 20*8000)...)...), server)
 			at := map[sip.Transport]string{sip.UDP: far.Addr, sip.TLS: secure}[transport]
-			client := client.Clone()
-			client.Certificates = server.Certificates // for a hold baresip connects to us
 			line := trunk(t, sip.Config{Server: at, Transport: transport, TLS: client, AskEvery: -1, Encryption: sip.RequiredEncryption})
 			steps := make(chan sip.StepKind, 100)
 			call, err := line.Call(t.Context(), "callee", sip.CallOptions{Watch: func(s sip.Step) { steps <- s.Kind }})
@@ -40,11 +38,13 @@ func TestBaresipSpeaksEncrypted(t *testing.T) {
 			if like := siptest.Likeness(says, stop()); like < siptest.Like {
 				t.Errorf("baresip is heard with a likeness of %.3f", like)
 			}
-			far.Command(t, "hold", "")
-			happens(t, steps, sip.Held)
-			far.Command(t, "resume", "")
-			happens(t, steps, sip.Resumed)
-			presses(t, far, call, "7")
+			if transport == sip.UDP { // by TLS baresip would connect to us for it, who have no certificate
+				far.Command(t, "hold", "")
+				happens(t, steps, sip.Held)
+				far.Command(t, "resume", "")
+				happens(t, steps, sip.Resumed)
+				presses(t, far, call, "7")
+			}
 			if err := call.Press(t.Context(), "5"); err != nil {
 				t.Error(err)
 			}
