@@ -11,17 +11,21 @@ import (
 func (s *stand) called(delivery uuid.UUID) (recording uuid.UUID) {
 	call, recording := uuid.New(), uuid.New()
 	s.exec(`
-INSERT INTO calls (id, delivery_id, attempt, account, call_id, began_at, ended_at, steps, answered_by, outcome)
-VALUES ($1, $2, 1, 'trunk', 'call-7', now(), now(), jsonb_build_array(
+INSERT INTO calls (id, delivery_id, member_id, attempt, account, call_id, began_at, ended_at, steps, answered_by, outcome)
+SELECT $1, id, member_id, 1, 'trunk', 'call-7', now(), now(), jsonb_build_array(
     jsonb_build_object('at', now(), 'code', 'call_dialled'),
-    jsonb_build_object('at', now(), 'code', 'call_recorded', 'args', jsonb_build_object('seconds', 1.5), 'recording', $3::text)), 'person', 'spoken')`,
+    jsonb_build_object('at', now(), 'code', 'call_recorded', 'args', jsonb_build_object('seconds', 1.5), 'recording', $3::text)), 'person', 'spoken'
+FROM deliveries
+WHERE id = $2`,
 		call, delivery, recording)
 	s.exec(`
 INSERT INTO call_recordings (id, call, made_at, lasts_ms, wav, keep_until)
 VALUES ($1, $2, now(), 1500, 'RIFF and so on', now() + interval '1 day')`, recording, call)
 	s.exec(`
-INSERT INTO faxes (info, delivery_id, attempt, account, job, first_page, pages, state, outcome, document, expires_at, begun_at, due_at, submitted_at, ended_at)
-VALUES ('fax-7', $1, 1, 'fax', '41', 1, 2, 'ended', 'delivered', '%PDF-1.4 and so on', now(), now(), now(), now(), now())`, delivery)
+INSERT INTO faxes (info, delivery_id, member_id, attempt, account, job, first_page, pages, state, outcome, document, expires_at, begun_at, due_at, submitted_at, ended_at)
+SELECT 'fax-7', id, member_id, 1, 'fax', '41', 1, 2, 'ended', 'delivered', '%PDF-1.4 and so on', now(), now(), now(), now(), now()
+FROM deliveries
+WHERE id = $1`, delivery)
 	return recording
 }
 
