@@ -59,7 +59,7 @@ func (r *run) resolve(ctx context.Context, t *task) (v verdict, asked bool) {
 	case Permanent:
 		return verdict{state: Failed, reason: "refused", account: t.Account, addressDead: failure.AddressDead, code: failure.Code}, true
 	case Transient, SessionFatal:
-		v = verdict{state: Deferred, reason: reasonNotTaken, account: t.Account, wait: time.Millisecond, stays: true}
+		v = verdict{state: Deferred, reason: reasonNotTaken, account: t.Account, wait: max(failure.After, time.Millisecond), stays: true}
 	case Throttled, Doubt, Configuration:
 		v = verdict{state: InDoubt, reason: t.Reason, account: t.Account, wait: waitAfter(r.cfg.FirstRetry, 1, failure.After), stays: true}
 	}

@@ -115,6 +115,19 @@ func TestTheProviderIsNotAskedAfterTheExpiry(t *testing.T) {
 	}
 }
 
+func TestWhatIsKnownNotToBeTakenGoesWhenTheProviderWishes(t *testing.T) {
+	b, o := oracleBench(t, AssumeSent)
+	o.says(Receipt{}, &SendError{Class: Transient, After: 30 * time.Minute})
+	id := b.enqueue(b.note())[0]
+	b.worked(1)
+	b.due(2 * time.Minute)
+	b.worked(1)
+	d := b.delivery(id)
+	if wait := d.NextAttemptAt.Sub(b.clock.now()); d.State != Deferred || wait < 29*time.Minute || wait > 30*time.Minute || len(b.sender.sent()) != 1 {
+		t.Errorf("%s, and goes after %v", d.State, wait)
+	}
+}
+
 // A provider that tells repetitions is given what it needs to send one, as long
 // as the member may be written to and the policy leaves it to the provider.
 func TestWhatMayBeSentAgainIsAskedAboutWithItsContent(t *testing.T) {

@@ -92,7 +92,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 		pc.ConnConfig.RuntimeParams["application_name"] = "herald"
 	}
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
-	pc.AfterConnect = registerTypes
+	pc.AfterConnect = prepare
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -106,9 +106,20 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 	return &DB{pool: pool, url: cfg.URL}, nil
 }
 
+// frozenAfter is how long a transaction may stand still between two commands:
+// a process that is frozen in one, with its machine perhaps, holds up no others.
+const frozenAfter = 2 * time.Minute
+
+// prepare makes a new connection ready.
+func prepare(ctx context.Context, conn *pgx.Conn) error {
+	registerTypes(conn)
+	_, err := conn.Exec(ctx, fmt.Sprintf(`SET idle_in_transaction_session_timeout = %d`, frozenAfter.Milliseconds()))
+	return err
+}
+
 // registerTypes makes a timestamptz come back in UTC rather than in the time
 // zone of the machine, and a UUID travel as its 16 bytes rather than as text.
-func registerTypes(_ context.Context, conn *pgx.Conn) error {
+func registerTypes(conn *pgx.Conn) {
 	types := conn.TypeMap()
 	pgxuuid.Register(types)
 	utc := &pgtype.Type{
@@ -123,7 +134,6 @@ func registerTypes(_ context.Context, conn *pgx.Conn) error {
 		element, _ := types.TypeForOID(array.element) // both are registered
 		types.RegisterType(&pgtype.Type{Name: name, OID: array.oid, Codec: &pgtype.ArrayCodec{ElementType: element}})
 	}
-	return nil
 }
 
 // Pool is the pool of connections. It stays usable across a crash of the

@@ -149,6 +149,7 @@ func TestPrivateServerIsDurableAndListensOnItsSocketOnly(t *testing.T) {
 	want := map[string]string{
 		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "data_checksums": "on",
 		"listen_addresses": "", "unix_socket_permissions": "0700", "server_encoding": "UTF8", "TimeZone": "UTC",
+		"idle_in_transaction_session_timeout": "2min",
 	}
 	for name, value := range want {
 		var got string

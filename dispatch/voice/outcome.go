@@ -13,6 +13,8 @@ import (
 var (
 	errTries   = errors.New("nobody was reached in as many tries as there may be")
 	errMachine = errors.New("a machine answered that gets nothing")
+
+	errUnanswered = errors.New("it was dialled, and not answered")
 )
 
 // settled is what a call that is over means for its delivery: a receipt, or
@@ -88,14 +90,14 @@ func (s *Sender) receipt(r row) dispatch.Receipt {
 }
 
 // unsure is what a call means whose process died: one that was answered has
-// reached somebody; of any other nobody knows.
+// reached somebody, and one that failed nobody; of any other nobody knows.
 func (s *Sender) unsure(r row) (dispatch.Receipt, *dispatch.SendError) {
 	known := "it was dialled"
 	switch {
 	case r.answered():
 		return s.receipt(r), nil
 	case r.has(codeFailed):
-		known = "it was dialled, and not answered"
+		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Transient, After: s.cfg.RetryNoAnswer, Account: s.cfg.Name, Err: errUnanswered}
 	case r.has(codeRinging):
 		known = "it rang"
 	}

@@ -49,7 +49,7 @@ func TestNobodyKnowsWhatBecameOfACallWhoseProcessDied(t *testing.T) {
 	}{
 		"dialled":  {[]string{codeDialled}, nil, dispatch.Doubt, "in_doubt: it was dialled; what came of it is not known", nil},
 		"rang":     {[]string{codeDialled, codeRinging}, nil, dispatch.Doubt, "in_doubt: it rang; what came of it is not known", nil},
-		"failed":   {[]string{codeDialled, codeFailed}, nil, dispatch.Doubt, "in_doubt: it was dialled, and not answered; what came of it is not known", nil},
+		"failed":   {[]string{codeDialled, codeFailed}, nil, dispatch.Transient, "transient: it was dialled, and not answered", nil},
 		"nothing":  {nil, nil, dispatch.Doubt, "in_doubt: it was dialled; what came of it is not known", nil},
 		"answered": {[]string{codeDialled, codeAnswered}, nil, "", "answered; how much was heard is not known", nil},
 		"confirmed": {

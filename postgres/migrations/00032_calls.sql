@@ -9,7 +9,7 @@ CREATE TABLE calls (
     member_id   bigint NOT NULL REFERENCES members ON DELETE CASCADE,
     attempt     integer NOT NULL,                    -- at the delivery, as dispatch counts
     account     text COLLATE "C" NOT NULL,
-    call_id     text NOT NULL,                       -- SIP's, by which the provider knows the call, too
+    call_id     text NOT NULL,                       -- SIP's, by which the provider knows the call, too; empty: it was decided that this attempt is not made
     began_at    timestamptz NOT NULL,
     ended_at    timestamptz,                         -- null: it goes on, or its process died
     steps       jsonb NOT NULL DEFAULT '[]',         -- voice.step: what happened, in order
