@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"herald/matcher/eventform"
@@ -138,6 +139,7 @@ func (r *MatchResult) tables(ctx context.Context, s *shelves, o MatchOptions, ev
 	if joined != found {
 		return fmt.Errorf("the join finds %d subscriptions, the index %d", joined, found)
 	}
+	runtime.GC() // a node that starts has nothing of this
 	r.ColdLoadS, r.VisibleP99MS, err = s.follow(ctx, o)
 	return err
 }
