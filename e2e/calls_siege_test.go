@@ -26,7 +26,6 @@ type callSiege struct {
 	phones []*telephone.Phone // one after the other, at one address; the last one is there
 	trunk  string             // that address
 	faxes  *hfaxd.Server
-	prices []int
 }
 
 const (
@@ -117,23 +116,10 @@ func (s *callSiege) hangUp() {
 	}
 }
 
-// tellAll tells an event that all members wait for.
-func (s *callSiege) tellAll() {
-	s.t.Helper()
-	price := len(s.prices) + 1
-	if err := s.tell(s.t.Context(), price); err != nil {
-		s.t.Fatal(err)
-	}
-	s.prices = append(s.prices, price)
-}
-
 // strike strikes with everything there is, in an order by chance, under load,
 // and goes on doing so for as long as the flag says.
 func (s *callSiege) strike() {
-	blows := []struct {
-		name string
-		fall func()
-	}{
+	blows := []blow{
 		{"node killed", s.killNode},
 		{"node killed before it dials", s.killBeforeItDials},
 		{"node stopped", s.stopNode},
@@ -144,28 +130,16 @@ func (s *callSiege) strike() {
 		{"fax server away", s.shutFaxes},
 		{"fax server unkind", s.unkindFaxes},
 	}
+	limit := 500 * time.Millisecond
 	if *siegeFor > 0 { // it takes its time
-		blows = append(blows, struct {
-			name string
-			fall func()
-		}{"node frozen", s.freezeNode})
+		blows, limit = append(blows, blow{"node frozen", s.freezeNode}), 3*time.Second
 	}
-	for began := time.Now(); ; {
-		for _, i := range s.chance.Perm(len(blows)) {
-			for range 2 {
-				s.tellAll()
-			}
-			s.awaitArrivals(1 + s.chance.IntN(2*callMembers))
-			blows[i].fall()
-			s.strikes[blows[i].name]++
-			if s.t.Failed() {
-				return
-			}
+	s.strikeWith(blows, func() {}, func() {
+		for range 2 {
+			s.tellAll()
 		}
-		if time.Since(began) >= *siegeFor {
-			return
-		}
-	}
+		awaitMore(s.arrived, 1+s.chance.IntN(2*callMembers), limit)
+	})
 }
 
 func (s *callSiege) calls() (all []telephone.Call) {
@@ -181,26 +155,6 @@ func (s *callSiege) arrived() int {
 		n += int(p.Calls().Count())
 	}
 	return n
-}
-
-// awaitArrivals waits until so many more calls are over and faxes came, but not
-// long: work of a dead node is taken up later.
-func (s *callSiege) awaitArrivals(n int) {
-	limit := 500 * time.Millisecond
-	if *siegeFor > 0 {
-		limit = 3 * time.Second
-	}
-	until := s.arrived() + n
-	over := time.After(limit)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for s.arrived() < until {
-		select {
-		case <-tick.C:
-		case <-over:
-			return
-		}
-	}
 }
 
 // killBeforeItDials kills a node that means to call somebody and has not begun.

@@ -37,6 +37,7 @@ type siege struct {
 	strikes map[string]int
 	told    atomic.Int64 // events that were accepted
 	mailing []int64      // campaigns that were started
+	prices  []int        // that tellAll told
 }
 
 const (
@@ -124,10 +125,7 @@ func (s *siege) load() (stop func() []int) {
 // strike strikes with everything there is, in an order by chance, and goes on
 // doing so for as long as the flag says.
 func (s *siege) strike() {
-	blows := []struct {
-		name string
-		fall func()
-	}{
+	blows := []blow{
 		{"node killed", s.killNode},
 		{"database stopped at once", func() { s.crashDatabase(func() {}) }},
 		{"node and database together", s.killBoth},
@@ -136,10 +134,23 @@ func (s *siege) strike() {
 		{"mail server refuses", s.refuse},
 		{"mail server pauses", s.holdAnswers},
 	}
+	s.strikeWith(blows, s.startCampaign, func() { s.awaitMail(1 + s.chance.IntN(1_000)) })
+}
+
+// blow is something that befalls those who are besieged.
+type blow struct {
+	name string
+	fall func()
+}
+
+// strikeWith strikes with each blow, in an order by chance and after load has
+// made some, and goes on doing so for as long as the flag says. Each time
+// through all of them begins with round.
+func (s *siege) strikeWith(blows []blow, round, load func()) {
 	for began := time.Now(); ; {
-		s.startCampaign()
+		round()
 		for _, i := range s.chance.Perm(len(blows)) {
-			s.awaitMail(1 + s.chance.IntN(1_000))
+			load()
 			blows[i].fall()
 			s.strikes[blows[i].name]++
 			if s.t.Failed() {
@@ -147,6 +158,32 @@ func (s *siege) strike() {
 			}
 		}
 		if time.Since(began) >= *siegeFor {
+			return
+		}
+	}
+}
+
+// tellAll tells an event that all members wait for.
+func (s *siege) tellAll() {
+	s.t.Helper()
+	price := len(s.prices) + 1
+	if err := s.tell(s.t.Context(), price); err != nil {
+		s.t.Fatal(err)
+	}
+	s.prices = append(s.prices, price)
+}
+
+// awaitMore waits until so many more have arrived, but not long: work of a dead
+// node is taken up later.
+func awaitMore(arrived func() int, n int, limit time.Duration) {
+	until := arrived() + n
+	over := time.After(limit)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for arrived() < until {
+		select {
+		case <-tick.C:
+		case <-over:
 			return
 		}
 	}

@@ -29,7 +29,6 @@ type textSiege struct {
 	*siege
 	centre *smsc.SMSC
 	modem  *modem.Modem
-	prices []int
 }
 
 const (
@@ -106,64 +105,25 @@ func byText(i int) contact {
 	return contact{"sms", fmt.Sprintf("+86138001380%02d", i), true}
 }
 
-// tellAll tells an event that all members wait for.
-func (s *textSiege) tellAll() {
-	s.t.Helper()
-	price := len(s.prices) + 1
-	if err := s.tell(s.t.Context(), price); err != nil {
-		s.t.Fatal(err)
-	}
-	s.prices = append(s.prices, price)
-}
-
 // strike strikes with everything there is, in an order by chance, under load,
 // and goes on doing so for as long as the flag says.
 func (s *textSiege) strike() {
-	blows := []struct {
-		name string
-		fall func()
-	}{
+	blows := []blow{
 		{"node killed", s.killNode},
 		{"node away", s.leaveNode},
 		{"connections cut", s.cut},
 		{"centre unkind", s.unkindCentre},
 		{"modem unkind", s.unkindModem},
 	}
-	for began := time.Now(); ; {
-		for _, i := range s.chance.Perm(len(blows)) {
-			for range 5 {
-				s.tellAll()
-			}
-			s.awaitTexts(1 + s.chance.IntN(4*textMembers))
-			blows[i].fall()
-			s.strikes[blows[i].name]++
-			if s.t.Failed() {
-				return
-			}
+	s.strikeWith(blows, func() {}, func() {
+		for range 5 {
+			s.tellAll()
 		}
-		if time.Since(began) >= *siegeFor {
-			return
-		}
-	}
+		awaitMore(s.arrived, 1+s.chance.IntN(4*textMembers), 2*time.Second)
+	})
 }
 
 func (s *textSiege) arrived() int { return int(s.centre.Texts().Count() + s.modem.Texts().Count()) }
-
-// awaitTexts waits until so many more texts came, but not long: work of a dead
-// node is taken up later.
-func (s *textSiege) awaitTexts(n int) {
-	until := s.arrived() + n
-	over := time.After(2 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for s.arrived() < until {
-		select {
-		case <-tick.C:
-		case <-over:
-			return
-		}
-	}
-}
 
 // leaveNode kills the node while the modem takes texts of an event, and starts
 // it again when its work can be taken up: the new one does so at once, while

@@ -46,16 +46,16 @@ func TestWhatIsReported(t *testing.T) {
 		jobs   int // that the server was given
 		dials  int // over all jobs
 	}{
-		{"all pages arrive", 3, nil, ending{dispatch.ReportDelivered, "delivered", "3 of 3 pages"}, 1, 1},
-		{"busy once", 1, []hfaxd.Fault{{Kind: hfaxd.Busy, Times: 1}}, ending{dispatch.ReportDelivered, "delivered", "1 of 1"}, 1, 2},
-		{"busy", 1, []hfaxd.Fault{{Kind: hfaxd.Busy}}, ending{dispatch.ReportBounced, "busy", "0 of 1 pages, dialled 2 times"}, 1, 2},
+		{"all pages arrive", 3, nil, ending{dispatch.ReportDelivered, "", "3 of 3 pages"}, 1, 1},
+		{"busy once", 1, []hfaxd.Fault{{Kind: hfaxd.Busy, Times: 1}}, ending{dispatch.ReportDelivered, "", "1 of 1"}, 1, 2},
+		{"busy", 1, []hfaxd.Fault{{Kind: hfaxd.Busy}}, ending{dispatch.ReportBounced, "busy", "0 of 1 pages, dials: 2"}, 1, 2},
 		{"nobody answers", 1, []hfaxd.Fault{{Kind: hfaxd.NoAnswer}}, ending{dispatch.ReportBounced, "no_answer", "nobody answered; 0 of 1"}, 1, 2},
 		{"our line is dead", 1, []hfaxd.Fault{{Kind: hfaxd.NoDialTone}}, ending{dispatch.ReportBounced, "no_tone", "own line is dead"}, 1, 2},
 		{"a person answers", 1, []hfaxd.Fault{{Kind: hfaxd.Human}}, ending{dispatch.ReportBounced, "no_carrier", "no fax"}, 1, 2},
 		{"somebody kills the job", 2, []hfaxd.Fault{{Kind: hfaxd.Kill}}, ending{dispatch.ReportBounced, "killed", "0 of 2"}, 1, 1},
 		{"the line drops in the first page", 2, []hfaxd.Fault{{Kind: hfaxd.Drop}}, ending{dispatch.ReportBounced, "dropped", "0 of 2"}, 1, 2},
 		{"the only page is not confirmed", 1, []hfaxd.Fault{{Kind: hfaxd.Unconfirmed}}, ending{dispatch.ReportBounced, "unconfirmed", "it may have arrived; 0 of 1"}, 1, 2},
-		{"the line drops behind the first page", 3, []hfaxd.Fault{{Kind: hfaxd.Drop, Page: 1, Times: 2}}, ending{dispatch.ReportDelivered, "delivered", "3 of 3"}, 2, 3},
+		{"the line drops behind the first page", 3, []hfaxd.Fault{{Kind: hfaxd.Drop, Page: 1, Times: 2}}, ending{dispatch.ReportDelivered, "", "3 of 3"}, 2, 3},
 		{"it drops behind each page, always", 5, []hfaxd.Fault{{Kind: hfaxd.Drop, Page: 1}}, ending{dispatch.ReportBounced, "dropped", "of 5"}, 3, 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestNoPageGoesAgain(t *testing.T) {
 	m := b.message(1, 4)
 	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 2, Times: 2})
 	b.send(m)
-	ending{dispatch.ReportDelivered, "delivered", "5 of 5"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportDelivered, "", "5 of 5"}.check(t, m, b.follow(b.Sender, 1)[0])
 	got := b.arrived(m)
 	if len(got) != 2 || got[0].Of != 5 || got[0].Pages+got[1].Of != 5 || got[1].Pages != got[1].Of {
 		t.Fatalf("%d jobs arrived", len(got))
@@ -112,7 +112,7 @@ func TestAPersonIsCalledTwiceAtMost(t *testing.T) {
 	m := b.message(1, 1)
 	b.faults(hfaxd.Fault{Kind: hfaxd.Human})
 	b.send(m)
-	ending{dispatch.ReportBounced, "no_carrier", "dialled 2 times"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportBounced, "no_carrier", "dials: 2"}.check(t, m, b.follow(b.Sender, 1)[0])
 	m.Attempt = 2 // an operator sends it again
 	_, err := b.open().Send(t.Context(), m)
 	var failure *dispatch.SendError
@@ -156,7 +156,7 @@ func TestAPersonBehindABusyLine(t *testing.T) {
 	m := b.message(1, 1)
 	b.faults(hfaxd.Fault{Kind: hfaxd.Human, Times: 1}, hfaxd.Fault{Kind: hfaxd.Busy, Times: 1}, hfaxd.Fault{Kind: hfaxd.Human})
 	b.send(m)
-	ending{dispatch.ReportBounced, "no_carrier", "dialled 3 times"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportBounced, "no_carrier", "dials: 3"}.check(t, m, b.follow(b.Sender, 1)[0])
 }
 
 func TestBusyNumbersAreDialledAsOftenAsTheAccountSays(t *testing.T) {
@@ -165,7 +165,7 @@ func TestBusyNumbersAreDialledAsOftenAsTheAccountSays(t *testing.T) {
 	m := b.message(1, 1)
 	b.faults(hfaxd.Fault{Kind: hfaxd.Busy})
 	b.send(m)
-	ending{dispatch.ReportBounced, "busy", "dialled 5 times"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportBounced, "busy", "dials: 5"}.check(t, m, b.follow(b.Sender, 1)[0])
 }
 
 func TestAJobIsEndedWhenItsMessageExpires(t *testing.T) {
@@ -204,7 +204,7 @@ func TestAJobThatTheServerForgot(t *testing.T) {
 	b.faults()
 	next := b.message(2, 1)
 	b.send(next)
-	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, next, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportDelivered, "", "1 of 1"}.check(t, next, b.follow(b.Sender, 1)[0])
 	// It was not delivered, as far as anybody knows, and did not bounce.
 	b.await(func() bool { return b.rows(m)[0].Outcome == forgotten })
 	if left, err := b.store.untold(t.Context(), "fax"); err != nil || len(left) != 0 {
@@ -226,7 +226,7 @@ func TestAnotherRunGoesOn(t *testing.T) {
 	if !errors.Is(err, refused) {
 		t.Fatalf("a report that was not taken gives %v", err)
 	}
-	ending{dispatch.ReportDelivered, "delivered", "2 of 2"}.check(t, m, b.follow(b.another(nil), 1)[0])
+	ending{dispatch.ReportDelivered, "", "2 of 2"}.check(t, m, b.follow(b.another(nil), 1)[0])
 }
 
 // TestTwoFollowersDoNoHarm: each job is given to the server once.
@@ -291,7 +291,7 @@ func TestTheServerIsAwayForAWhile(t *testing.T) {
 	b.send(m)
 	b.wire.close()
 	time.AfterFunc(100*time.Millisecond, b.wire.heal)
-	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportDelivered, "", "1 of 1"}.check(t, m, b.follow(b.Sender, 1)[0])
 }
 
 func TestDoneIsNotDeliveredBeforeAllPagesAre(t *testing.T) {

@@ -50,7 +50,7 @@ func TestHylaFAX(t *testing.T) {
 	human, byHuman := send(3, person, func(a *Account) { a.MaxDials = 10 })
 
 	t.Run("two Chinese pages arrive as they were made", func(t *testing.T) {
-		ending{dispatch.ReportDelivered, "delivered", "2 of 2"}.check(t, whole, b.follow(byWhole, 1)[0])
+		ending{dispatch.ReportDelivered, "", "2 of 2"}.check(t, whole, b.follow(byWhole, 1)[0])
 		call := calls.Call()
 		if call.Pages != 2 || call.Number != "55550001" {
 			t.Fatalf("the call was %+v", call)
@@ -60,7 +60,7 @@ func TestHylaFAX(t *testing.T) {
 		peers.SamePage(t, made, 1, call.File, 1)
 	})
 	t.Run("a fax that broke off is finished without its first page", func(t *testing.T) {
-		ending{dispatch.ReportDelivered, "delivered", "2 of 2"}.check(t, dropped, b.follow(byDropped, 1)[0])
+		ending{dispatch.ReportDelivered, "", "2 of 2"}.check(t, dropped, b.follow(byDropped, 1)[0])
 		first, second := drops.Call(), drops.Call()
 		if first.Pages != 1 || first.End != "dropped" || second.Pages != 1 || drops.Calls() != 0 {
 			t.Fatalf("the calls were %+v and %+v", first, second)

@@ -92,15 +92,15 @@ func (j job) report() dispatch.Report {
 		Code: string(j.Outcome), Key: "fax " + j.Info,
 	}
 	switch j.Outcome {
-	case delivered:
-		r.Event = dispatch.ReportDelivered
+	case delivered: // which its event says
+		r.Event, r.Code = dispatch.ReportDelivered, ""
 	case expired:
 		r.Event = dispatch.ReportExpired
 	}
 	if j.EndedAt != nil {
 		r.At = *j.EndedAt
 	}
-	r.Detail = fmt.Sprintf("%d of %d pages, dialled %d times", j.through(), j.Pages, j.DialsBefore+j.Dials)
+	r.Detail = fmt.Sprintf("%d of %d pages, dials: %d", j.through(), j.Pages, j.DialsBefore+j.Dials)
 	if words := details[j.Outcome]; words != "" {
 		r.Detail = words + "; " + r.Detail
 	}

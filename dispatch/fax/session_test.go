@@ -88,7 +88,7 @@ func TestAnAnswerThatIsLostIsLookedFor(t *testing.T) {
 	if receipt := b.send(m); receipt.ProviderID != "1" {
 		t.Errorf("the receipt is %+v", receipt)
 	}
-	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, m, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportDelivered, "", "1 of 1"}.check(t, m, b.follow(b.Sender, 1)[0])
 	if n := b.jobs(m); n != 1 {
 		t.Errorf("the server has %d jobs", n)
 	}
@@ -179,7 +179,7 @@ func TestWhereARunDies(t *testing.T) {
 	if _, err := b.db.Exec(t.Context(), `UPDATE faxes SET state = 'submitting', job = '' WHERE delivery_id = $1`, submitted.DeliveryID); err != nil {
 		t.Fatal(err)
 	}
-	ending{dispatch.ReportDelivered, "delivered", "1 of 1"}.check(t, submitted, b.follow(b.Sender, 1)[0])
+	ending{dispatch.ReportDelivered, "", "1 of 1"}.check(t, submitted, b.follow(b.Sender, 1)[0])
 	if err := resolve(submitted); err != nil {
 		t.Errorf("once it was submitted it gives %v", err)
 	}
@@ -217,7 +217,7 @@ func TestAFurtherJobWhoseAnswerIsLost(t *testing.T) {
 			b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1, Times: 2}, hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(time.Millisecond)})
 			b.send(m)
 			b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1, Times: 2}, hfaxd.Fault{Kind: kind, Times: 1})
-			ending{dispatch.ReportDelivered, "delivered", "2 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
+			ending{dispatch.ReportDelivered, "", "2 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
 			pages := 0
 			for _, one := range b.arrived(m) {
 				pages += one.Pages

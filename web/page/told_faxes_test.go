@@ -1,9 +1,7 @@
 package page
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"herald/dispatch"
 )
@@ -27,18 +25,4 @@ func faxes(t *testing.T, who Audience) Course {
 	return c
 }
 
-func TestFaxesAreToldToEachInTheirWords(t *testing.T) {
-	text := told(t, faxes)
-	golden(t, "faxes.txt", text)
-	for _, mark := range []string{"{{", "no value", "told.", "%!", "fax_"} {
-		if strings.Contains(text, mark) {
-			t.Errorf("%q is in what people read", mark)
-		}
-	}
-	r := Reader{Locale: catalogue(t).In("en"), Zone: time.UTC, Now: moment}
-	for _, line := range r.Narrate(faxes(t, Operator)) {
-		if line.Text == line.Code {
-			t.Errorf("nobody worded %s", line.Code)
-		}
-	}
-}
+func TestFaxesAreToldToEachInTheirWords(t *testing.T) { areWorded(t, faxes, "faxes.txt", "fax_") }

@@ -134,8 +134,6 @@ func (j *job) field(letter byte) string {
 		return j.id
 	case 'a':
 		return string(rune(j.state))
-	case 'J':
-		return j.values["JOBINFO"]
 	case 'P':
 		return pair(sent, pages)
 	case 'D':
@@ -152,34 +150,18 @@ func (j *job) field(letter byte) string {
 		return tries
 	case 's':
 		return j.text
-	case 'e', 'v':
-		return j.values["DIALSTRING"]
 	case 'o':
 		return j.owner
-	case 'S':
-		return j.values["FROMUSER"]
-	case 'i', 'I':
-		return j.values["SCHEDPRI"]
-	case 'x':
-		return j.values["MAXDIALS"]
-	case 'u':
-		return j.values["MAXTRIES"]
-	case 'r':
-		return j.values["VRES"]
-	case 'w':
-		return j.values["PAGEWIDTH"]
-	case 'l':
-		return j.values["PAGELENGTH"]
-	case 'm':
-		return j.values["MODEM"]
-	case 'M':
-		return j.values["NOTIFYADDR"]
-	case 'R':
-		return j.values["TOUSER"]
 	case 'X':
 		return "F"
 	}
-	return ""
+	return j.values[parameterOf[letter]]
+}
+
+// parameterOf are the parameters that letters of a format mean.
+var parameterOf = map[byte]string{
+	'J': "JOBINFO", 'e': "DIALSTRING", 'v': "DIALSTRING", 'S': "FROMUSER", 'R': "TOUSER", 'M': "NOTIFYADDR", 'm': "MODEM",
+	'i': "SCHEDPRI", 'I': "SCHEDPRI", 'x': "MAXDIALS", 'u': "MAXTRIES", 'r': "VRES", 'w': "PAGEWIDTH", 'l': "PAGELENGTH",
 }
 
 // format fills in a format such as "%-4j %.25s" (hfaxd(8)).
