@@ -165,35 +165,40 @@ func (m *tellee) course() (c course) {
 
 // ends waits until the member's newest notification has come to an end, which
 // is told as the states of its rungs, such as "sms failed, voice delivered",
-// and holds that its timeline tells these steps, in order.
+// and its timeline tells these steps, in order.
 func (m *tellee) ends(states string, steps ...string) {
 	t := m.herald.t
 	t.Helper()
-	var c course
-	var is string
+	var is, missing string
+	var told []string
 	defer func() {
 		if t.Failed() {
-			t.Logf("%s: %s\n  %s", m.account, is, strings.Join(c.told(), "\n  "))
+			t.Logf("%s: %s, of which %q is not told, or not in its place\n  %s", m.account, is, missing, strings.Join(told, "\n  "))
 		}
 	}()
 	eventually(t, patience, m.account+" to be told: "+states, func() bool {
-		c = m.course()
+		c := m.course()
 		var rungs []string
 		for _, d := range c.Deliveries {
 			rungs = append(rungs, d.Channel+" "+d.State)
 		}
-		is = strings.Join(rungs, ", ")
-		return is == states
+		is, told = strings.Join(rungs, ", "), c.told()
+		missing = firstMissing(told, steps)
+		return is == states && missing == ""
 	})
-	told := c.told()
+}
+
+// firstMissing is the first of the steps that is not told after those before
+// it; empty: all are told, in order.
+func firstMissing(told, steps []string) string {
 	for _, step := range steps {
 		i := slices.Index(told, step)
 		if i < 0 {
-			t.Errorf("%s: the timeline does not tell %q, or not in its place", m.account, step)
-			return
+			return step
 		}
 		told = told[i+1:]
 	}
+	return ""
 }
 
 // told are the steps of the course, each with the figures that matter here.
