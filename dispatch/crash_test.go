@@ -340,6 +340,30 @@ func TestAJobIsNotCompletedByWhoWasHeldForDead(t *testing.T) {
 	}
 }
 
+// The same when it finds nothing to hand over.
+func TestAJobIsNotCompletedByWhoWasHeldForDeadAndIdle(t *testing.T) {
+	b := newIdleBench(t)
+	id := b.enqueue(b.note())[0]
+	b.exec(`UPDATE deliveries SET turn = turn + 1`) // it is another job's by now
+	job := &river.Job[handOver]{JobRow: &rivertype.JobRow{}, Args: handOver{Deliveries: []uuid.UUID{id}}}
+	begins := func() {
+		t.Helper()
+		err := b.pool.QueryRow(t.Context(), `UPDATE river_job SET state = 'running', attempt = attempt + 1 RETURNING id, attempt`).Scan(&job.ID, &job.Attempt)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	begins()
+	b.exec(`UPDATE river_job SET attempt = attempt + 1`) // it was rescued, and runs elsewhere
+	if err := b.worker.Work(t.Context(), job); !errors.Is(err, errSuperseded) {
+		t.Errorf("who was held for dead ends the job: %v", err)
+	}
+	begins()
+	if err := b.worker.Work(t.Context(), job); err != nil {
+		t.Errorf("whose job it is cannot end it: %v", err)
+	}
+}
+
 func TestTemplateThatFailsAfterACrashLeavesTheDoubt(t *testing.T) {
 	b := newIdleBench(t)
 	id := b.enqueue(b.note(func(n *Notification) { n.Template = "broken" }))[0]

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ type run struct {
 	began time.Time
 	// again is when the job must come again for what is left of it; 0: nothing is.
 	again time.Duration
+	// handed says that something was handed over, and recorded as this run's.
+	handed bool
 }
 
 // later leaves a delivery to the job's next run, no sooner than after d.
@@ -45,6 +48,23 @@ func (r *run) through(ctx context.Context, tasks []task) error {
 	}
 	if r.again > 0 {
 		return river.JobSnooze(r.again)
+	}
+	return r.complete(ctx)
+}
+
+// complete ends the job, unless River has given it to a later run: this one
+// was held for dead then, and to complete the job would end that one's, too.
+func (r *run) complete(ctx context.Context) error {
+	if r.handed {
+		return nil
+	}
+	var ours bool
+	err := r.store.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_job WHERE id = $1 AND attempt = $2 AND state = 'running')`, r.job.ID, r.job.Attempt).Scan(&ours)
+	if err != nil {
+		return fmt.Errorf("see whose the job is: %w", err)
+	}
+	if !ours {
+		return errSuperseded
 	}
 	return nil
 }
@@ -149,9 +169,10 @@ func (r *run) handOver(ctx context.Context, parcels []*parcel) (left []*parcel, 
 	account.took(len(taken)-len(unheard), time.Since(began))
 	o.results = results
 	late, err := r.record(ctx, o)
-	if err == nil && late { // the job is another's: to complete it would end that one's, too
+	if err == nil && late {
 		err = errSuperseded
 	}
+	r.handed = err == nil
 	return append(unheard, left...), err
 }
 
