@@ -1,11 +1,40 @@
 /* The call, and the fax at its far end. */
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "line.h"
+#include "call.h"
+
+struct line line;
+
+double seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+void trace(const char *words, ...)
+{
+	if (!line.traced)
+		return;
+	va_list arguments;
+	va_start(arguments, words);
+	fprintf(stderr, "%.3f %6.2f ", seconds(), (double) line.passed / RATE);
+	vfprintf(stderr, words, arguments);
+	fputc('\n', stderr);
+	va_end(arguments);
+}
+
+int sends(void)
+{
+	const t31_state_t *m = line.modem;
+	return m->at_state.transmit && m->modem >= FAX_MODEM_SILENCE_TX && m->modem <= FAX_MODEM_V29_TX && m->modem != FAX_MODEM_SILENCE_RX;
+}
 
 int is(const char *name) { return strcmp(line.now.name, name) == 0; }
 

@@ -46,9 +46,7 @@
 #include <tiffio.h>
 #include <unistd.h>
 
-#include "line.h"
-
-struct line line;
+#include "call.h"
 
 /* terminal is the pseudo terminal, and what goes over it. */
 static struct {
@@ -64,26 +62,6 @@ static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
 
 static void fail(const char *what) { perror(what); exit(1); }
-
-/* seconds are of a clock that only goes forward. */
-static double seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec / 1e9;
-}
-
-void trace(const char *words, ...)
-{
-	if (!line.traced)
-		return;
-	va_list arguments;
-	va_start(arguments, words);
-	fprintf(stderr, "%.3f %6.2f ", seconds(), (double) line.passed / RATE);
-	vfprintf(stderr, words, arguments);
-	fputc('\n', stderr);
-	va_end(arguments);
-}
 
 /* trace_bytes says the beginning of what goes over the terminal. */
 static void trace_bytes(const char *who, const char *bytes, size_t length)
@@ -135,12 +113,6 @@ static int to_client(at_state_t *at, void *data, const uint8_t *bytes, size_t le
 		}
 	}
 	return 0;
-}
-
-int sends(void)
-{
-	const t31_state_t *m = line.modem;
-	return m->at_state.transmit && m->modem >= FAX_MODEM_SILENCE_TX && m->modem <= FAX_MODEM_V29_TX && m->modem != FAX_MODEM_SILENCE_RX;
 }
 
 /* is_clients_turn says that nothing can happen until the client does its part:

@@ -1,7 +1,7 @@
-/* What the parts of faxline share: the call, and the modem that has it. */
+/* The call that the modem of faxline has, and the line it goes over. */
 
-#ifndef LINE_H
-#define LINE_H
+#ifndef CALL_H
+#define CALL_H
 
 #include <stdint.h>
 
@@ -56,6 +56,9 @@ void step(void);
 
 /* sends reports whether the modem has a carrier or a silence to send still. */
 int sends(void);
+
+/* seconds are of a clock that only goes forward. */
+double seconds(void);
 
 /* trace says what happens on standard error, when it is wanted. */
 void trace(const char *words, ...) __attribute__((format(printf, 1, 2)));
