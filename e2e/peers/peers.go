@@ -156,17 +156,23 @@ func (p *Process) UntilAnswering(address string) {
 	})
 }
 
-// Address is an address of this machine that nobody listens at. Its port is
-// below those that the system gives out by itself (Linux: from 32768), so that
-// nobody has it before the program that is to.
+// Address is an address of this machine that nobody listens at, and that is
+// this test's until it ends. Its port is below those that the system gives out
+// by itself (Linux: from 32768), so that nobody has it before the program that
+// is to; other tests are told by a socket of its name.
 func Address(t testing.TB) string {
 	t.Helper()
 	const first, most, tries = 20_000, 12_000, 100
 	for range tries {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(most)))
+		ours, err := net.Listen("unix", "@herald test "+address)
+		if err != nil {
+			continue // another test has it
+		}
+		t.Cleanup(func() { _ = ours.Close() }) // nobody speaks to it
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			continue // somebody has it
+			continue // somebody else has it
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)

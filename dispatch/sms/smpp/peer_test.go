@@ -44,18 +44,19 @@ func startNode(t *testing.T) nodeSMSC {
 	return nodeSMSC{p, addr}
 }
 
-// units are what it took for a number, refused ones included.
-func (n nodeSMSC) units(t *testing.T, to string) (units []nodeUnit) {
-	t.Helper()
-	for line := range strings.Lines(n.Said()) {
-		var u nodeUnit
-		if err := json.Unmarshal([]byte(line), &u); err != nil {
-			continue // it is being written
+// units are the first so many that it got for a number, refused ones included.
+// It may have answered before it says so.
+func (n nodeSMSC) units(to string, many int) (units []nodeUnit) {
+	n.Until("it got so many units for "+to, func() bool {
+		units = nil
+		for line := range strings.Lines(n.Said()) {
+			var u nodeUnit
+			if err := json.Unmarshal([]byte(line), &u); err == nil && "+"+u.To == to { // or it is being written
+				units = append(units, u)
+			}
 		}
-		if "+"+u.To == to {
-			units = append(units, u)
-		}
-	}
+		return len(units) >= many
+	})
 	return units
 }
 
@@ -229,15 +230,15 @@ func TestTheFormOfIDsIsFoundOut(t *testing.T) {
 // saidOf checks what the SMSC understood.
 func (n nodeSMSC) saidOf(t *testing.T, ms []dispatch.Message, four string) {
 	t.Helper()
-	first := n.units(t, ms[0].Address)[0]
+	first := n.units(ms[0].Address, 1)[0]
 	if first.Text != ms[0].Content.Text || first.Registered != 1 || first.From != "SHOP" || first.Coding != 0 || len(first.Validity) == 0 || first.Reference == 0 {
 		t.Errorf("it understood %+v", first)
 	}
-	if chinese := n.units(t, ms[7].Address)[0]; chinese.Text != ms[7].Content.Text || chinese.Coding != 8 {
+	if chinese := n.units(ms[7].Address, 1)[0]; chinese.Text != ms[7].Content.Text || chinese.Coding != 8 {
 		t.Errorf("it understood %+v", chinese)
 	}
 	var joined string
-	of := n.units(t, ms[6].Address)
+	of := n.units(ms[6].Address, 4)
 	for i, u := range of {
 		if !strings.HasPrefix(u.UDH, "0003") || !strings.HasSuffix(u.UDH, "040"+string(rune('1'+i))) {
 			t.Errorf("part %d has the header %s", i, u.UDH)
@@ -247,9 +248,7 @@ func (n nodeSMSC) saidOf(t *testing.T, ms []dispatch.Message, four string) {
 	if joined != four || len(of) != 4 {
 		t.Errorf("it understood %d parts: %q", len(of), joined)
 	}
-	if !strings.Contains(n.Said(), `{"alive":0}`) {
-		t.Error("its questions whether we are there were not answered")
-	}
+	n.UntilSaid(`{"alive":0}`) // our answer to its question whether we are there
 }
 
 // TestThrottlingReordersNothing: what is refused is neither lost nor overtaken
@@ -273,7 +272,7 @@ func TestThrottlingReordersNothing(t *testing.T) {
 			}
 		}
 		var order string
-		for _, u := range node.units(t, number) {
+		for _, u := range node.units(number, 8) {
 			sign := u.UDH[len(u.UDH)-1:]
 			if u.Refused {
 				sign = "-" + sign
