@@ -112,6 +112,7 @@ type Message struct {
 	// or a reader can tell a repetition: e-mail's Message-ID is made from it.
 	WireID  string
 	Purpose subscriptions.Purpose
+	Private bool   // as of the Notification: nothing of the content outlasts the hand-over
 	Address string // normalised
 	Name    string // the member's display name, may be empty
 	Content templates.Content

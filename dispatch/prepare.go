@@ -193,7 +193,7 @@ func (r *run) message(ctx context.Context, t *task, m subscriptions.Member) (msg
 		links["alert"] = r.cfg.Links.Alert(t.SubscriptionID)
 	}
 	msg = Message{
-		DeliveryID: t.ID, Attempt: t.Attempts + 1, WireID: t.ID.String(), Purpose: t.Purpose,
+		DeliveryID: t.ID, Attempt: t.Attempts + 1, WireID: t.ID.String(), Purpose: t.Purpose, Private: t.Private,
 		Address: t.Address, Name: m.DisplayName, ExpiresAt: t.ExpiresAt,
 	}
 	if t.Purpose != subscriptions.Transactional {

@@ -77,7 +77,7 @@ func (s *session) Send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 		return s.failed(&dispatch.SendError{Class: dispatch.Permanent, Code: string(fax.NoCarrier), Err: errPerson})
 	}
 	wanted := job{
-		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: s.sender.cfg.Name, Pages: document.Pages, ExpiresAt: s.sender.expires(m),
+		Delivery: m.DeliveryID, Attempt: m.Attempt, Account: s.sender.cfg.Name, Pages: document.Pages, Private: m.Private, ExpiresAt: s.sender.expires(m),
 	}
 	for range 2 { // again, when the job before turns out not to have been submitted
 		j, begun, err := s.sender.store.begin(ctx, m.WireID, wanted, source, document.PDF)

@@ -54,6 +54,7 @@ type job struct {
 	Code        int
 	Text        string
 	Kept        bool // what it says is kept still
+	Private     bool // what it says is forgotten as soon as it has ended, and shown to nobody
 	ExpiresAt   time.Time
 	DueAt       time.Time
 	SubmittedAt *time.Time
@@ -68,14 +69,14 @@ func (j job) through() int { return j.First - 1 + j.Sent }
 
 const jobColumns = `
 SELECT info, delivery_id, attempt, account, further, job, first_page, pages, state, outcome, sent, dials, tries, vain, dials_before, code, text,
-       source IS NOT NULL, expires_at, due_at, submitted_at, ended_at
+       source IS NOT NULL, private, expires_at, due_at, submitted_at, ended_at
 FROM faxes
 `
 
 const beginSQL = `
-INSERT INTO faxes (info, delivery_id, member_id, attempt, account, first_page, pages, state, source, document, expires_at, begun_at, due_at, submitted_at)
+INSERT INTO faxes (info, delivery_id, member_id, attempt, account, first_page, pages, state, source, document, private, expires_at, begun_at, due_at, submitted_at)
 SELECT CASE WHEN count(*) = 0 THEN $1 ELSE $1 || '.' || count(*) + 1 END, $2, (SELECT member_id FROM deliveries WHERE id = $2), $3, $4, 1, $5,
-       'submitting', $6, $7, $8, $9, $9, $9
+       'submitting', $6, $7, $8, $9, $10, $10, $10
 FROM faxes
 WHERE delivery_id = $2
 HAVING coalesce(max(attempt), 0) <= $3
@@ -87,7 +88,7 @@ RETURNING info`
 // way, or may have, and that is given.
 func (s *Store) begin(ctx context.Context, wire string, j job, source pages.Fax, document []byte) (job, bool, error) {
 	at := s.now()
-	err := s.db.QueryRow(ctx, beginSQL, wire, j.Delivery, j.Attempt, j.Account, j.Pages, source, document, j.ExpiresAt, at).Scan(&j.Info)
+	err := s.db.QueryRow(ctx, beginSQL, wire, j.Delivery, j.Attempt, j.Account, j.Pages, source, document, j.Private, j.ExpiresAt, at).Scan(&j.Info)
 	if err == nil {
 		j.State, j.First, j.Kept, j.DueAt, j.SubmittedAt = submitting, 1, true, at, &at
 		return j, true, nil
@@ -165,6 +166,7 @@ WHERE info = $1 AND state IN ('waiting', 'submitting')`, info, id, s.now())
 func (s *Store) giveUp(ctx context.Context, info string, why outcome, text string) error {
 	return s.change(ctx, `
 UPDATE faxes SET state = 'ended', outcome = $2, text = $3, ended_at = $4, told = true,
+    source = CASE WHEN NOT private THEN source END, document = CASE WHEN NOT private THEN document END,
     submitted_at = CASE WHEN $2 = 'unsent' THEN NULL ELSE submitted_at END
 WHERE info = $1 AND state = 'submitting'`, info, string(why), text, s.now())
 }
@@ -207,22 +209,30 @@ UPDATE faxes SET state = 'ended', outcome = $2, sent = $3, dials = $4, tries = $
 WHERE info = $1 AND state <> 'ended'`
 
 	furtherSQL = `
-INSERT INTO faxes (info, delivery_id, member_id, attempt, account, further, first_page, pages, state, dials_before, source, expires_at, begun_at, due_at)
-SELECT $1 || '-' || further + 1, delivery_id, member_id, attempt, account, further + 1, $3, pages, 'waiting', dials_before + dials, source, expires_at, $4, $5
+INSERT INTO faxes (info, delivery_id, member_id, attempt, account, further, first_page, pages, state, dials_before, source, private, expires_at, begun_at, due_at)
+SELECT $1 || '-' || further + 1, delivery_id, member_id, attempt, account, further + 1, $3, pages, 'waiting', dials_before + dials, source, private, expires_at, $4, $5
 FROM faxes
 WHERE info = $2`
+
+	forgetSQL = `UPDATE faxes SET source = NULL, document = NULL WHERE info = $1 AND private`
 )
 
 // end notes what came of a job. With next, a further one is to be submitted
-// then, for the pages that are left, and nothing is to be reported yet.
+// then, for the pages that are left, and nothing is to be reported yet. What is
+// private is forgotten, but for what the further one is made of.
 func (s *Store) end(ctx context.Context, j job, next time.Time) error {
 	at := s.now()
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		done, err := tx.Exec(ctx, endSQL, j.Info, string(j.Outcome), j.Sent, j.Dials, j.Tries, j.Code, j.Text, at, !next.IsZero(), j.Vain)
-		if err != nil || done.RowsAffected() == 0 || next.IsZero() { // another node was faster
+		if err != nil || done.RowsAffected() == 0 { // another node was faster
 			return err
 		}
-		_, err = tx.Exec(ctx, furtherSQL, j.root(), j.Info, j.through()+1, at, next)
+		if !next.IsZero() {
+			if _, err := tx.Exec(ctx, furtherSQL, j.root(), j.Info, j.through()+1, at, next); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, forgetSQL, j.Info)
 		return err
 	})
 	if err != nil {
@@ -252,12 +262,12 @@ func (s *Store) change(ctx context.Context, query string, args ...any) error {
 }
 
 // Document is the fax of a delivery as PDF, as it was handed over last;
-// problem.NotFound when there is none, or it is not kept any more.
+// problem.NotFound when there is none, it is private, or not kept any more.
 func (s *Store) Document(ctx context.Context, delivery uuid.UUID) ([]byte, error) {
 	var document []byte
 	err := s.db.QueryRow(ctx, `
 SELECT document FROM faxes
-WHERE delivery_id = $1 AND document IS NOT NULL
+WHERE delivery_id = $1 AND document IS NOT NULL AND NOT private
 ORDER BY begun_at DESC
 LIMIT 1`, delivery).Scan(&document)
 	if errors.Is(err, pgx.ErrNoRows) {

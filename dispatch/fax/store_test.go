@@ -2,6 +2,7 @@ package fax
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,48 @@ func TestDocumentsAreKeptForAWhile(t *testing.T) {
 	}
 	if rows := b.rows(m); len(rows) != 1 || rows[0].Kept || rows[0].Outcome != delivered {
 		t.Errorf("its row is %+v", rows)
+	}
+}
+
+// TestWhatIsPrivateIsForgottenAtOnce: nobody is shown it, and nothing of it is
+// kept when its last job has ended.
+func TestWhatIsPrivateIsForgottenAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(t *testing.T, b *bench, m dispatch.Message){
+		"all pages arrive": func(_ *testing.T, b *bench, _ dispatch.Message) { b.follow(b.Sender, 1) },
+		"a further job has the last of them": func(t *testing.T, b *bench, m dispatch.Message) {
+			ending{dispatch.ReportDelivered, "", "2 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
+			if rows := b.rows(m); len(rows) != 2 {
+				t.Errorf("its rows are %+v", rows)
+			}
+		},
+		"it is given up": func(t *testing.T, b *bench, m dispatch.Message) {
+			if _, err := b.db.Exec(t.Context(), `UPDATE faxes SET state = 'submitting'`); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.store.giveUp(t.Context(), b.rows(m)[0].Info, unsent, "nobody took it"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, nil)
+			if strings.HasPrefix(name, "a further job") {
+				b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1, Times: 2})
+			}
+			m := b.message(1, 2)
+			m.Private = true
+			b.send(m)
+			if _, err := b.store.Document(t.Context(), m.DeliveryID); problem.CodeOf(err) != problem.NotFound {
+				t.Errorf("on its way it is shown: %v", err)
+			}
+			end(t, b, m)
+			var kept int
+			if err := b.db.QueryRow(t.Context(), `SELECT count(source) + count(document) FROM faxes`).Scan(&kept); err != nil || kept != 0 {
+				t.Errorf("it is kept %d times, %v", kept, err)
+			}
+		})
 	}
 }
 

@@ -40,6 +40,10 @@ func (whistler) Speak(_ context.Context, text, _ string) ([]int16, error) {
 	return tones.Sine(300+float64(10*len(text)), 100*time.Millisecond, 8000), nil
 }
 
+func (w whistler) SpeakPrivately(ctx context.Context, text, locale string) ([]int16, error) {
+	return w.Speak(ctx, text, locale)
+}
+
 func (w whistler) Play(ctx context.Context, name string) ([]int16, error) {
 	return w.Speak(ctx, name, "")
 }
@@ -49,6 +53,10 @@ type reader struct{ t *testing.T }
 
 func (r reader) Speak(_ context.Context, text, _ string) ([]int16, error) {
 	return siptest.Prompt(r.t, text), nil
+}
+
+func (r reader) SpeakPrivately(ctx context.Context, text, locale string) ([]int16, error) {
+	return r.Speak(ctx, text, locale)
 }
 
 func (r reader) Play(ctx context.Context, name string) ([]int16, error) {

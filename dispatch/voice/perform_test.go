@@ -295,6 +295,13 @@ func TestAllIsSpokenBeforeAnybodyIsDialled(t *testing.T) {
 	if !slices.Equal(voice.texts, want) {
 		t.Errorf("spoken are %q, want %q", voice.texts, want)
 	}
+	private := &chanter{}
+	if _, err := speakAll(t.Context(), privately{private}, parsed, "zh"); err != nil {
+		t.Fatal(err)
+	}
+	if recordings := []string{"chime.wav", "other.wav"}; !slices.Equal(slices.Sorted(slices.Values(private.texts)), want) || !slices.Equal(private.kept, recordings) {
+		t.Errorf("of what is private %q is spoken, and kept are %q", private.texts, private.kept)
+	}
 	voice.fails = errors.New("no voice")
 	if _, err := speakAll(t.Context(), voice, parsed, "en"); !errors.Is(err, voice.fails) {
 		t.Errorf("without a voice it gives %v", err)

@@ -370,6 +370,11 @@ func TestARecordingIsKeptWithConsentForItsTime(t *testing.T) {
 	if format := binary.LittleEndian.Uint16(kept.WAV[20:]); format != 7 || kept.Lasts < 600*time.Millisecond || len(kept.WAV) < int(kept.Lasts.Milliseconds()*8) {
 		t.Errorf("it has the format %d, lasts %v and has %d octets", format, kept.Lasts, len(kept.WAV))
 	}
+	private := b.message(t, "+15550201", source)
+	private.Private = true
+	if _, _, err := b.send(t, private); err != nil || find(private) != uuid.Nil {
+		t.Errorf("what is private is recorded: %v", err)
+	}
 	store.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	if _, err := store.Recording(t.Context(), kept.ID); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("after its time it gives %v", err)

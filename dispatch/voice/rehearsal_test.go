@@ -20,12 +20,20 @@ import (
 type chanter struct {
 	mu    sync.Mutex
 	texts []string
+	kept  []string // those that were not private
 	fails error
 }
 
 const chant = 800 // samples of a character: 100 ms
 
-func (c *chanter) Speak(_ context.Context, text, locale string) ([]int16, error) {
+func (c *chanter) Speak(ctx context.Context, text, locale string) ([]int16, error) {
+	c.mu.Lock()
+	c.kept = append(c.kept, text)
+	c.mu.Unlock()
+	return c.SpeakPrivately(ctx, text, locale)
+}
+
+func (c *chanter) SpeakPrivately(_ context.Context, text, locale string) ([]int16, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fails != nil {

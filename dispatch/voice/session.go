@@ -74,7 +74,7 @@ func (s *session) send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.SessionFatal, Err: errors.Join(errNoLine, ctx.Err())}
 	}
 	said := scriptOf(m.Content)
-	sounds, failure := s.prepare(ctx, said, m.Content.Locale)
+	sounds, failure := s.prepare(ctx, said, m)
 	if failure != nil {
 		return dispatch.Receipt{}, failure
 	}
@@ -90,7 +90,9 @@ func (s *session) send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 	if err != nil {
 		return s.unanswered(ctx, diary, before, err)
 	}
-	ended := s.speak(ctx, diary, call, said, sounds)
+	ended := s.speak(ctx, diary, &performance{
+		line: call, script: said, sounds: sounds, rules: sender.cfg.rules(m), ears: sender.ears(), now: sender.deps.Now,
+	})
 	return sender.settled(ended, before, 0, nil)
 }
 
@@ -103,10 +105,14 @@ func scriptOf(c templates.Content) *script.Script {
 }
 
 // prepare has all that will be said spoken.
-func (s *session) prepare(ctx context.Context, said *script.Script, locale string) (sounds, *dispatch.SendError) {
+func (s *session) prepare(ctx context.Context, said *script.Script, m dispatch.Message) (sounds, *dispatch.SendError) {
 	speaking, cancel := context.WithTimeout(ctx, speakWithin)
 	defer cancel()
-	all, err := speakAll(speaking, s.sender.deps.Speaker, said, locale)
+	speaker := s.sender.deps.Speaker
+	if m.Private {
+		speaker = privately{speaker}
+	}
+	all, err := speakAll(speaking, speaker, said, m.Content.Locale)
 	switch {
 	case err == nil:
 		return all, nil
@@ -128,11 +134,8 @@ func (s *session) unanswered(ctx context.Context, diary *diary, before int, err 
 
 // speak performs a script on a call that was answered, and gives what came of
 // it.
-func (s *session) speak(ctx context.Context, diary *diary, call line, said *script.Script, all sounds) row {
+func (s *session) speak(ctx context.Context, diary *diary, p *performance) row {
 	sender := s.sender
-	p := &performance{
-		line: call, script: said, sounds: all, rules: sender.cfg.rules(), ears: sender.ears(), now: sender.deps.Now,
-	}
 	p.note = func(code string, args map[string]any) {
 		diary.note(step{At: sender.deps.Now(), Code: code, Args: args})
 		diary.change(p.into)
@@ -160,9 +163,10 @@ func (p *performance) into(r *row) {
 	r.AnsweredBy, r.Heard, r.Of, r.Confirmed, r.Stopped, r.Reached = p.by, p.heard, p.of, p.confirmed, p.stopped, p.reached()
 }
 
-// rules are what performing a script needs to know of the account.
-func (a Account) rules() rules {
-	return rules{machines: a.Machines, record: a.Record, longestRecording: a.LongestRecording, person: a.Person, dial: a.number}
+// rules are what performing a script needs to know of the account. What is
+// private is not recorded, whoever consents.
+func (a Account) rules(m dispatch.Message) rules {
+	return rules{machines: a.Machines, record: a.Record && !m.Private, longestRecording: a.LongestRecording, person: a.Person, dial: a.number}
 }
 
 // keepRecording keeps what was recorded.

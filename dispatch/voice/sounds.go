@@ -19,6 +19,13 @@ type sounds struct {
 	nobody []int16            // says that nobody can be reached now
 }
 
+// privately is a Speaker that keeps nothing of what it speaks.
+type privately struct{ Speaker }
+
+func (p privately) Speak(ctx context.Context, text, locale string) ([]int16, error) {
+	return p.SpeakPrivately(ctx, text, locale)
+}
+
 // errSaysNothing is of a script without a word.
 var errSaysNothing = errors.New("the call would say nothing")
 

@@ -30,6 +30,8 @@ import (
 type Speaker interface {
 	// Speak speaks a text in the language of a locale (BCP 47).
 	Speak(ctx context.Context, text, locale string) ([]int16, error)
+	// SpeakPrivately is Speak, and keeps nothing of it.
+	SpeakPrivately(ctx context.Context, text, locale string) ([]int16, error)
 	// Play is a recording, by its name; problem.NotFound when there is none.
 	Play(ctx context.Context, name string) ([]int16, error)
 }

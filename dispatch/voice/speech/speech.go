@@ -164,6 +164,22 @@ func (c Config) Check() error {
 // It fails with problem.Unavailable when the program is not installed; other
 // errors are the program's, and hold nothing of the text.
 func (s *Speaker) Speak(ctx context.Context, text, locale string) ([]int16, error) {
+	return s.speak(ctx, text, locale, s.once)
+}
+
+// SpeakPrivately is Speak for what is for one person alone, such as a code: it
+// is made for each call, and not kept.
+func (s *Speaker) SpeakPrivately(ctx context.Context, text, locale string) ([]int16, error) {
+	return s.speak(ctx, text, locale, func(ctx context.Context, _ key, create creator) ([]int16, error) {
+		return s.wait(ctx, func() ([]int16, error) { return create(s.base) })
+	})
+}
+
+// creator makes what is not kept.
+type creator func(context.Context) ([]int16, error)
+
+// speak has a text spoken by way of get, which creates it or has it already.
+func (s *Speaker) speak(ctx context.Context, text, locale string, get func(context.Context, key, creator) ([]int16, error)) ([]int16, error) {
 	voice, err := s.voices.of(locale)
 	if err != nil {
 		return nil, fmt.Errorf("speech: %w", err)
@@ -175,7 +191,7 @@ func (s *Speaker) Speak(ctx context.Context, text, locale string) ([]int16, erro
 	if text == "" {
 		return []int16{}, nil
 	}
-	samples, err := s.once(ctx, s.engine.key(voice, text), func(ctx context.Context) ([]int16, error) {
+	samples, err := get(ctx, s.engine.key(voice, text), func(ctx context.Context) ([]int16, error) {
 		file, err := s.engine.speak(ctx, voice, text)
 		if err != nil {
 			return nil, err
@@ -241,19 +257,9 @@ func (s *Speaker) Close() error {
 }
 
 // once gives what is kept under a key; otherwise it is made, once however many
-// ask for it, and kept. Who no longer waits for it leaves it to the others.
-func (s *Speaker) once(ctx context.Context, key key, create func(context.Context) ([]int16, error)) ([]int16, error) {
-	type result struct {
-		samples []int16
-		err     error
-	}
-	results := make(chan result, 1)
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil, ErrClosed
-	}
-	s.going.Go(func() {
+// ask for it, and kept.
+func (s *Speaker) once(ctx context.Context, key key, create creator) ([]int16, error) {
+	return s.wait(ctx, func() ([]int16, error) {
 		made, err, _ := s.flights.Do(key.String(), func() (any, error) {
 			if samples, found := s.cache.get(key); found {
 				return samples, nil
@@ -267,7 +273,25 @@ func (s *Speaker) once(ctx context.Context, key key, create func(context.Context
 			}
 			return samples, nil
 		})
-		results <- result{made.([]int16), err}
+		return made.([]int16), err
+	})
+}
+
+// wait gives what do makes, which goes on when ctx ends: others may wait for it.
+func (s *Speaker) wait(ctx context.Context, do func() ([]int16, error)) ([]int16, error) {
+	type result struct {
+		samples []int16
+		err     error
+	}
+	results := make(chan result, 1)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	s.going.Go(func() {
+		samples, err := do()
+		results <- result{samples, err}
 	})
 	s.mu.Unlock()
 	select {

@@ -149,6 +149,27 @@ func TestSpeechIsMadeOnce(t *testing.T) {
 	}
 }
 
+func TestWhatIsPrivateIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	s := speaker(t, func(cfg *Config) { cfg.Cache = dir })
+	private, err := s.SpeakPrivately(t.Context(), "Your code is 4 7 1 1.", "en")
+	if err != nil || len(private) == 0 {
+		t.Fatalf("%d samples, %v", len(private), err)
+	}
+	if files := kept(t, dir); len(files) != 0 {
+		t.Errorf("it is kept in %v", files)
+	}
+	if said, err := s.Speak(t.Context(), "Your code is 4 7 1 1.", "en"); err != nil || !cmp.Equal(said, private) {
+		t.Errorf("it sounds otherwise than what is not private, %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SpeakPrivately(t.Context(), "Your code is 4 7 1 1.", "en"); !errors.Is(err, ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 func TestSoManyProgramsRunAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	by := spokenBy(t, `mkdir `+dir+`/one || echo clash >>`+dir+`/clash; cat "$1"; rmdir `+dir+`/one`)
