@@ -62,6 +62,14 @@ func TestDocumentsAreKeptForAWhile(t *testing.T) {
 	m := b.message(1, 1)
 	b.send(m)
 	b.follow(b.Sender, 1)
+	shown := func(want bool) {
+		t.Helper()
+		told, err := b.store.Entries(t.Context(), []uuid.UUID{m.DeliveryID})
+		if err != nil || (told[0].Detail["document"] == true) != want {
+			t.Errorf("it says that its pages can be seen: %+v, %v", told[0], err)
+		}
+	}
+	shown(true)
 	if n, err := b.store.Sweep(t.Context(), 24*time.Hour); err != nil || n != 0 {
 		t.Errorf("at once, %d are forgotten, %v", n, err)
 	}
@@ -69,6 +77,7 @@ func TestDocumentsAreKeptForAWhile(t *testing.T) {
 	if n, err := b.store.Sweep(t.Context(), 24*time.Hour); err != nil || n != 1 {
 		t.Errorf("a day later, %d are forgotten, %v", n, err)
 	}
+	shown(false)
 	if _, err := b.store.Document(t.Context(), m.DeliveryID); problem.CodeOf(err) != problem.NotFound {
 		t.Errorf("what was forgotten gives %v", err)
 	}

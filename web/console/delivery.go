@@ -57,7 +57,7 @@ func (c console) delivery(v *page.Visit, _ access.Operator) error {
 	}
 	told := v.Narrate(page.Course{Audience: page.Operator, Timeline: timeline, Trigger: trigger, Summary: data.Summary})
 	data.Course = steps(v, told)
-	data.Faxed = slices.ContainsFunc(timeline.Entries, func(e dispatch.Entry) bool { return e.Code == "fax_submitted" && e.DeliveryID == id })
+	data.Faxed = slices.ContainsFunc(timeline.Entries, func(e dispatch.Entry) bool { return e.DeliveryID == id && e.Detail["document"] == true })
 	if d.State.Final() && len(told) > 0 {
 		data.Took = v.Duration(d.ChangedAt.Sub(told[0].At))
 	}

@@ -48,6 +48,9 @@ func TestWhatACallAndAFaxLeftIsShown(t *testing.T) {
 	for _, path := range []string{"/console/recordings/7", "/console/recordings/" + uuid.NewString(), "/console/deliveries/" + uuid.NewString() + "/fax.pdf"} {
 		v.get(path).is(http.StatusNotFound)
 	}
+	s.exec(`UPDATE faxes SET private = true`)
+	v.get("/console/deliveries/" + d.String()).is(http.StatusOK).lacks("fax.pdf")
+	v.get("/console/deliveries/" + d.String() + "/fax.pdf").is(http.StatusNotFound)
 	s.exec(`UPDATE call_recordings SET keep_until = now()`)
 	v.get("/console/recordings/" + recording.String()).is(http.StatusNotFound)
 	s.visitor().get("/console/recordings/" + recording.String()).at("/console/sign-in")

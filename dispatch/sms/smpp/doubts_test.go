@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"herald/dispatch"
 	"herald/dispatch/sms/parts"
@@ -246,15 +249,19 @@ func TestWhatNeverLeftUsIsNotInDoubt(t *testing.T) {
 	taken := make(chan int, 1)
 	account := accountAt(t, centre(t, func(conn net.Conn, in *pdu.Reader) {
 		n := 0
+		socket := conn.(*net.TCPConn)
+		_ = socket.SetReadBuffer(64 << 10) // or it takes all of it
 		for range 20 {
 			if _, _, err := in.Next(); err != nil {
 				break
 			}
 			n++
 		}
-		time.Sleep(200 * time.Millisecond) // while it is written to
+		for unread(t, socket) < 16<<10 { // it is being written to
+			runtime.Gosched()
+		}
 		taken <- n
-		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = socket.SetLinger(0)
 	}))
 	account.Window, account.LongMessages = mostWindow, longPayload
 	ms := make([]dispatch.Message, most)
@@ -273,6 +280,19 @@ func TestWhatNeverLeftUsIsNotInDoubt(t *testing.T) {
 	if <-taken != 20 || said[dispatch.SessionFatal] < 100 || said[dispatch.Doubt]+said[dispatch.SessionFatal] != most {
 		t.Errorf("said was %v", said)
 	}
+}
+
+// unread is how many octets have arrived that nobody has read.
+func unread(t *testing.T, socket *net.TCPConn) (n int) {
+	raw, err := socket.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	}
+	if err != nil {
+		t.Error(err)
+		return math.MaxInt
+	}
+	return n
 }
 
 // TestNonsenseEndsTheSession and nothing else.
