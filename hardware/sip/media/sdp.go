@@ -64,6 +64,31 @@ type description struct {
 	// secrets are those it may encrypt with, the preferred first, of which we
 	// use one; none: its sound is plain.
 	secrets []secret
+	others  others
+}
+
+// others are the media beside the sound, such as video. Each side names them in
+// its descriptions from then on, in the same order (RFC 3264, sections 6 and
+// 8); port 0 refuses them.
+type others struct {
+	refused []*sdp.MediaDescription
+	sound   int // the place of the sound among them
+}
+
+// with puts the sound into its place.
+func (o others) with(sound *sdp.MediaDescription) []*sdp.MediaDescription {
+	return slices.Insert(slices.Clone(o.refused), o.sound, sound)
+}
+
+// besides are the others of a description whose sound is the i-th medium.
+func besides(media []*sdp.MediaDescription, i int) others {
+	o := others{sound: i}
+	for _, m := range slices.Delete(slices.Clone(media), i, i+1) {
+		name := m.MediaName
+		name.Port = sdp.RangedPort{}
+		o.refused = append(o.refused, &sdp.MediaDescription{MediaName: name})
+	}
+	return o
 }
 
 // mostSDP is how long a description may be.
@@ -86,6 +111,7 @@ func parseSDP(text []byte) (description, error) {
 		return d, fmt.Errorf("%w: none is offered, or it is encrypted in a way that is none of ours", ErrNoAudio)
 	}
 	audio := session.MediaDescriptions[i]
+	d.others = besides(session.MediaDescriptions, i)
 	if isEncrypted(audio) {
 		if err := d.readSecrets(audio); err != nil {
 			return d, err
@@ -201,6 +227,7 @@ type own struct {
 	keys        bool
 	goes        direction
 	secrets     []secret // none: our sound is plain
+	others      others
 }
 
 func (o own) describe() ([]byte, error) {
@@ -233,10 +260,10 @@ func (o own) describe() ([]byte, error) {
 		SessionName:           "-",
 		ConnectionInformation: &sdp.ConnectionInformation{NetworkType: "IN", AddressType: kind, Address: &sdp.Address{Address: host}},
 		TimeDescriptions:      []sdp.TimeDescription{{}},
-		MediaDescriptions: []*sdp.MediaDescription{{
+		MediaDescriptions: o.others.with(&sdp.MediaDescription{
 			MediaName:  sdp.MediaName{Media: "audio", Port: sdp.RangedPort{Value: int(o.at.Port())}, Protos: protocol, Formats: formats},
 			Attributes: attributes,
-		}},
+		}),
 	}).Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("describing our sound: %w", err)

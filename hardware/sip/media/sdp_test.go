@@ -31,23 +31,23 @@ func TestDescriptionsAreRead(t *testing.T) {
 	}{
 		"the usual": {
 			describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 4000 RTP/AVP 8 0 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000"),
-			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.A, 8}, {g711.Mu, 0}}, 101, true, both, nil},
+			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.A, 8}, {g711.Mu, 0}}, 101, true, both, nil, others{}},
 		},
 		"an address of its own, a type of its own, and no events": {
 			describes("c=IN IP4 192.0.2.1", "t=0 0", "m=video 0 RTP/AVP 31", "m=audio 4000/2 RTP/AVP 9 97", "c=IN IP4 192.0.2.2/127", "a=rtpmap:97 pcmu/8000/1", "a=sendonly"),
-			description{netip.MustParseAddrPort("192.0.2.2:4000"), []codec{{g711.Mu, 97}}, 0, false, sendOnly, nil},
+			description{netip.MustParseAddrPort("192.0.2.2:4000"), []codec{{g711.Mu, 97}}, 0, false, sendOnly, nil, others{}},
 		},
 		"the old way to hold": {
 			describes("c=IN IP4 0.0.0.0", "t=0 0", "a=inactive", "m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/8000"),
-			description{netip.AddrPort{}, []codec{{g711.Mu, 0}}, 96, true, inactive, nil},
+			description{netip.AddrPort{}, []codec{{g711.Mu, 0}}, 96, true, inactive, nil, others{}},
 		},
 		"encrypted, the second key of use": {
 			describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 4000 RTP/SAVP 0", "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:"+someKey, "a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:"+someKey),
-			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.Mu, 0}}, 0, false, both, []secret{read(t, "2 AES_CM_128_HMAC_SHA1_32 inline:"+someKey)}},
+			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.Mu, 0}}, 0, false, both, []secret{read(t, "2 AES_CM_128_HMAC_SHA1_32 inline:"+someKey)}, others{}},
 		},
 		"IPv6": {
 			describes("c=IN IP6 2001:db8::1", "t=0 0", "m=audio 4000 RTP/AVP 0"),
-			description{netip.MustParseAddrPort("[2001:db8::1]:4000"), []codec{{g711.Mu, 0}}, 0, false, both, nil},
+			description{netip.MustParseAddrPort("[2001:db8::1]:4000"), []codec{{g711.Mu, 0}}, 0, false, both, nil, others{}},
 		},
 	} {
 		d, err := parseSDP(c.text)

@@ -58,6 +58,7 @@ type Session struct {
 	conn   *net.UDPConn
 	own    netip.AddrPort // as the far end is told
 	codecs []codec
+	id     uint64 // of our descriptions, and the version before the first (RFC 3264, section 8)
 
 	ownWheel bool
 	digits   chan rune
@@ -105,8 +106,9 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	s := &Session{
 		cfg: cfg, ownWheel: ownWheel, digits: make(chan rune, mostDigits), lost: make(chan struct{}), closed: make(chan struct{}), voice: make(chan struct{}, 1),
-		version: rand.Uint64N(1 << 31), out: newOutgoing(), //nolint:gosec // no secret
+		id: rand.Uint64N(1 << 31), out: newOutgoing(), //nolint:gosec // no secret
 	}
+	s.version = s.id
 	for _, law := range cfg.Laws {
 		i := slices.IndexFunc(usual, func(c codec) bool { return c.law == law })
 		if i < 0 {
@@ -158,7 +160,7 @@ func (s *Session) Offer() ([]byte, error) {
 	defer s.mu.Unlock()
 	s.version++
 	return own{
-		at: s.own, id: s.version, version: s.version, codecs: s.codecs, events: typeEvents, keys: true, goes: both, secrets: s.privacy.offer(s.cfg.Encrypt),
+		at: s.own, id: s.id, version: s.version, codecs: s.codecs, events: typeEvents, keys: true, goes: both, secrets: s.privacy.offer(s.cfg.Encrypt), others: s.far.others,
 	}.describe()
 }
 
@@ -195,7 +197,7 @@ func (s *Session) Answer(offer []byte) ([]byte, error) {
 	}
 	s.version++
 	return own{
-		at: s.own, id: s.version, version: s.version, codecs: []codec{s.law}, events: far.events, keys: far.keys, goes: far.goes.mirrored(), secrets: terms.told(),
+		at: s.own, id: s.id, version: s.version, codecs: []codec{s.law}, events: far.events, keys: far.keys, goes: far.goes.mirrored(), secrets: terms.told(), others: s.far.others,
 	}.describe()
 }
 

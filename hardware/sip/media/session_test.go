@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,6 +162,49 @@ func TestAHeldCallerWaits(t *testing.T) {
 	}
 	if heard, err := a.Play(t.Context(), make([]int16, 160)); heard != FrameTime || err != nil {
 		t.Errorf("after the hold, %v is heard, %v", heard, err)
+	}
+}
+
+// TestWhatIsBesideTheSoundIsRefused, in its place, and again in each
+// description that follows.
+func TestWhatIsBesideTheSoundIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, Config{})
+	first, err := s.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.Answer(describes("c=IN IP4 127.0.0.1", "t=0 0", "m=text 4002 RTP/AVP 98", "a=rtpmap:98 t140/1000", "m=audio 4000 RTP/AVP 8", "m=video 4004/2 RTP/AVP 31 99", "a=rtpmap:99 H264/90000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := regexp.MustCompile(`m=audio \d+`)
+	for i, want := range []string{"m=text 0 RTP/AVP 98", "m=audio 1 RTP/AVP", "m=video 0 RTP/AVP 31 99"} {
+		for name, text := range map[string][]byte{"the answer": answer, "an offer after it": second} {
+			media := regexp.MustCompile(`(?m)^m=.*?\r?$`).FindAllString(ports.ReplaceAllString(string(text), "m=audio 1"), -1)
+			if len(media) != 3 || !strings.HasPrefix(media[i], want) {
+				t.Errorf("%s has %q, want %q", name, media, want)
+			}
+		}
+	}
+	if strings.Contains(string(answer), "t140") || strings.Count(string(answer), "a=sendrecv") != 1 {
+		t.Errorf("what is refused is described:\n%s", answer)
+	}
+	origin := regexp.MustCompile(`o=- (\d+) (\d+) `)
+	var versions []string
+	for _, text := range [][]byte{first, answer, second} {
+		o := origin.FindSubmatch(text)
+		if string(o[1]) != string(origin.FindSubmatch(first)[1]) {
+			t.Errorf("its id changes to %s", o[1])
+		}
+		versions = append(versions, string(o[2]))
+	}
+	if len(slices.Compact(versions)) != 3 {
+		t.Errorf("its versions are %q", versions)
 	}
 }
 
