@@ -17,7 +17,7 @@ func TestMessageIsCompleteWhenItIsHandedOver(t *testing.T) {
 	b.worked(1)
 
 	m := b.sender.sent()[0]
-	if m.DeliveryID != id || m.WireID != id.String() || m.Attempt != 1 || m.Address != "wei@example.com" || m.Name != "Wei" {
+	if m.DeliveryID != id || m.WireID != id.String() || m.Attempt != 1 || m.Address != "wei@example.com" || m.Name != "Wei" || m.Private {
 		t.Errorf("got %+v", m)
 	}
 	if want := "u/" + id.String() + "/7"; m.UnsubscribeURL != want {
@@ -40,6 +40,18 @@ func TestMessageIsCompleteWhenItIsHandedOver(t *testing.T) {
 	}
 	if b.waiting() != 0 {
 		t.Error("a job is left")
+	}
+}
+
+func TestASenderIsToldWhatIsPrivate(t *testing.T) {
+	b := newBench(t)
+	b.enqueue(b.note(func(n *Notification) { n.Private = true }))
+	b.worked(1)
+	if m := b.sender.sent()[0]; !m.Private || !strings.Contains(m.Content.Text, "price:48") {
+		t.Errorf("got %+v", m)
+	}
+	if !scalar[bool](b, `SELECT data = '{}' FROM notifications`) {
+		t.Error("the data is kept though it has served")
 	}
 }
 
