@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,15 +231,22 @@ func TestOnlyOneNodeSweepsAtATime(t *testing.T) {
 func TestRunWakesWhenTheNextIsDue(t *testing.T) {
 	y := newYard(t, orders())
 	y.cfg.Every = time.Hour
-	begin := time.Now()
-	y.cfg.Now = func() time.Time { return noon.Add(time.Since(begin)) }
-	for n, late := range []time.Duration{0, 300 * time.Millisecond, 2 * time.Hour} { // due now, soon, and not today
+	var firstAt atomic.Pointer[time.Time] // the clock stands until then, however long that takes
+	y.cfg.Now = func() time.Time {
+		if at := firstAt.Load(); at != nil {
+			return noon.Add(time.Since(*at))
+		}
+		return noon
+	}
+	for n, late := range []time.Duration{-µs, 300 * time.Millisecond, 2 * time.Hour} { // due now, soon, and not today
 		if err := y.recordFor(fmt.Sprint(n), happening{n, created, late - day}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fires := make(chan struct{}, 10)
 	y.committed = func() error {
+		now := time.Now()
+		firstAt.CompareAndSwap(nil, &now)
 		fires <- struct{}{}
 		return nil
 	}
