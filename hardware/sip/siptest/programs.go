@@ -1,6 +1,7 @@
 package siptest
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -232,8 +233,16 @@ func (b Baresip) Command(t testing.TB, command, params string) {
 	if _, err := fmt.Fprintf(conn, "%d:%s,", len(text), text); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // it has heard us
-		t.Fatal(err)
+	// It tells what else happens on the same connection, and forgets what it has
+	// not read when that is closed.
+	var heard []byte
+	for !bytes.Contains(heard, []byte(`"token":"t"`)) {
+		said := make([]byte, 4096)
+		n, err := conn.Read(said)
+		if err != nil {
+			t.Fatalf("it does not answer %s: %v\n%s", command, err, heard)
+		}
+		heard = append(heard, said[:n]...)
 	}
 }
 
