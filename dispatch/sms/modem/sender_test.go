@@ -77,7 +77,7 @@ func (h *heard) take(keep func()) error {
 // until waits for enough.
 func (h *heard) until(t *testing.T, enough func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		h.mu.Lock()
@@ -513,7 +513,7 @@ func (b *bench) until(t *testing.T, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !so(); <-tick.C {
+	for deadline := time.Now().Add(time.Minute); !so(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come to that")
 		}

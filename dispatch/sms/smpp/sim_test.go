@@ -269,7 +269,9 @@ func TestABatchThatBreaksSaysTheTruth(t *testing.T) {
 func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
 	t.Parallel()
 	s := startSMSC(t, smsc.Config{EnquireEvery: 30 * time.Millisecond})
-	client := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
+	account := accountAt(t, s.Addr())
+	account.Timeout = 3 * time.Second // longer than either end may be kept from speaking
+	client := newClient(t, account, parts.NewStore(pgtest.New(t)))
 	heard, session := listen(t, client), open(t, client)
 	setFaults(t, s, smsc.Fault{Kind: smsc.Lose, Number: "86138*", Times: client.cfg.Window})
 	ms := make([]dispatch.Message, 2*client.cfg.Window)
