@@ -32,7 +32,7 @@ func TestDocumentedExamplesWork(t *testing.T) {
 		if _, err := check(t.Context(), &example); err != nil {
 			t.Errorf("%v in\n%s", err, source)
 		}
-		if last, err = Preview(t.Context(), example, Sample()); err != nil {
+		if last, err = preview(t.Context(), example, Sample()); err != nil {
 			t.Errorf("%v in\n%s", err, source)
 		}
 	}

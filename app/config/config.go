@@ -15,6 +15,7 @@ type Config struct {
 	DataDir   string   `yaml:"data_dir" help:"Where Herald keeps its private PostgreSQL and its secret key."`
 	SecretKey string   `yaml:"secret_key" secret:"true" help:"At least 32 characters that sign links in messages; the same on every node. Empty: made at the first start and kept in data_dir."`
 
+	Company       Company       `yaml:"company"`
 	Log           Log           `yaml:"log"`
 	Database      Database      `yaml:"database"`
 	HTTP          HTTP          `yaml:"http"`

@@ -91,7 +91,7 @@ func (a *API) tryTemplate(ctx context.Context, in *struct{ Body TemplateTrial })
 	if data == nil {
 		data = templates.Sample()
 	}
-	content, err := templates.Preview(ctx, templates.Template{
+	content, err := a.cfg.Templates.Preview(ctx, templates.Template{
 		Name: "preview", Channel: b.Channel, Locale: b.Locale, Subject: b.Subject, HTML: b.HTML, Body: b.Body,
 	}, data)
 	return body(a.filled(b.Channel, content), err)
