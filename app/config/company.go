@@ -14,7 +14,7 @@ import (
 
 // Company is whose service this is.
 type Company struct {
-	Name  string            `yaml:"name" help:"Whose service this is, as messages, calls and pages say it, and e-mail and faxes where their account gives no name of its own. Empty: they name nobody."`
+	Name  string            `yaml:"name" help:"Whose service this is, as messages, calls and pages say it; also the sender of e-mail and faxes whose account gives none. Empty: they name nobody."`
 	Names map[string]string `yaml:"names" help:"The name in languages in which it is another, such as zh: 示例商城. None: the same in all."`
 }
 
