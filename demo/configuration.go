@@ -74,7 +74,7 @@ func configuration(o Options, at addresses) (config.Config, error) {
 		}},
 	}
 	cfg.Voice.Trunks = []config.TrunkAccount{{
-		Name: trunkAccount, Server: at.sip, Local: "127.0.0.1", CallerNumber: "+861062530000", CallerName: cfg.Company.Name, Person: "+861062530001",
+		Name: trunkAccount, Server: at.sip, Local: "127.0.0.1", CallerNumber: "+861062530000", CallerName: "The Shop", Person: "+861062530001",
 		Use: config.Use{MaxSessions: 20, Weight: 1},
 	}}
 	cfg.Fax.Servers = []config.FaxAccount{{
