@@ -27,7 +27,7 @@ type TemplateTrial struct {
 	TemplateText
 	Channel string         `json:"channel" required:"true" enum:"email,sms,voice,fax"`
 	Locale  string         `json:"locale,omitempty" default:"en" doc:"BCP 47."`
-	Data    map[string]any `json:"data,omitempty" doc:"What it is filled from; absent: the sample every save is tried on."`
+	Data    map[string]any `json:"data,omitempty" doc:"What it is filled from; absent: the sample every save is tried on. The company is always the one that the configuration names."`
 }
 
 // Filled is a message as its reader would get it.
