@@ -64,6 +64,7 @@ func Examine(ctx context.Context, cfg config.Config, log *slog.Logger) []Finding
 		list = append(list, found...)
 	}
 	list = append(list, examineSecret(cfg), examineDisk(cfg))
+	list = append(list, examineCompany(cfg)...)
 	list = append(list, examineAccounts(ctx, cfg, pool, running)...)
 	list = append(list, examineCollectors(ctx, cfg, pool)...)
 	return append(list, examineBounces(ctx, cfg, log)...)
@@ -108,6 +109,19 @@ func examineURL(cfg config.Config) Finding {
 		return Finding{part, Warning, cfg.HTTP.PublicURL + " is not https", "passwords and sessions should travel encrypted: put a proxy with TLS in front"}
 	}
 	return Finding{part, Fine, cfg.HTTP.PublicURL, ""}
+}
+
+// examineCompany sees to it that calls say who calls, which the law of many
+// countries wants.
+func examineCompany(cfg config.Config) []Finding {
+	const part = "company.name"
+	switch {
+	case cfg.Company.Name != "":
+		return []Finding{{part, Fine, cfg.Company.Name, ""}}
+	case len(cfg.Voice.Trunks) > 0:
+		return []Finding{{part, Warning, "not set: calls do not say who calls", "set it: the law of many countries wants it said at the beginning"}}
+	}
+	return nil
 }
 
 // databaseWithin is how long the doctor tries to open the database.

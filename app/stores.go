@@ -118,7 +118,7 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 		Consents:      consents,
 		Triggers:      triggers,
 		Subscriptions: subscriptions.NewStore(pool, triggers, consents, now),
-		Templates:     templates.NewStore(pool, now),
+		Templates:     templates.NewStore(pool, cfg.Company.In, now),
 		Deliveries:    deliveries,
 		Events:        matcher.NewEvents(pool),
 		Modems:        modem.NewStore(pool),

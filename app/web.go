@@ -71,13 +71,13 @@ func (a *App) faces() (http.Handler, error) {
 	}
 	return web.New(web.Config{
 		Portal: portal.Config{
-			PublicURL: a.URL(), Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
+			PublicURL: a.URL(), Company: a.cfg.Company.In, Links: links, Sessions: sessions, Channels: channels(a.cfg), Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Previews: a.Previews, Dates: a.Dates,
 			QuietFrom: subscriptions.Clock(settings.Quiet.From), QuietUntil: subscriptions.Clock(settings.Quiet.Until),
 		},
 		Console: console.Config{
-			PublicURL: a.URL(), Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
+			PublicURL: a.URL(), Company: a.cfg.Company.In, Sessions: sessions, Stopping: a.stopping, Now: time.Now, Logger: a.log, Away: postgres.Away,
 			Operators: a.Operators, Members: a.Members, Contacts: a.Contacts, Consents: a.Consents, Triggers: a.Triggers, Templates: a.Templates,
 			Subscriptions: a.Subscriptions, Deliveries: a.Deliveries, Campaigns: a.Campaigns, Calendars: a.Calendars, Dates: a.Dates, Webhooks: a.hooks, Replies: a.replies, Collectors: a.Collectors, Calls: a.Calls, Faxes: a.Faxes,
 			Events: a.Events, Previews: a.Previews,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"herald/campaigns"
 	"herald/dispatch"
@@ -87,7 +88,7 @@ func (r *EmailResult) floor(ctx context.Context, o EmailOptions) error {
 		WireID: "01990000-0000-7000-8000-000000000000", Address: "bench@members.example", Name: "Member",
 		Purpose: subscriptions.Marketing, UnsubscribeURL: "https://shop.example/u/0123456789",
 	}
-	message.Content, err = templates.Preview(ctx, templates.Template{
+	message.Content, err = templates.NewStore(nil, nil, time.Now).Preview(ctx, templates.Template{
 		Name: "floor", Channel: "email", Locale: "en", Subject: subject, HTML: html(), Body: body(),
 	}, map[string]any{"member": map[string]any{"name": "Member"}, "links": map[string]any{"unsubscribe": message.UnsubscribeURL}})
 	if err != nil {

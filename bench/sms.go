@@ -160,7 +160,7 @@ func (r *SMSResult) bare(ctx context.Context, o SMSOptions, account config.SMPPA
 	}
 	run := smpp.FloorRun{Connections: o.Sessions, Messages: max(o.Recipients, 50_000)}
 	run.Message.Address = "+8613800000000"
-	run.Message.Content, err = templates.Preview(ctx, templates.Template{Name: "floor", Channel: "sms", Locale: "en", Body: textBody},
+	run.Message.Content, err = templates.NewStore(nil, nil, time.Now).Preview(ctx, templates.Template{Name: "floor", Channel: "sms", Locale: "en", Body: textBody},
 		map[string]any{"member": map[string]any{"name": "Member"}})
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) node() *Store {
 	d.Helper()
 	s, err := NewStore(d.pool, Config{
-		Templates: templates.NewStore(d.pool, d.clock.now), Triggers: subscriptions.NewTriggers(d.pool, d.clock.now),
+		Templates: templates.NewStore(d.pool, nil, d.clock.now), Triggers: subscriptions.NewTriggers(d.pool, d.clock.now),
 		Consents: subscriptions.NewConsents(d.pool, d.clock.now), Calendars: calendars.NewStore(d.pool, d.clock.now), Enqueuer: d.book, Ledgers: d.book, Announcer: d.book,
 		Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}, Now: d.clock.now, Logger: slog.New(slog.DiscardHandler),
 	})

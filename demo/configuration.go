@@ -57,10 +57,13 @@ func configuration(o Options, at addresses) (config.Config, error) {
 	cfg.DataDir, cfg.Database.URL, cfg.SecretKey = o.DataDir, "", ""
 	cfg.Roles, cfg.HTTP.Listen, cfg.HTTP.PublicURL = config.Default().Roles, o.Listen, ""
 	cfg.Log = config.Log{Level: o.LogLevel, Format: "text"}
+	if cfg.Company.Name == "" {
+		cfg.Company = config.Company{Name: "The Shop", Names: map[string]string{"zh": "演示商店"}}
+	}
 	cfg.Dispatch.FirstRetry = 500 * time.Millisecond
 	cfg.Email.Accounts = []config.EmailAccount{{
 		Name: mailAccount, Host: mailHost, Port: mailPort, TLS: "none",
-		From: "alerts@shop.example", FromName: "The Shop", Timeout: 30 * time.Second, Use: config.Use{MaxSessions: 10},
+		From: "alerts@shop.example", FromName: cfg.Company.Name, Timeout: 30 * time.Second, Use: config.Use{MaxSessions: 10},
 	}}
 	cfg.SMS = config.SMS{
 		SMPP: []config.SMPPAccount{{
@@ -75,7 +78,7 @@ func configuration(o Options, at addresses) (config.Config, error) {
 		Use: config.Use{MaxSessions: 20, Weight: 1},
 	}}
 	cfg.Fax.Servers = []config.FaxAccount{{
-		Name: faxAccount, Host: faxHost, Port: faxPort, SenderName: "The Shop", SenderNumber: "+86 10 6253 0002",
+		Name: faxAccount, Host: faxHost, Port: faxPort, SenderName: cfg.Company.Name, SenderNumber: "+86 10 6253 0002",
 		TimeZone: "Asia/Shanghai", Use: config.Use{MaxSessions: 2, Weight: 1},
 	}}
 	return cfg, nil

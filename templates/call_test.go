@@ -28,7 +28,7 @@ func TestACallIsFilledWithoutItsStructure(t *testing.T) {
 	data := Sample()
 	data["member"] = map[string]any{"name": "<b>Wei\"}\n  - hang_up: true\n\u0007 & sons"}
 	data["event"].(map[string]any)["phone"] = "+49 30-123 456"
-	content, err := Preview(t.Context(), voice(priceCall), data)
+	content, err := preview(t.Context(), voice(priceCall), data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ Press 1 to confirm, 0 to speak with a person.
 }
 
 func TestADigestTellsWhatACallIsAbout(t *testing.T) {
-	content, err := Preview(t.Context(), voice("steps:\n  - say: Hello.\n"+strings.TrimPrefix(priceCall, "steps:\n")), Sample())
+	content, err := preview(t.Context(), voice("steps:\n  - say: Hello.\n"+strings.TrimPrefix(priceCall, "steps:\n")), Sample())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestTransfersGoToNumbers(t *testing.T) {
 		"110;phone-context=x":    false,
 		"110\r\nRoute: <sip:e>":  false,
 	} {
-		content, err := Preview(t.Context(), voice(priceCall), map[string]any{"event": map[string]any{"phone": number}})
+		content, err := preview(t.Context(), voice(priceCall), map[string]any{"event": map[string]any{"phone": number}})
 		if ok != (err == nil) {
 			t.Errorf("to %q gives %+v and %v", number, content, err)
 		}
@@ -125,7 +125,7 @@ func TestMistakesOfACallNameItsLine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Preview(t.Context(), voice(c.body), Sample())
+			_, err := preview(t.Context(), voice(c.body), Sample())
 			var p *problem.Error
 			if !errors.As(err, &p) || p.Code != problem.Invalid || len(p.Fields) != 1 {
 				t.Fatalf("the mistake is %v, want one field", err)

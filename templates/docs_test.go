@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 var docBlock = regexp.MustCompile("(?ms)^```(yaml|markdown|liquid|text)\n(.*?)^```")
@@ -32,7 +33,7 @@ func TestDocumentedExamplesWork(t *testing.T) {
 		if _, err := check(t.Context(), &example); err != nil {
 			t.Errorf("%v in\n%s", err, source)
 		}
-		if last, err = Preview(t.Context(), example, Sample()); err != nil {
+		if last, err = NewStore(nil, teaShop, time.Now).Preview(t.Context(), example, Sample()); err != nil {
 			t.Errorf("%v in\n%s", err, source)
 		}
 	}

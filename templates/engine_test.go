@@ -217,7 +217,7 @@ func TestFillingDoesNotChangeTheData(t *testing.T) {
 }
 
 func TestSubjectIsOneLine(t *testing.T) {
-	content, err := Preview(t.Context(),
+	content, err := preview(t.Context(),
 		Template{Name: "x", Channel: "email", Locale: "en", Subject: "Hello\r\nBcc: {{ name }}\u2028\x00 \t you ", Body: "b"},
 		map[string]any{"name": "<a>\nX: y"})
 	if err != nil {
@@ -229,7 +229,7 @@ func TestSubjectIsOneLine(t *testing.T) {
 }
 
 func TestMistakesOfAllFieldsComeTogether(t *testing.T) {
-	_, err := Preview(t.Context(), Template{Subject: "{{ a |", HTML: "<p>\n{% if %}", Body: "\n\n{{ x | shout }}"}, nil)
+	_, err := preview(t.Context(), Template{Subject: "{{ a |", HTML: "<p>\n{% if %}", Body: "\n\n{{ x | shout }}"}, nil)
 	var p *problem.Error
 	if !errors.As(err, &p) || p.Code != problem.Invalid || len(p.Fields) != 3 {
 		t.Fatalf("gives %v, want three mistakes", err)

@@ -16,7 +16,7 @@ const offer = "# Dear {{ member.name }}\n\n{{ event.text }} It is *yours*.\n\n" 
 	"| | |\n|---|---|\n| Product | {{ event.name }} |\n| Price | {{ event.name | upcase }} |\n\n{{ event.text }}\n"
 
 func fillFax(t interface{ Fatal(...any) }, value string) string {
-	content, err := Preview(context.Background(), Template{Channel: "fax", Locale: "en", Subject: "{{ event.name }}", Body: offer}, map[string]any{
+	content, err := preview(context.Background(), Template{Channel: "fax", Locale: "en", Subject: "{{ event.name }}", Body: offer}, map[string]any{
 		"member": map[string]any{"name": value}, "event": map[string]any{"name": value, "text": value},
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func TestAFaxSaysItsValues(t *testing.T) {
 		"1. first":              "1. first",
 		"https://shop.example/": "https://shop.example/",
 	} {
-		content, err := Preview(context.Background(), Template{Channel: "fax", Locale: "en", Body: "{{ x }}"}, map[string]any{"x": value})
+		content, err := preview(context.Background(), Template{Channel: "fax", Locale: "en", Body: "{{ x }}"}, map[string]any{"x": value})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestValuesAreNoMarkupTogetherWithTheTemplates(t *testing.T) {
 		{"a{{ x }}example.com", "@"},
 	} {
 		fill := func(value string) string {
-			content, err := Preview(t.Context(), Template{Channel: "fax", Locale: "en", Body: c.body}, map[string]any{"x": value})
+			content, err := preview(t.Context(), Template{Channel: "fax", Locale: "en", Body: c.body}, map[string]any{"x": value})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestValuesAreNoMarkupTogetherWithTheTemplates(t *testing.T) {
 }
 
 func TestAFaxMayTrustAValue(t *testing.T) {
-	content, err := Preview(t.Context(), Template{Channel: "fax", Locale: "en", Subject: "To {{ x }}", Body: "{{ x | raw }} and {% capture y %}*{{ x }}*{% endcapture %}{{ y }}"},
+	content, err := preview(t.Context(), Template{Channel: "fax", Locale: "en", Subject: "To {{ x }}", Body: "{{ x | raw }} and {% capture y %}*{{ x }}*{% endcapture %}{{ y }}"},
 		map[string]any{"x": "**a**"})
 	if err != nil {
 		t.Fatal(err)

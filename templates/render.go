@@ -3,6 +3,7 @@ package templates
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"golang.org/x/text/language"
 
@@ -26,7 +27,7 @@ func (s *Store) Render(ctx context.Context, name, channel, locale string, data m
 		if !found {
 			continue
 		}
-		content, err := c.fill(ctx, data)
+		content, err := s.fill(ctx, c, data)
 		if err != nil && ctx.Err() != nil { // the caller left; the template is not to blame
 			return Content{}, fmt.Errorf("render template %s: %w", name, ctx.Err())
 		}
@@ -35,13 +36,29 @@ func (s *Store) Render(ctx context.Context, name, channel, locale string, data m
 	return Content{}, notFound(name, channel, locale)
 }
 
-// Preview fills t from data without saving it; its errors are those of Save.
-func Preview(ctx context.Context, t Template, data map[string]any) (Content, error) {
+// Preview fills t from data without saving it, as Render would; its errors are
+// those of Save.
+func (s *Store) Preview(ctx context.Context, t Template, data map[string]any) (Content, error) {
 	c, err := compileTemplate(t)
 	if err != nil {
 		return Content{}, err
 	}
-	return c.fill(ctx, data)
+	return s.fill(ctx, c, data)
+}
+
+// companyVar is what templates call the company, by its name in their own
+// language. No data can say another.
+const companyVar = "company"
+
+// fill fills c from data and the company's name. data is not changed.
+func (s *Store) fill(ctx context.Context, c *compiled, data map[string]any) (Content, error) {
+	named := make(map[string]any, len(data)+1)
+	maps.Copy(named, data)
+	delete(named, companyVar)
+	if name := s.company(c.template.Locale); name != "" {
+		named[companyVar] = name
+	}
+	return c.fill(ctx, named)
 }
 
 // fallbacks remembers what Fallbacks says of the locales that are asked for.

@@ -4,6 +4,7 @@ package templates
 // attribute the starter templates use. A template is tried on it before it is
 // saved, and a preview may show it.
 //
+//	company  whose messages these are; absent where the configuration names none
 //	event    the attributes of the event
 //	previous of a trigger on changes the attributes of the event before, and time;
 //	         absent where there was none
@@ -19,6 +20,7 @@ package templates
 //	               where the channel has none), text and link of each
 func Sample() map[string]any {
 	return map[string]any{
+		"company": "The Tea Shop",
 		"event": map[string]any{
 			"product": "teapot-3", "name": "Teapot, three cups", "category": "home", "brand": "Yixing",
 			"price": 45.0, "previous_price": 59.0, "currency": "EUR", "stock": 12.0, "previous_stock": 0.0,

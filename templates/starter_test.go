@@ -31,7 +31,7 @@ func TestStarterMessagesReadWell(t *testing.T) {
 			if template.Name == "confirm_address" {
 				data = map[string]any{"code": "482913", "address": "wei@example.com"}
 			}
-			content, err := Preview(t.Context(), template, data)
+			content, err := preview(t.Context(), template, data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func TestStarterCallsOfferWhatFits(t *testing.T) {
 		if template.Channel != "voice" {
 			continue
 		}
-		content, err := Preview(t.Context(), template, Sample())
+		content, err := preview(t.Context(), template, Sample())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestStarterFaxesKeepTheirTables(t *testing.T) {
 			continue
 		}
 		for _, data := range []map[string]any{Sample(), {"event": map[string]any{"product": "teapot-3", "price": 45.0}}} {
-			content, err := Preview(t.Context(), template, data)
+			content, err := preview(t.Context(), template, data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestStarterMessagesBearMissingData(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, template := range starters {
-		content, err := Preview(t.Context(), template, map[string]any{"event": map[string]any{"product": "teapot-3"}})
+		content, err := preview(t.Context(), template, map[string]any{"event": map[string]any{"product": "teapot-3"}})
 		if err != nil {
 			t.Errorf("%s %s %s: %v", template.Name, template.Channel, template.Locale, err)
 		}

@@ -29,8 +29,9 @@ const maxKept = 4096
 // goroutines; compiled templates are kept, so that filling one usually asks
 // the database nothing.
 type Store struct {
-	pool *pgxpool.Pool
-	now  func() time.Time
+	pool    *pgxpool.Pool
+	company func(locale string) string
+	now     func() time.Time
 
 	mu   sync.Mutex
 	kept map[key]entry       // guarded by mu
@@ -45,9 +46,13 @@ type entry struct {
 	at       time.Time
 }
 
-// NewStore makes a store; now is the clock.
-func NewStore(pool *pgxpool.Pool, now func() time.Time) *Store {
-	return &Store{pool: pool, now: now, kept: map[key]entry{}, near: map[string][]string{}}
+// NewStore makes a store. company is whose messages these are, by its name in
+// a language (BCP 47); nil, or an empty name: they name nobody. now is the clock.
+func NewStore(pool *pgxpool.Pool, company func(locale string) string, now func() time.Time) *Store {
+	if company == nil {
+		company = func(string) string { return "" }
+	}
+	return &Store{pool: pool, company: company, now: now, kept: map[key]entry{}, near: map[string][]string{}}
 }
 
 const columns = `name, channel, locale, version, subject, html, body, saved_by, saved_at`

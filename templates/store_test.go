@@ -50,7 +50,7 @@ func mustRender(t *testing.T, s *Store, name, locale string, data map[string]any
 }
 
 func TestEverySaveIsAVersion(t *testing.T) {
-	s := NewStore(pgtest.New(t), newClock().now)
+	s := NewStore(pgtest.New(t), nil, newClock().now)
 	mustSave(t, s, sms("hello", "en", "one"))
 	second := mustSave(t, s, sms("hello", "en", "two"))
 	if second.Version != 2 || !second.SavedAt.Equal(s.now()) {
@@ -75,7 +75,7 @@ func TestEverySaveIsAVersion(t *testing.T) {
 }
 
 func TestSavesAtOnceGetTheirOwnVersions(t *testing.T) {
-	s := NewStore(pgtest.New(t), time.Now)
+	s := NewStore(pgtest.New(t), nil, time.Now)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -95,7 +95,7 @@ func TestSavesAtOnceGetTheirOwnVersions(t *testing.T) {
 }
 
 func TestLocalesFallBack(t *testing.T) {
-	s := NewStore(pgtest.New(t), newClock().now)
+	s := NewStore(pgtest.New(t), nil, newClock().now)
 	for _, locale := range []string{"en", "de", "zh", "zh-CN", "pt-BR"} {
 		mustSave(t, s, sms("hello", locale, "in "+locale))
 	}
@@ -129,7 +129,7 @@ func TestLocalesFallBack(t *testing.T) {
 
 func TestAnotherNodesSaveIsSeenInThreeSeconds(t *testing.T) {
 	pool, clock := pgtest.New(t), newClock()
-	here, there := NewStore(pool, clock.now), NewStore(pool, clock.now)
+	here, there := NewStore(pool, nil, clock.now), NewStore(pool, nil, clock.now)
 	mustSave(t, here, sms("hello", "en", "one"))
 	if got := mustRender(t, there, "hello", "zh-CN", nil).Text; got != "one" {
 		t.Fatalf("renders %q", got)
@@ -153,7 +153,7 @@ func TestAnotherNodesSaveIsSeenInThreeSeconds(t *testing.T) {
 }
 
 func TestSaveRefusesWhatCannotBeSent(t *testing.T) {
-	s := NewStore(pgtest.New(t), time.Now)
+	s := NewStore(pgtest.New(t), nil, time.Now)
 	good := Template{Name: "hello", Channel: "email", Locale: "en", Subject: "s", HTML: "<p>h</p>", SavedBy: "ann"}
 	for name, c := range map[string]struct {
 		change     func(*Template)
@@ -192,7 +192,7 @@ func TestSaveRefusesWhatCannotBeSent(t *testing.T) {
 
 func TestRenderFailures(t *testing.T) {
 	pool := pgtest.New(t)
-	s := NewStore(pool, time.Now)
+	s := NewStore(pool, nil, time.Now)
 	mustSave(t, s, sms("divide", "en", "{{ 10 | divided_by: param.below }}"))
 	_, err := s.Render(t.Context(), "divide", "sms", "en", map[string]any{"param": map[string]any{"below": 0}})
 	var p *problem.Error
@@ -217,11 +217,11 @@ func TestRenderFailures(t *testing.T) {
 
 func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 	pool := pgtest.New(t)
-	s := NewStore(pool, time.Now)
+	s := NewStore(pool, nil, time.Now)
 	var nodes sync.WaitGroup
 	for range 3 {
 		nodes.Go(func() {
-			if err := NewStore(pool, time.Now).LoadStarter(t.Context()); err != nil {
+			if err := NewStore(pool, nil, time.Now).LoadStarter(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -248,7 +248,7 @@ func TestStarterTemplatesAreLoadedOnce(t *testing.T) {
 // knew e-mail and SMS, and what the house made of it.
 func TestANewerHeraldBringsItsNewChannels(t *testing.T) {
 	pool := pgtest.New(t)
-	s := NewStore(pool, time.Now)
+	s := NewStore(pool, nil, time.Now)
 	if err := s.LoadStarter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestANewerHeraldBringsItsNewChannels(t *testing.T) {
 }
 
 func TestOfAStoreInUseOnlyHeraldsOwnMessagesAreCompleted(t *testing.T) {
-	s := NewStore(pgtest.New(t), time.Now)
+	s := NewStore(pgtest.New(t), nil, time.Now)
 	mustSave(t, s, sms("promotion", "en", "tea"))
 	mustSave(t, s, sms("reply_stop", "de", "Sie hören nichts mehr von uns."))
 	if err := s.LoadStarter(t.Context()); err != nil {

@@ -2,9 +2,9 @@
 //
 // A template is Liquid, for one channel and locale; every save makes a new
 // version and the highest is in force. Data comes in as a map (the event, the
-// subscriber's parameters, the member, links) and goes out as a Content ready
-// for a sender. HTML is escaped unless the template says otherwise; a plain
-// text part is made from the HTML where the template has none.
+// subscriber's parameters, the member, links), gets the company's name, and goes
+// out as a Content ready for a sender. HTML is escaped unless the template says
+// otherwise; a plain text part is made from the HTML where the template has none.
 package templates
 
 import (

@@ -22,6 +22,7 @@ import (
 func (c Config) check() problem.Fields {
 	var f problem.Fields
 	c.checkNode(&f)
+	c.Company.check(&f)
 	c.checkHTTP(&f)
 	within(&f, "database.max_connections", c.Database.MaxConnections, 4, 500)
 	if c.Database.URL != "" && !strings.HasPrefix(c.Database.URL, "postgres://") && !strings.HasPrefix(c.Database.URL, "postgresql://") {
@@ -155,9 +156,8 @@ func (l locator) explain(mistakes problem.Fields) error {
 }
 
 func (l locator) of(path string) string {
-	root, _, _ := strings.Cut(path, "[")
 	for variable := range l.variables {
-		if variable == path || variable == root {
+		if rest, found := strings.CutPrefix(path, variable); found && (rest == "" || rest[0] == '[' || rest[0] == '.') {
 			return field{path: variable}.variable() + ": " + path
 		}
 	}

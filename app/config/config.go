@@ -15,6 +15,7 @@ type Config struct {
 	DataDir   string   `yaml:"data_dir" help:"Where Herald keeps its private PostgreSQL and its secret key."`
 	SecretKey string   `yaml:"secret_key" secret:"true" help:"At least 32 characters that sign links in messages; the same on every node. Empty: made at the first start and kept in data_dir."`
 
+	Company       Company       `yaml:"company"`
 	Log           Log           `yaml:"log"`
 	Database      Database      `yaml:"database"`
 	HTTP          HTTP          `yaml:"http"`
@@ -122,7 +123,7 @@ type EmailAccount struct {
 	Username   string        `yaml:"username" help:"Empty: no sign-in."`
 	Password   string        `yaml:"password" secret:"true" help:"The password for username."`
 	From       string        `yaml:"from" help:"The address messages come from."`
-	FromName   string        `yaml:"from_name" help:"The name beside it."`
+	FromName   string        `yaml:"from_name" help:"The name beside it. Left out: the company's."`
 	ReturnPath string        `yaml:"return_path" help:"Where bounces go: an address such as bounce+{token}@bounces.example.com, with a token of its own for each message. Empty: to from, and nobody reads them."`
 	Hello      string        `yaml:"hello" help:"The name this machine gives itself. Empty: its host name."`
 	RootCAs    string        `yaml:"root_cas" help:"A PEM file with the authorities behind the server's certificate. Empty: the system's."`

@@ -23,7 +23,7 @@ type FaxAccount struct {
 	Timeout  time.Duration `yaml:"timeout" help:"How long a command may take. 0s: 30s."`
 	Modem    string        `yaml:"modem" help:"A modem, or a class of modems, of the server. Empty: any."`
 
-	SenderName   string `yaml:"sender_name" help:"Who the fax is from, at the head of each page, as the law wants it."`
+	SenderName   string `yaml:"sender_name" help:"Who the fax is from, at the head of each page, as the law wants it. Left out: the company's name."`
 	SenderNumber string `yaml:"sender_number" help:"The sender's number there, in quotes."`
 	Cover        bool   `yaml:"cover" help:"Begin with a cover page."`
 	Standard     bool   `yaml:"standard" help:"Send with 98 lines an inch and not 196: quicker, and too coarse for Chinese."`

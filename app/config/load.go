@@ -184,8 +184,9 @@ func (m confmap) Read() (map[string]any, error) {
 // makeRoom makes as many accounts as are set, with their defaults, for what is
 // set to be laid over them.
 func (c *Config) makeRoom(k *koanf.Koanf) {
+	company := k.String("company.name")
 	c.Email.Accounts = room(k, "email.accounts", EmailAccount{
-		Port: 587, TLS: "starttls", Timeout: 30 * time.Second, Use: Use{MaxSessions: 10, Weight: 1},
+		Port: 587, TLS: "starttls", FromName: company, Timeout: 30 * time.Second, Use: Use{MaxSessions: 10, Weight: 1},
 	})
 	// What comes back comes on a session: one stays open.
 	c.SMS.SMPP = room(k, "sms.smpp", SMPPAccount{Use: Use{MinSessions: 1, MaxSessions: 1, Weight: 1}})
@@ -198,7 +199,7 @@ func (c *Config) makeRoom(k *koanf.Koanf) {
 	c.Collectors.Streams = room(k, "collectors.streams", usualStream)
 	c.SMS.Modems = room(k, "sms.modems", ModemAccount{Use: Use{MaxSessions: 1, Weight: 1}})
 	c.Voice.Trunks = room(k, "voice.trunks", TrunkAccount{Use: Use{MaxSessions: 10, Weight: 1}})
-	c.Fax.Servers = room(k, "fax.servers", FaxAccount{Use: Use{MaxSessions: 2, Weight: 1}})
+	c.Fax.Servers = room(k, "fax.servers", FaxAccount{SenderName: company, Use: Use{MaxSessions: 2, Weight: 1}})
 }
 
 // room is as many items like usual as the list at path has.

@@ -41,7 +41,7 @@ func (links) Alert(int64) string                  { return "https://shop.example
 func (d *desk) handsOver() gateway {
 	d.t.Helper()
 	log, sent := slog.New(slog.DiscardHandler), make(gateway, 10)
-	messages := templates.NewStore(d.pool, time.Now)
+	messages := templates.NewStore(d.pool, nil, time.Now)
 	must(d.t, messages.LoadStarter(d.t.Context()))
 	node := dispatch.NewNode(d.pool, "node-1", time.Now, log)
 	must(d.t, node.Beat(d.t.Context()))

@@ -47,7 +47,7 @@ func newServer(t testing.TB, change ...func(*api.Config)) *server {
 	consents := subscriptions.NewConsents(pool, now)
 	triggers := subscriptions.NewTriggers(pool, now)
 	must(t, triggers.LoadStarter(t.Context()))
-	messages := templates.NewStore(pool, now)
+	messages := templates.NewStore(pool, nil, now)
 	must(t, messages.LoadStarter(t.Context()))
 	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}})
 	must(t, err)

@@ -220,7 +220,7 @@ func (a *API) previewCampaign(ctx context.Context, in *NumberPath) (*out[Page[Ca
 	data["campaign"] = map[string]any{"id": c.ID, "name": c.Name}
 	list := make([]CampaignText, len(c.Messages))
 	for i, m := range c.Messages {
-		content, err := templates.Preview(ctx, templates.Template{
+		content, err := a.cfg.Templates.Preview(ctx, templates.Template{
 			Name: c.Template, Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body,
 		}, data)
 		if err != nil {

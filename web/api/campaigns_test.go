@@ -28,7 +28,7 @@ func newPlanned(t *testing.T) *server {
 	deliveries, err := dispatch.NewStore(pool, consents, now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email}})
 	must(t, err)
 	store, err := campaigns.NewStore(pool, campaigns.Config{
-		Templates: templates.NewStore(pool, now), Triggers: subscriptions.NewTriggers(pool, now), Calendars: calendars.NewStore(pool, now), Consents: consents, Enqueuer: deliveries,
+		Templates: templates.NewStore(pool, nil, now), Triggers: subscriptions.NewTriggers(pool, now), Calendars: calendars.NewStore(pool, now), Consents: consents, Enqueuer: deliveries,
 		Ledgers:  campaigns.LedgerFunc(func(context.Context, int64) (dispatch.Ledger, error) { return dispatch.Ledger{Balanced: true}, nil }),
 		Channels: []subscriptions.Channel{subscriptions.Email}, Now: now, Logger: slog.New(slog.DiscardHandler),
 	})

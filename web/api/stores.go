@@ -91,6 +91,7 @@ type Templates interface {
 	Require(ctx context.Context, name string) error
 	List(ctx context.Context) ([]templates.Template, error)
 	History(ctx context.Context, name, channel, locale string) ([]templates.Template, error)
+	Preview(ctx context.Context, t templates.Template, data map[string]any) (templates.Content, error)
 }
 
 // Subscriptions is what *subscriptions.Store does.

@@ -27,7 +27,7 @@ type TemplateTrial struct {
 	TemplateText
 	Channel string         `json:"channel" required:"true" enum:"email,sms,voice,fax"`
 	Locale  string         `json:"locale,omitempty" default:"en" doc:"BCP 47."`
-	Data    map[string]any `json:"data,omitempty" doc:"What it is filled from; absent: the sample every save is tried on."`
+	Data    map[string]any `json:"data,omitempty" doc:"What it is filled from; absent: the sample every save is tried on. The company is always the one that the configuration names."`
 }
 
 // Filled is a message as its reader would get it.
@@ -91,7 +91,7 @@ func (a *API) tryTemplate(ctx context.Context, in *struct{ Body TemplateTrial })
 	if data == nil {
 		data = templates.Sample()
 	}
-	content, err := templates.Preview(ctx, templates.Template{
+	content, err := a.cfg.Templates.Preview(ctx, templates.Template{
 		Name: "preview", Channel: b.Channel, Locale: b.Locale, Subject: b.Subject, HTML: b.HTML, Body: b.Body,
 	}, data)
 	return body(a.filled(b.Channel, content), err)

@@ -140,7 +140,7 @@ func firstOf(channels []subscriptions.Channel) subscriptions.Channel {
 func (c console) previewCampaign(v *page.Visit, id int64, form *page.Form, plan campaigns.Plan) error {
 	previews := make([]*templates.Content, len(plan.Messages))
 	for i, m := range plan.Messages {
-		content, err := previewWording(v.Context(), m, id, plan.Name)
+		content, err := c.previewWording(v.Context(), m, id, plan.Name)
 		if err != nil {
 			if err := form.Blame(prefixed(err, fmt.Sprintf("messages[%d].", i))); err != nil {
 				return err
@@ -162,10 +162,10 @@ func (c console) previewCampaign(v *page.Visit, id int64, form *page.Form, plan 
 }
 
 // previewWording fills a campaign's message from the sample data.
-func previewWording(ctx context.Context, m campaigns.Wording, id int64, name string) (templates.Content, error) {
+func (c console) previewWording(ctx context.Context, m campaigns.Wording, id int64, name string) (templates.Content, error) {
 	data := templates.Sample()
 	data["campaign"] = map[string]any{"id": id, "name": name}
-	return templates.Preview(ctx, templates.Template{Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body}, data)
+	return c.Templates.Preview(ctx, templates.Template{Channel: string(m.Channel), Locale: m.Locale, Subject: m.Subject, HTML: m.HTML, Body: m.Body}, data)
 }
 
 // prefixed puts a path before those of a problem's fields.

@@ -39,7 +39,8 @@ var pages embed.FS
 // Config is what the console shows and how it is reached. Fields are
 // required unless they say otherwise.
 type Config struct {
-	PublicURL string // where operators reach Herald, without a path
+	PublicURL string                     // where operators reach Herald, without a path
+	Company   func(locale string) string // see page.Config; may be nil
 	Sessions  scs.Store
 	Logger    *slog.Logger
 	Away      func(error) bool // see page.Config; may be nil
@@ -86,7 +87,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	site, err := page.New(page.Config{
-		Name: "console", Layout: page.Console, Pages: files, Home: Base, PublicURL: c.PublicURL,
+		Name: "console", Layout: page.Console, Pages: files, Home: Base, PublicURL: c.PublicURL, Company: c.Company,
 		Sessions: c.Sessions, Now: c.Now, Logger: c.Logger, Away: c.Away,
 	})
 	if err != nil {

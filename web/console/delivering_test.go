@@ -59,7 +59,7 @@ func (noLinks) Alert(int64) string                  { return "https://shop.examp
 func (s *stand) deliver(n int) {
 	s.t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	filled := templates.NewStore(s.pool, time.Now)
+	filled := templates.NewStore(s.pool, nil, time.Now)
 	must(s.t, filled.LoadStarter(s.t.Context()))
 	node := s.node()
 	accounts, err := dispatch.NewAccounts(s.pool, node, []dispatch.AccountConfig{{Sender: byAddress{}, MaxSessions: 4}}, log)

@@ -57,7 +57,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	passwords, throttle := access.NewPasswords(1), access.NewThrottle(s.pool, now)
 	consents, triggers := subscriptions.NewConsents(s.pool, now), subscriptions.NewTriggers(s.pool, now)
 	must(t, triggers.LoadStarter(t.Context()))
-	messages := templates.NewStore(s.pool, now)
+	messages := templates.NewStore(s.pool, nil, now)
 	must(t, messages.LoadStarter(t.Context()))
 	calls, faxes := voice.NewStore(s.pool), fax.NewStore(s.pool)
 	store, err := dispatch.NewStore(s.pool, consents, now, dispatch.StoreConfig{

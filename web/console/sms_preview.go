@@ -101,7 +101,7 @@ func (s sizer) of(i int) (*smsSize, error) {
 	if m.Channel != subscriptions.SMS || strings.TrimSpace(m.Body+m.HTML) == "" {
 		return nil, nil //nolint:nilnil // nothing to measure is no failure
 	}
-	content, err := previewWording(s.visit.Context(), m, s.id, s.plan.Name)
+	content, err := s.previewWording(s.visit.Context(), m, s.id, s.plan.Name)
 	if p, mistaken := err.(*problem.Error); mistaken && p.Code == problem.Invalid { //nolint:errorlint // only the problem itself has fields
 		return &smsSize{Fault: s.faults(p)}, nil
 	}

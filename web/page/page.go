@@ -59,8 +59,11 @@ type Config struct {
 	Sessions  scs.Store     // keeps what a signed-in reader's session holds
 	Lifetime  time.Duration // how long a session lasts; default 12 hours
 	Timeout   time.Duration // how long a handler may take; default 15 seconds
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Company is whose service this is, by its name in a language (BCP 47);
+	// nil, or an empty name: nobody is named, and customers see Herald's.
+	Company func(locale string) string
+	Now     func() time.Time
+	Logger  *slog.Logger
 	// Away reports whether an error only says that the database could not be
 	// reached: the reader is asked to come again. Nil: no error does.
 	Away func(error) bool
@@ -84,6 +87,9 @@ func (c *Config) check() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Company == nil {
+		c.Company = func(string) string { return "" }
 	}
 	if c.Away == nil {
 		c.Away = func(error) bool { return false }

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Reader is who reads a page: their language, their zone, and the moment.
+// Reader is who reads a page, and of whom: their language, their zone, the
+// moment, and whose service this is.
 type Reader struct {
 	*Locale
-	Zone *time.Location
-	Now  time.Time
+	Zone    *time.Location
+	Now     time.Time
+	Company string // its name in their language; may be empty
 }
 
 // Clock is the time of day, to the second: "09:12:04".

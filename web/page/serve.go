@@ -121,6 +121,7 @@ func (s *Site) visit(w http.ResponseWriter, r *http.Request) *Visit {
 		zone = s.sessions.GetString(r.Context(), zoneKey)
 	}
 	v.Reader = Reader{Locale: s.catalogue.choose(r, preferred), Zone: zoneOr(zone), Now: s.Now()}
+	v.Company = s.Company(v.Tag)
 	if zone == "" {
 		v.Zone = zoneOr(v.GuessZone())
 	}

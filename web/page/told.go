@@ -87,6 +87,9 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 		if own, ok := strings.CutPrefix(source, ownSource); ok && r.Has(key+"."+own) {
 			return "." + own
 		}
+		return r.byCompany(key)
+	case "campaign":
+		return r.byCompany(key)
 	case "subscription_met":
 		if c.Summary == "" {
 			return ".plain"
@@ -145,6 +148,14 @@ func (r Reader) variant(c Course, e dispatch.Entry, key string) string {
 	return ""
 }
 
+// byCompany names the company where there are words that do.
+func (r Reader) byCompany(key string) string {
+	if r.Company != "" && r.Has(key+".company") {
+		return ".company"
+	}
+	return ""
+}
+
 // stateVariant words a state by its reason where there are words for both
 // together: what waits as planned has not failed to get through.
 func (r Reader) stateVariant(e dispatch.Entry, key string) string {
@@ -198,6 +209,7 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if sent, ok := figure(args["sent"]); ok {
 		args["number"] = sent + 1 // sent counts those before this one
 	}
+	args["company"] = r.Company
 	r.wordCodes(c, args)
 	r.wordTimes(c, e, args)
 	pairs := []any{}

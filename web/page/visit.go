@@ -241,6 +241,7 @@ func (v *Visit) SignOut() error {
 // changed them.
 func (v *Visit) Prefer(locale, zone string) {
 	v.Locale = v.site.catalogue.In(locale)
+	v.Company = v.site.Company(v.Tag)
 	v.Zone = zoneOr(zone)
 	v.site.sessions.Put(v.Context(), languageKey, v.Tag)
 	v.site.sessions.Put(v.Context(), zoneKey, zone)

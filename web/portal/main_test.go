@@ -54,7 +54,8 @@ type shop struct {
 	server *httptest.Server
 }
 
-func newShop(t *testing.T) *shop {
+// newShop starts one; change may replace parts of its configuration.
+func newShop(t *testing.T, change ...func(*Config)) *shop {
 	t.Helper()
 	pool := pgtest.New(t)
 	s := &shop{t: t, pool: pool, clock: &clock{at: time.Now()}}
@@ -90,6 +91,9 @@ func newShop(t *testing.T) *shop {
 		Triggers: triggers, Subscriptions: subscriptions.NewStore(pool, triggers, consents, now), Consents: consents, Now: now, Budget: 10 * time.Second,
 	})
 	s.config.Dates = datesOf(s)
+	for _, c := range change {
+		c(&s.config)
+	}
 	if server.Config.Handler, err = New(s.config); err != nil {
 		t.Fatal(err)
 	}

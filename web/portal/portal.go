@@ -78,7 +78,8 @@ type Deliveries interface {
 // Config says what the portal works on. Every field is required
 // unless it says otherwise, but Now.
 type Config struct {
-	PublicURL     string // where readers reach it, such as https://herald.example.com
+	PublicURL     string                     // where readers reach it, such as https://herald.example.com
+	Company       func(locale string) string // see page.Config; may be nil
 	Links         *Links
 	Members       Members
 	Contacts      Contacts
@@ -125,7 +126,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	site, err := page.New(page.Config{
-		Name: "portal", Layout: page.Portal, Pages: pages, PublicURL: c.PublicURL, Sessions: c.Sessions,
+		Name: "portal", Layout: page.Portal, Pages: pages, PublicURL: c.PublicURL, Company: c.Company, Sessions: c.Sessions,
 		Lifetime: sessionLifetime, Now: c.Now, Logger: c.Logger, Away: c.Away,
 	})
 	if err != nil {

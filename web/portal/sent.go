@@ -107,6 +107,9 @@ func (p *portal) signedWhy(v *page.Visit) error {
 
 // unasked is what a delivery that no alert caused is called.
 func unasked(v *page.Visit, d dispatch.Delivery) string {
+	if d.Campaign != 0 && v.Company != "" {
+		return v.T("message.campaign.company", "company", v.Company)
+	}
 	if d.Campaign != 0 {
 		return v.T("message.campaign")
 	}

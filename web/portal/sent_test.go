@@ -28,6 +28,21 @@ func TestWhyDidIGetThis(t *testing.T) {
 	s.browser().get(s.config.Links.Delivery(uuid.New())).has(404, "There is nothing here")
 }
 
+// Where the company has a name, whoever follows a link of a message reads it.
+func TestPagesOfLinksSayWhoWrote(t *testing.T) {
+	s := newShop(t, func(c *Config) {
+		c.Company = func(locale string) string { return "<Shop> & " + locale }
+	})
+	m := s.register("wei")
+	sub := s.order(m)
+	d := s.drop(m)
+	b := s.browser()
+	b.get(s.config.Links.Delivery(d.ID)+"?lang=en").has(200, "· &lt;Shop&gt; &amp; en</title>", "<span>&lt;Shop&gt; &amp; en</span>", "Something happened at &lt;Shop&gt; &amp; en")
+	b.get(s.config.Links.Unsubscribe(d.ID, sub.ID)+"?lang=en").has(200, "Stop these messages from &lt;Shop&gt; &amp; en?")
+	b.get(s.config.Links.Unsubscribe(d.ID, sub.ID)+"?lang=zh").has(200, "不再接收&lt;Shop&gt; &amp; zh-CN的这类消息？", "<span>&lt;Shop&gt; &amp; zh-CN</span>")
+	b.get("/nowhere?lang=en").has(404, "<span>&lt;Shop&gt; &amp; en</span>").lacks("Herald")
+}
+
 // A campaign has a name for marketers, and members whom it was kept from.
 func TestACampaignsMessage(t *testing.T) {
 	s := newShop(t)
