@@ -142,3 +142,10 @@ func (s *stand) suppressed(address string) bool {
 	must(s.t, err)
 	return slices.ContainsFunc(list, func(x subscriptions.Suppression) bool { return x.Address == address })
 }
+
+func TestTheMenuOpensWithoutScriptsAndSaysWhereOneIs(t *testing.T) {
+	t.Parallel()
+	v := newStand(t).signedIn("bob")
+	v.get("/console/webhooks").has(`<summary aria-current="true">More<`, `href="/console/webhooks" aria-current="page"`)
+	v.get("/console/members").has(`<summary>More<`, `href="/console/members" aria-current="page"`)
+}
