@@ -71,7 +71,7 @@ func TestCalendarsAreImported(t *testing.T) {
 	}
 	s.get(at).is(http.StatusOK)
 	s.send(http.MethodPut, "/api/v1/triggers/fair", `{"title":{"en":"Our fairs"},"dates":{"occasion":"calendar:shop","hour":"10:00"},"condition":"event.zone == member.time_zone",`+
-		`"summary":{"en":"Our fairs"},"channels":["email"],"purpose":"service","priority":3,"template":"festival"}`).is(http.StatusOK)
+		`"summary":{"en":"Our fairs"},"channels":["email"],"purpose":"service","priority":3,"expiry":"24h","template":"festival"}`).is(http.StatusOK)
 	refused := s.send(http.MethodDelete, at, "").problem(http.StatusConflict, "conflict")
 	if !strings.Contains(refused.Detail, "trigger fair") {
 		t.Errorf("refused: %+v", refused)
