@@ -66,8 +66,8 @@ type File struct {
 }
 
 // Check is what a file says, if it can be kept. Errors: Invalid "name",
-// "title", or "body" with what is wrong with the file; of that, the line and
-// the event are the rule's figures "line" and "event".
+// "title", or "body" with what is wrong with the file; of that, the line,
+// the event and the reason are among the rule's figures.
 func (f File) Check() (*calendar.Imported, error) {
 	var bad problem.Fields
 	if !calendar.ValidName(f.Name) {
@@ -79,15 +79,26 @@ func (f File) Check() (*calendar.Imported, error) {
 	}
 	imported, err := calendar.Import(bytes.NewReader(f.Body))
 	if err != nil {
-		figures := map[string]any{}
-		if fault, is := errors.AsType[*calendar.Fault](err); is && fault.Line > 0 {
-			figures["line"], figures["event"] = fault.Line, fault.Event
-		}
-		bad.AddArgs("body", "calendar", figures, "%s", err.Error())
+		bad.AddArgs("body", "calendar", figuresOf(err), "%s", err.Error())
 	} else if bytes.ContainsRune(f.Body, 0) {
 		bad.Add("body", "text", "must have no character NUL")
 	}
 	return imported, bad.Err("the calendar cannot be saved")
+}
+
+// figuresOf are the parts of what is wrong with a file. Their "type" says what
+// is known of the place: "event", "line", or nothing of it.
+func figuresOf(err error) map[string]any {
+	fault, is := errors.AsType[*calendar.Fault](err)
+	switch {
+	case !is:
+		return map[string]any{"reason": err.Error()}
+	case fault.Line == 0:
+		return map[string]any{"reason": fault.Err.Error()}
+	case fault.Event == "":
+		return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "type": "line"}
+	}
+	return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "event": fault.Event, "type": "event"}
 }
 
 // Save keeps a file, in the place of one of the same name. Errors: those of
