@@ -144,7 +144,8 @@ func TestWhatIsUsedIsNotDeleted(t *testing.T) {
 		t.Errorf("deleted: %v", err)
 	}
 	want := []calendars.Use{
-		{Trigger: "feasts", Occasions: []string{"qixi", "winter_solstice"}}, {Trigger: "shop_days", Occasions: []string{"calendar:shop"}},
+		{Trigger: "feasts", Occasions: []string{"qixi", "winter_solstice"}},
+		{Trigger: "shop_days", Occasions: []string{"calendar:shop"}},
 		{Campaign: 1, Name: "draft", Occasions: []string{"calendar:shop"}},
 	}
 	if got, err := s.Uses(ctx); err != nil || !reflect.DeepEqual(got, want) {

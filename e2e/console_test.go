@@ -31,6 +31,7 @@ func TestConsole(t *testing.T) {
 	o.looksAtTheMember()
 	o.explainsTheEvent()
 	o.mendsATrigger()
+	o.importsACalendar()
 	o.signsOut()
 }
 
