@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -192,8 +193,10 @@ func lastsForDays(event *ics.VEvent, start moment) bool {
 		return err == nil && end.wall.Sub(start.wall) > 24*time.Hour
 	}
 	if p := event.GetProperty(ics.ComponentPropertyDuration); p != nil {
-		_, days, _ := strings.Cut(p.Value, "P")
-		return strings.HasSuffix(days, "W") || strings.Contains(days, "D") && days != "1D"
+		_, length, _ := strings.Cut(p.Value, "P")
+		days, _, inDays := strings.Cut(length, "D")
+		n, err := strconv.Atoi(days)
+		return strings.HasSuffix(length, "W") || inDays && err == nil && n > 1
 	}
 	return false
 }
