@@ -2,10 +2,12 @@ package calendar
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,11 +17,13 @@ import (
 
 // The bounds of what is imported.
 const (
-	maxImport      = 1 << 20 // bytes of a file
-	maxEvents      = 5_000   // in a file
-	maxOccurrences = 50_000  // of all its events
-	maxTitle       = 200     // characters
+	maxEvents      = 5_000  // in a file
+	maxOccurrences = 50_000 // of all its events
+	maxTitle       = 200    // characters
 )
+
+// MaxFile is how large a file may be that is imported, in bytes.
+const MaxFile = 1 << 20
 
 // lastDay is up to when recurring events are written out.
 var lastDay = Date{lastLunarYear, time.December, 31}
@@ -29,48 +33,58 @@ var lastDay = Date{lastLunarYear, time.December, 31}
 // and single occurrences that were moved (RECURRENCE-ID). Of an event that
 // lasts for days only the first counts; cancelled events do not.
 //
-// Refused, with an error in words for the one who gave the file: more than
-// maxImport bytes, 5,000 events or 50,000 occurrences, rules that recur within
+// Refused, with a *Fault in words for the one who gave the file: more than
+// MaxFile bytes, 5,000 events or 50,000 occurrences, rules that recur within
 // a day, dates before 1900 and zones without an IANA name.
 func Import(r io.Reader) (*Imported, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxImport+1))
+	text, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the calendar: %w", err)
 	}
-	if len(text) > maxImport {
-		return nil, fmt.Errorf("the calendar has more than %d bytes", maxImport)
+	if len(text) > MaxFile {
+		return nil, whole("the calendar has more than %d bytes", MaxFile)
 	}
 	if !utf8.Valid(text) {
-		return nil, errors.New("the calendar is not written in UTF-8")
+		return nil, whole("the calendar is not written in UTF-8")
 	}
 	if n := bytes.Count(text, []byte("BEGIN:")); n > 4*maxEvents {
-		return nil, fmt.Errorf("the calendar has too many parts: at most %d events are read", maxEvents)
+		return nil, whole("the calendar has too many parts: at most %d events are read", maxEvents)
 	}
 	if !bytes.Contains(text, []byte("BEGIN:VCALENDAR")) || !bytes.Contains(text, []byte("END:VCALENDAR")) {
-		return nil, errors.New("this is no iCalendar file, or not the whole of one")
+		return nil, whole("this is no iCalendar file, or not the whole of one")
 	}
+	lines := unfold(text)
 	file, err := ics.ParseCalendar(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("this is no iCalendar file: %w", err)
+		return nil, &Fault{Line: unreadable(lines), Err: fmt.Errorf("this is no iCalendar file: %w", err)}
 	}
-	events := file.Events()
+	return importEvents(file.Events(), lines)
+}
+
+func importEvents(events []*ics.VEvent, lines []line) (*Imported, error) {
 	if len(events) > maxEvents {
-		return nil, fmt.Errorf("the calendar has %d events: at most %d are read", len(events), maxEvents)
+		return nil, whole("the calendar has %d events: at most %d are read", len(events), maxEvents)
 	}
-	i := importer{moved: map[string][]time.Time{}}
+	i := importer{lines: eventsIn(lines), moved: map[string][]time.Time{}, notes: otherParts(lines)}
 	if err := i.events(events); err != nil {
 		return nil, err
 	}
 	if len(i.entries) == 0 {
-		return nil, errors.New("the calendar has no event that comes")
+		return nil, whole("the calendar has no event that comes")
 	}
-	slices.SortStableFunc(i.entries, func(a, b entry) int { return a.date.Compare(b.date) })
-	return &Imported{entries: i.entries}, nil
+	slices.SortStableFunc(i.entries, func(a, b entry) int { return cmp.Or(a.date.Compare(b.date), a.wall.Compare(b.wall)) })
+	slices.SortStableFunc(i.notes, func(a, b Note) int { return cmp.Compare(a.Line, b.Line) })
+	return &Imported{entries: i.entries, notes: i.notes}, nil
 }
+
+// whole is a fault of a whole file.
+func whole(format string, args ...any) error { return &Fault{Err: fmt.Errorf(format, args...)} }
 
 // importer writes events out.
 type importer struct {
+	lines   [][]line // of each event
 	entries []entry
+	notes   []Note
 	moved   map[string][]time.Time // occurrences told by an event of their own, by UID
 	looks   int                    // days that rules have looked at
 }
@@ -78,20 +92,24 @@ type importer struct {
 func (i *importer) events(events []*ics.VEvent) error {
 	for n, event := range events {
 		if err := i.noteMoved(event); err != nil {
-			return inEvent(n, event, err)
+			return i.inEvent(n, event, err)
 		}
 	}
 	for n, event := range events {
-		if err := i.event(event); err != nil {
-			return inEvent(n, event, err)
+		if err := i.event(n, event); err != nil {
+			return i.inEvent(n, event, err)
 		}
 	}
 	return nil
 }
 
-// inEvent says which event an error is about.
-func inEvent(n int, event *ics.VEvent, err error) error {
-	return fmt.Errorf("event %d (%q): %w", n+1, titleOf(event), err)
+// inEvent says where an error is.
+func (i *importer) inEvent(n int, event *ics.VEvent, err error) error {
+	var property propertyFault
+	if p, is := errors.AsType[*propertyFault](err); is {
+		property = *p
+	}
+	return &Fault{Line: i.lineOf(n, property.name), Event: titleOf(event), Err: err}
 }
 
 func titleOf(event *ics.VEvent) string {
@@ -110,14 +128,15 @@ func (i *importer) noteMoved(event *ics.VEvent) error {
 	}
 	at, err := parseMoment(p, p.Value)
 	if err != nil {
-		return fmt.Errorf("RECURRENCE-ID: %w", err)
+		return &propertyFault{"RECURRENCE-ID", err}
 	}
 	i.moved[event.Id()] = append(i.moved[event.Id()], at.instant())
 	return nil
 }
 
-func (i *importer) event(event *ics.VEvent) error {
+func (i *importer) event(n int, event *ics.VEvent) error {
 	if p := event.GetProperty(ics.ComponentPropertyStatus); p != nil && strings.EqualFold(p.Value, "cancelled") {
+		i.note(Cancelled, n, event)
 		return nil
 	}
 	p := event.GetProperty(ics.ComponentPropertyDtStart)
@@ -126,14 +145,17 @@ func (i *importer) event(event *ics.VEvent) error {
 	}
 	start, err := parseMoment(p, p.Value)
 	if err != nil {
-		return fmt.Errorf("DTSTART: %w", err)
+		return &propertyFault{"DTSTART", err}
 	}
 	if start.wall.Year() < firstLunarYear || start.wall.Year() > lastLunarYear {
-		return fmt.Errorf("DTSTART: it begins in %d: dates of 1900 to 2100 are read", start.wall.Year())
+		return &propertyFault{"DTSTART", fmt.Errorf("it begins in %d: dates of 1900 to 2100 are read", start.wall.Year())}
 	}
 	walls, err := i.walls(event, start)
 	if err != nil {
 		return err
+	}
+	if lastsForDays(event, start) {
+		i.note(FirstDay, n, event)
 	}
 	title := titleOf(event)
 	for _, wall := range walls {
@@ -147,6 +169,36 @@ func (i *importer) event(event *ics.VEvent) error {
 		return errDates
 	}
 	return nil
+}
+
+// lineOf is where event n gives a property, or else where it begins; 0: the
+// file is put together in such a way that this cannot be said.
+func (i *importer) lineOf(n int, property string) int {
+	if n >= len(i.lines) {
+		return 0
+	}
+	return lineOf(i.lines[n], property)
+}
+
+func (i *importer) note(kind string, n int, event *ics.VEvent) {
+	i.notes = append(i.notes, Note{kind, i.lineOf(n, ""), titleOf(event)})
+}
+
+// lastsForDays reports whether an event takes more than a day (RFC 5545,
+// sections 3.8.2.2 and 3.8.2.5; of days and weeks, 3.3.6). What cannot be read
+// of its end does no harm: only its beginning is told.
+func lastsForDays(event *ics.VEvent, start moment) bool {
+	if p := event.GetProperty(ics.ComponentPropertyDtEnd); p != nil {
+		end, err := parseMoment(p, p.Value)
+		return err == nil && end.wall.Sub(start.wall) > 24*time.Hour
+	}
+	if p := event.GetProperty(ics.ComponentPropertyDuration); p != nil {
+		_, length, _ := strings.Cut(p.Value, "P")
+		days, _, inDays := strings.Cut(length, "D")
+		n, err := strconv.Atoi(days)
+		return strings.HasSuffix(length, "W") || inDays && err == nil && n > 1
+	}
+	return false
 }
 
 // errDates says that a file comes to too many dates.
@@ -169,7 +221,7 @@ func (i *importer) walls(event *ics.VEvent, start moment) ([]time.Time, error) {
 	if len(rules) == 1 {
 		rule, err := parseRecurrence(rules[0].Value, start, &i.looks)
 		if err != nil {
-			return nil, fmt.Errorf("RRULE: %w", err)
+			return nil, &propertyFault{"RRULE", err}
 		}
 		walls = walls[:0]
 		for date, err := range rule.dates() {
@@ -208,7 +260,7 @@ func moments(event *ics.VEvent, name ics.ComponentProperty, start moment) ([]tim
 		for value := range strings.SplitSeq(p.Value, ",") {
 			at, err := parseMoment(p, value)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, &propertyFault{string(name), err}
 			}
 			list = append(list, at.on(start))
 		}

@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -154,7 +155,7 @@ func TestCalendarsThatCannotBeRead(t *testing.T) {
 		"cut off":              {strings.TrimSuffix(file("DTSTART:20260501T000000"), "END:VCALENDAR\r\n"), "not the whole"},
 		"no event":             {file(), "no event"},
 		"all are cancelled":    {file("DTSTART:20260501T000000\nSTATUS:CANCELLED"), "no event"},
-		"too long":             {strings.Repeat("x", maxImport+1), "bytes"},
+		"too long":             {strings.Repeat("x", MaxFile+1), "bytes"},
 		"too many events":      {file(many...), "at most 5000"},
 		"too many dates":       {file(daily...), "50000 dates"},
 		"rules without an end": {file(never...), "reach too far"},
@@ -174,6 +175,73 @@ func TestCalendarsThatCannotBeRead(t *testing.T) {
 	} {
 		if c, err := Import(strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, %v, want %q", name, c, err, test.want)
+		}
+	}
+}
+
+func TestWhatIsWrongHasItsLine(t *testing.T) {
+	const summer = "SUMMARY:Summer\nDTSTART;VALUE=DATE:20260501"
+	for name, test := range map[string]struct {
+		text string
+		want Fault
+	}{
+		"a rule":          {file(summer, "SUMMARY:Sale\nDTSTART:20260501T000000\nRRULE:FREQ=HOURLY"), Fault{Line: 13, Event: "Sale"}},
+		"no start":        {file(summer, "SUMMARY:Sale"), Fault{Line: 9, Event: "Sale"}},
+		"after a fold":    {file("SUMMARY:A long\n  one\nDTSTART:tomorrow"), Fault{Line: 8, Event: "A long one"}},
+		"no property":     {file("SUMMARY:x\n  y\nnothing"), Fault{Line: 8}},
+		"the whole of it": {file(), Fault{}},
+	} {
+		_, err := Import(strings.NewReader(test.text))
+		var fault *Fault
+		if !errors.As(err, &fault) || fault.Line != test.want.Line || fault.Event != test.want.Event {
+			t.Errorf("%s: %+v, want %+v", name, fault, test.want)
+		}
+	}
+}
+
+func TestWhatIsLeftOutIsNoted(t *testing.T) {
+	text := file("SUMMARY:Fair\nDTSTART;VALUE=DATE:20260501\nDTEND;VALUE=DATE:20260504", "SUMMARY:Off\nDTSTART;VALUE=DATE:20260601\nSTATUS:CANCELLED",
+		"DTSTART;VALUE=DATE:20260701\nDTEND;VALUE=DATE:20260702", "DTSTART:20260801T100000\nDURATION:PT2H", "SUMMARY:Week\nDTSTART:20260901T100000\nDURATION:P1W")
+	text = strings.Replace(text, "END:VCALENDAR", "BEGIN:VTODO\r\nUID:t\r\nEND:VTODO\r\nEND:VCALENDAR", 1)
+	c, err := Import(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Note{{FirstDay, 4, "Fair"}, {Cancelled, 10, "Off"}, {FirstDay, 26, "Week"}, {NoEvent, 32, "VTODO"}}
+	if diff := cmp.Diff(want, c.Notes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEntriesAreAsTheFileHasThem(t *testing.T) {
+	c, err := Import(strings.NewReader(file("DTSTART;TZID=Asia/Shanghai:20260501T200000\nSUMMARY:Show", "DTSTART;VALUE=DATE:20260501\nSUMMARY:Day", "DTSTART:20260430T090000", "DTSTART;VALUE=DATE:20260502")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Entry
+	for e := range c.Coming(Date{2026, time.May, 1}) {
+		if got = append(got, e); len(got) == 2 {
+			break
+		}
+	}
+	first := Date{2026, time.May, 1}
+	if diff := cmp.Diff([]Entry{{Date: first, Title: "Day"}, {first, "20:00", "Asia/Shanghai", "Show"}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheMonthAndDayOfLunarFestivals(t *testing.T) {
+	for _, f := range Festivals() {
+		if f.Lunar == "" {
+			continue
+		}
+		from := instant(t, "2026-01-01T00:00:00Z")
+		named := Schedule{Occasion: parse(t, f.Name)}.Next(from, time.UTC, 20)
+		counted := Schedule{Occasion: parse(t, "lunar:"+f.Lunar)}.Next(from, time.UTC, 20)
+		for i := range named {
+			if named[i].Date != counted[i].Date {
+				t.Errorf("%s is on %s, lunar %s on %s", f.Name, named[i].Date, f.Lunar, counted[i].Date)
+			}
 		}
 	}
 }

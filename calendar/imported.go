@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"sort"
 	"time"
@@ -10,7 +11,8 @@ import (
 // Imported is what an iCalendar file says: its events as they come, up to the
 // end of 2100. It never changes, so goroutines may share it.
 type Imported struct {
-	entries []entry // by date
+	entries []entry // by date and clock
+	notes   []Note  // by line
 }
 
 // entry is one occurrence of an event.
@@ -24,6 +26,35 @@ type entry struct {
 
 // Len is how many occurrences it holds.
 func (c *Imported) Len() int { return len(c.entries) }
+
+// Notes are what of the file is not told, or not all of it, in its order.
+func (c *Imported) Notes() []Note { return slices.Clone(c.notes) }
+
+// Entry is a date of an imported calendar, as the file has it.
+type Entry struct {
+	Date  Date
+	Hour  string // "15:04"; empty: all day
+	Zone  string // whose clock shows the hour, by its IANA name; empty: that of each reader
+	Title string
+}
+
+// Coming is the dates from one on, that one too, in order.
+func (c *Imported) Coming(from Date) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for _, e := range c.entries[c.from(from):] {
+			shown := Entry{Date: e.date, Title: e.title}
+			if !e.allDay {
+				shown.Hour = e.wall.Format("15:04")
+			}
+			if !e.allDay && e.zone != nil {
+				shown.Zone = e.zone.String()
+			}
+			if !yield(shown) {
+				return
+			}
+		}
+	}
+}
 
 // between is Schedule.Between for what was imported.
 func (c *Imported) between(s Schedule, after, until time.Time, zone *time.Location) []Moment {

@@ -3,7 +3,7 @@
 //
 // A file comes in with Save, which reads it whole before it is kept; out come
 // the calendar as it was given, and what it says as a calendar.Imported, read
-// once for each version.
+// once for each version. Delete takes out what no trigger and no campaign uses.
 package calendars
 
 import (
@@ -42,12 +42,14 @@ type Store struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
-	read map[string]version // the latest that was read, by name
+	read map[string]version // the last that was read, by name
 }
 
-// version is a calendar as it was read.
+// version is a calendar as it was read. A name that was deleted and taken again
+// counts from one again, so the moment of the save belongs to it.
 type version struct {
 	number   int
+	at       time.Time
 	imported *calendar.Imported
 }
 
@@ -56,39 +58,85 @@ func NewStore(pool *pgxpool.Pool, now func() time.Time) *Store {
 	return &Store{pool: pool, now: now, read: map[string]version{}}
 }
 
-// Save keeps a file under a name, in the place of one of the same name. Errors:
-// Invalid "name", "title", or "body" with what is wrong with the file.
-func (s *Store) Save(ctx context.Context, name, title string, body []byte, by string) (Calendar, error) {
+// File is a calendar as it is given.
+type File struct {
+	Name  string // as calendar.ValidName has it
+	Title string // one line for those who choose it
+	Body  []byte // iCalendar, at most calendar.MaxFile bytes
+}
+
+// Check is what a file says, if it can be kept. Errors: Invalid "name",
+// "title", or "body" with what is wrong with the file; of that, the line,
+// the event and the reason are among the rule's figures.
+func (f File) Check() (*calendar.Imported, error) {
 	var bad problem.Fields
-	if !calendar.ValidName(name) {
+	if !calendar.ValidName(f.Name) {
 		bad.Add("name", "format", "must be small letters, digits, - and _, at most 63")
 	}
-	title = strings.TrimSpace(title)
+	title := strings.TrimSpace(f.Title)
 	if title == "" || !utf8.ValidString(title) || utf8.RuneCountInString(title) > maxTitle || strings.ContainsFunc(title, func(r rune) bool { return r < ' ' }) {
 		bad.AddArgs("title", "max_len", map[string]any{"max": maxTitle}, "must be one line of at most %d characters", maxTitle)
 	}
-	imported, err := calendar.Import(bytes.NewReader(body))
+	imported, err := calendar.Import(bytes.NewReader(f.Body))
 	if err != nil {
-		bad.Add("body", "calendar", "%s", err.Error())
-	} else if bytes.ContainsRune(body, 0) {
+		bad.AddArgs("body", "calendar", figuresOf(err), "%s", err.Error())
+	} else if bytes.ContainsRune(f.Body, 0) {
 		bad.Add("body", "text", "must have no character NUL")
 	}
-	if err := bad.Err("the calendar cannot be saved"); err != nil {
+	return imported, bad.Err("the calendar cannot be saved")
+}
+
+// figuresOf are the parts of what is wrong with a file. Their "type" says what
+// is known of the place: "event", "line", or nothing of it.
+func figuresOf(err error) map[string]any {
+	fault, is := errors.AsType[*calendar.Fault](err)
+	switch {
+	case !is:
+		return map[string]any{"reason": err.Error()}
+	case fault.Line == 0:
+		return map[string]any{"reason": fault.Err.Error()}
+	case fault.Event == "":
+		return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "type": "line"}
+	}
+	return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "event": fault.Event, "type": "event"}
+}
+
+// Save keeps a file, in the place of one of the same name. Errors: those of
+// File.Check.
+func (s *Store) Save(ctx context.Context, f File, by string) (Calendar, error) {
+	return s.save(ctx, f, nil, by)
+}
+
+// Replace keeps a file in the place of a version that was seen: 0, where there
+// was none. Errors: as Save; Conflict: it is another version by now.
+func (s *Store) Replace(ctx context.Context, f File, seen int, by string) (Calendar, error) {
+	return s.save(ctx, f, &seen, by)
+}
+
+// save keeps a file in the place of the version that was seen, or of any.
+func (s *Store) save(ctx context.Context, f File, seen *int, by string) (Calendar, error) {
+	imported, err := f.Check()
+	if err != nil {
 		return Calendar{}, err
 	}
 	rows, err := s.pool.Query(ctx, `
 INSERT INTO calendars AS c (name, title, body, dates, version, saved_by, updated_at)
-VALUES ($1, $2, $3, $4, 1, $5, $6)
+SELECT $1, $2, $3, $4::integer, 1, $5, $6::timestamptz
+WHERE coalesce($7::integer = 0, true) OR EXISTS (SELECT FROM calendars WHERE name = $1)
 ON CONFLICT (name) DO UPDATE
 SET title = excluded.title, body = excluded.body, dates = excluded.dates, version = c.version + 1,
     saved_by = excluded.saved_by, updated_at = excluded.updated_at
-RETURNING `+columns, name, title, string(body), imported.Len(), by, s.now().UTC().Truncate(time.Microsecond))
+WHERE coalesce(c.version = $7::integer, true)
+RETURNING `+columns, f.Name, strings.TrimSpace(f.Title), string(f.Body), imported.Len(), by, s.now().UTC().Truncate(time.Microsecond), seen)
 	if err != nil {
-		return Calendar{}, fmt.Errorf("save calendar %s: %w", name, err)
+		return Calendar{}, fmt.Errorf("save calendar %s: %w", f.Name, err)
 	}
 	saved, err := pgx.CollectExactlyOneRow(rows, scan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Calendar{}, problem.New(problem.Conflict, "the calendar %q was changed in the meantime", f.Name)
+	}
 	if err != nil {
-		return Calendar{}, fmt.Errorf("save calendar %s: %w", name, err)
+		return Calendar{}, fmt.Errorf("save calendar %s: %w", f.Name, err)
 	}
 	return saved, nil
 }
@@ -115,6 +163,19 @@ func (s *Store) List(ctx context.Context) ([]Calendar, error) {
 	return list, nil
 }
 
+// Get is one calendar. Errors: NotFound.
+func (s *Store) Get(ctx context.Context, name string) (Calendar, error) {
+	rows, err := s.pool.Query(ctx, `SELECT `+columns+` FROM calendars WHERE name = $1`, name)
+	if err != nil {
+		return Calendar{}, lost(name, err)
+	}
+	c, err := pgx.CollectExactlyOneRow(rows, scan)
+	if err != nil {
+		return Calendar{}, lost(name, err)
+	}
+	return c, nil
+}
+
 // Body is a calendar's file as it was given. Errors: NotFound.
 func (s *Store) Body(ctx context.Context, name string) ([]byte, error) {
 	var body string
@@ -127,31 +188,28 @@ func (s *Store) Body(ctx context.Context, name string) ([]byte, error) {
 
 // Imported is what the latest version of a calendar says. Errors: NotFound.
 func (s *Store) Imported(ctx context.Context, name string) (*calendar.Imported, error) {
-	var number int
-	if err := s.pool.QueryRow(ctx, `SELECT version FROM calendars WHERE name = $1`, name).Scan(&number); err != nil {
+	var latest version
+	if err := s.pool.QueryRow(ctx, `SELECT version, updated_at FROM calendars WHERE name = $1`, name).Scan(&latest.number, &latest.at); err != nil {
 		return nil, lost(name, err)
 	}
 	s.mu.Lock()
 	known := s.read[name]
 	s.mu.Unlock()
-	if known.number == number {
+	if known.number == latest.number && known.at.Equal(latest.at) {
 		return known.imported, nil
 	}
 	var body string
-	err := s.pool.QueryRow(ctx, `SELECT version, body FROM calendars WHERE name = $1`, name).Scan(&number, &body)
+	err := s.pool.QueryRow(ctx, `SELECT version, updated_at, body FROM calendars WHERE name = $1`, name).Scan(&latest.number, &latest.at, &body)
 	if err != nil {
 		return nil, lost(name, err)
 	}
-	imported, err := calendar.Import(strings.NewReader(body))
-	if err != nil {
+	if latest.imported, err = calendar.Import(strings.NewReader(body)); err != nil {
 		return nil, fmt.Errorf("read calendar %s: %w", name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.read[name].number < number {
-		s.read[name] = version{number, imported}
-	}
-	return imported, nil
+	s.read[name] = latest
+	return latest.imported, nil
 }
 
 // Using is an occasion with the imported calendar it needs, or as it is where

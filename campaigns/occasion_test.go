@@ -93,7 +93,7 @@ func TestMissedOccasions(t *testing.T) {
 		}
 		files := calendars.NewStore(d.pool, d.clock.now)
 		text := "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260303\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-		if _, err := files.Save(t.Context(), "fair", "Fair", []byte(text), "operator:ann"); err != nil {
+		if _, err := files.Save(t.Context(), calendars.File{Name: "fair", Title: "Fair", Body: []byte(text)}, "operator:ann"); err != nil {
 			t.Fatal(err)
 		}
 		d.started(func(p *Plan) { p.When = When{Occasion: "calendar:fair", Missed: rule}; p.Expiry = "240h" })

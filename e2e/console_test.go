@@ -31,6 +31,7 @@ func TestConsole(t *testing.T) {
 	o.looksAtTheMember()
 	o.explainsTheEvent()
 	o.mendsATrigger()
+	o.importsACalendar()
 	o.signsOut()
 }
 
@@ -130,6 +131,7 @@ func (o *operator) suppressesAndLifts() {
 	o.herald.rest()
 	o.open("/console/deliveries?state=suppressed")
 	o.sees("wei", "suppressed: by an operator")
+	o.unfold("More")
 	o.press("Suppressed")
 	o.sees("wei@example.com")
 	o.open(delivery)

@@ -340,7 +340,7 @@ func TestDatesOfAnImportedCalendar(t *testing.T) {
 	w.expect("new", w.hears(c, "2026-03-01T00:00:00Z"))
 	w.expect("without its calendar, others go on", w.hears(c, "2026-03-01T01:00:00Z"), "birthday/Asia/Shanghai/2026-03-01")
 	file := "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260301\r\nRRULE:FREQ=DAILY;COUNT=3\r\nSUMMARY:Fair\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-	if _, err := w.files.Save(w.ctx, "shop", "Shop", []byte(file), "operator:ann"); err != nil {
+	if _, err := w.files.Save(w.ctx, calendars.File{Name: "shop", Title: "Shop", Body: []byte(file)}, "operator:ann"); err != nil {
 		t.Fatal(err)
 	}
 	w.expect("with it", w.hears(c, "2026-03-02T01:00:00Z"), "birthday/Asia/Shanghai/2026-03-02", "fair/Asia/Shanghai/2026-03-02")

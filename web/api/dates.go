@@ -20,9 +20,10 @@ type Dates interface {
 
 // Calendars is what *calendars.Store does.
 type Calendars interface {
-	Save(ctx context.Context, name, title string, body []byte, by string) (calendars.Calendar, error)
+	Save(ctx context.Context, f calendars.File, by string) (calendars.Calendar, error)
 	List(ctx context.Context) ([]calendars.Calendar, error)
 	Body(ctx context.Context, name string) ([]byte, error)
+	Delete(ctx context.Context, name string) error
 }
 
 // nextDates is how many dates are told ahead.
@@ -94,6 +95,11 @@ func (a *API) addCalendars() {
 		summary:     "Import a calendar",
 		description: "In the place of one of the same name. It is read whole first: events of whole days or with an hour, RRULE, RDATE, EXDATE and moved occurrences, up to the end of 2100; at most 5,000 events and 50,000 dates.",
 	}, a.putCalendar)
+	add(a, operation{
+		id: "delete-calendar", method: http.MethodDelete, path: path, tag: tagTriggers, scope: access.TriggersWrite,
+		summary: "Delete an imported calendar", status: http.StatusNoContent, errors: []int{http.StatusConflict},
+		description: "Refused while a trigger goes by it, or a campaign that is not over; the detail names them.",
+	}, a.deleteCalendar)
 }
 
 func (a *API) listCalendars(ctx context.Context, _ *struct{}) (*out[Page[calendars.Calendar]], error) {
@@ -110,7 +116,12 @@ func (a *API) putCalendar(ctx context.Context, in *struct {
 	Body CalendarFile
 },
 ) (*out[calendars.Calendar], error) {
-	return body(a.cfg.Calendars.Save(ctx, in.Name, in.Body.Title, []byte(in.Body.Body), callerOf(ctx).actor()))
+	file := calendars.File{Name: in.Name, Title: in.Body.Title, Body: []byte(in.Body.Body)}
+	return body(a.cfg.Calendars.Save(ctx, file, callerOf(ctx).actor()))
+}
+
+func (a *API) deleteCalendar(ctx context.Context, in *CalendarPath) (*none, error) {
+	return nothing(a.cfg.Calendars.Delete(ctx, in.Name))
 }
 
 // datedTrigger adds the dates that come next to a trigger.

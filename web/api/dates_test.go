@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,4 +70,20 @@ func TestCalendarsAreImported(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	s.get(at).is(http.StatusOK)
+	s.send(http.MethodPut, "/api/v1/triggers/fair", `{"title":{"en":"Our fairs"},"dates":{"occasion":"calendar:shop","hour":"10:00"},"condition":"event.zone == member.time_zone",`+
+		`"summary":{"en":"Our fairs"},"channels":["email"],"purpose":"service","priority":3,"expiry":"24h","template":"festival"}`).is(http.StatusOK)
+	refused := s.send(http.MethodDelete, at, "").problem(http.StatusConflict, "conflict")
+	if !strings.Contains(refused.Detail, "trigger fair") {
+		t.Errorf("refused: %+v", refused)
+	}
+}
+
+func TestACalendarThatNothingUsesIsDeleted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const at = "/api/v1/calendars/shop"
+	s.send(http.MethodDelete, at, "").problem(http.StatusNotFound, "not_found")
+	s.send(http.MethodPut, at, `{"title":"Our fairs","body":"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260618\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"}`).is(http.StatusOK)
+	s.send(http.MethodDelete, at, "").is(http.StatusNoContent)
+	s.get(at).problem(http.StatusNotFound, "not_found")
 }

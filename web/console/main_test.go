@@ -92,7 +92,7 @@ func newStand(t testing.TB, change ...func(*console.Config)) *stand {
 	}
 	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
 	const fairs = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260618\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Summer fair\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-	_, err = s.Calendars.Save(t.Context(), "fairs", "Our fairs", []byte(fairs), "operator:ann")
+	_, err = s.Calendars.Save(t.Context(), calendars.File{Name: "fairs", Title: "Our fairs", Body: []byte(fairs)}, "operator:ann")
 	must(t, err)
 	s.Events, s.Previews = matcher.NewEvents(s.pool), matcher.NewPreviews(s.pool, matcher.PreviewConfig{
 		Triggers: triggers, Subscriptions: s.Subscriptions, Consents: consents, Budget: 10 * time.Second,

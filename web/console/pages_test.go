@@ -15,7 +15,7 @@ import (
 )
 
 // unworded finds keys that were shown in place of their wording.
-var unworded = regexp.MustCompile(`>\s*(console|replies|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
+var unworded = regexp.MustCompile(`>\s*(calendars|console|replies|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
 
 func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 	t.Parallel()
@@ -30,6 +30,7 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 		"/console/members?q=nobody", fmt.Sprint("/console/members/", found[0].MemberID), "/console/triggers", "/console/triggers/price_drop",
 		"/console/replies", "/console/replies?keywords=1", "/console/replies?address=nobody",
 		"/console/suppressions", "/console/suppressions?address=nobody", "/console/nothing",
+		"/console/calendars", "/console/calendars/fairs", "/console/calendars/_import", "/console/calendars/_import?name=fairs",
 	}
 	for _, d := range found {
 		paths = append(paths, "/console/deliveries/"+d.ID.String())
@@ -141,4 +142,11 @@ func (s *stand) suppressed(address string) bool {
 	list, err := s.Consents.Suppressions(s.t.Context(), subscriptions.SuppressionFilter{Address: address})
 	must(s.t, err)
 	return slices.ContainsFunc(list, func(x subscriptions.Suppression) bool { return x.Address == address })
+}
+
+func TestTheMenuOpensWithoutScriptsAndSaysWhereOneIs(t *testing.T) {
+	t.Parallel()
+	v := newStand(t).signedIn("bob")
+	v.get("/console/webhooks").has(`<summary aria-current="true">More<`, `href="/console/webhooks" aria-current="page"`)
+	v.get("/console/members").has(`<summary>More<`, `href="/console/members" aria-current="page"`)
 }

@@ -1,12 +1,14 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -211,6 +213,42 @@ func TestATooLargeFormIsRefused(t *testing.T) {
 	})
 	if w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("status %d, want 413", w.Code)
+	}
+}
+
+func TestAFileComesWithItsForm(t *testing.T) {
+	posted := func(limit int64, size int) (form *Form, file []byte, status int) {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		if err := w.WriteField("title", "Fairs"); err != nil {
+			t.Fatal(err)
+		}
+		part, err := w.CreateFormFile("body", "fairs.ics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := part.Write(bytes.Repeat([]byte("x"), size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h := site(t, "").Handler([]Route{{Pattern: "/p", MaxForm: limit, Handle: func(v *Visit) error {
+			form, file, err = v.FormWithFile("body")
+			return err
+		}}})
+		r := httptest.NewRequest("POST", "https://herald.example.com/p", &b)
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, r)
+		return form, file, answer.Code
+	}
+	form, file, status := posted(2*maxForm, maxForm)
+	if status != http.StatusOK || form.Get("title") != "Fairs" || len(file) != maxForm {
+		t.Errorf("status %d, %d bytes", status, len(file))
+	}
+	if _, _, status := posted(0, maxForm); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d, want 413", status)
 	}
 }
 

@@ -41,6 +41,9 @@ func (r Reader) Date(t time.Time) string {
 	return t.Format("2 Jan 2006")
 }
 
+// FullDate is a day with its weekday: "Tue 3 Mar 2026" or "2026年3月3日周二".
+func (r Reader) FullDate(t time.Time) string { return r.date(t.In(r.Zone), true) }
+
 func (r Reader) date(t time.Time, year bool) string {
 	switch {
 	case r.Tag == "zh-CN" && year:

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,13 @@ type Route struct {
 	// CrossOrigin accepts a POST from anywhere: what it does is authorised by a
 	// signed link, not by the session.
 	CrossOrigin bool
+	// MaxForm is how large a posted form may be, in bytes; default 64 KiB.
+	MaxForm int64
 }
 
 const (
 	languageCookie = "herald_language"
-	maxForm        = 64 << 10 // bytes of a posted form
+	maxForm        = 64 << 10 // bytes of a posted form, where a route says nothing else
 
 	// awayFor is how long a reader is asked to wait while the database is away.
 	awayFor = 5 * time.Second
@@ -66,9 +69,10 @@ func (s *Site) handle(route Route) http.Handler {
 		}
 	}))
 	inner = s.sessions.LoadAndSave(inner)
+	limit := cmp.Or(route.MaxForm, maxForm)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.secureHeaders(w.Header())
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		ctx := context.WithValue(r.Context(), requestIDKey{}, uuid.NewString())
 		if !route.Live {
 			var cancel context.CancelFunc

@@ -154,16 +154,51 @@ func (v *Visit) Go(path string) error {
 // Form reads the form that was posted.
 func (v *Visit) Form() (*Form, error) {
 	if err := v.R.ParseForm(); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, &problem.Error{Code: problem.TooLarge, Message: "the form is too large", Err: err}
-		}
-		return nil, &problem.Error{Code: problem.Invalid, Message: "the form cannot be read", Err: err}
+		return nil, unreadForm(err)
 	}
 	if !storableAll(v.R.PostForm) {
 		return nil, problem.New(problem.Malformed, "the form is not text")
 	}
 	return v.NewForm(v.R.PostForm), nil
+}
+
+// unreadForm is the problem of a form that could not be read.
+func unreadForm(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &problem.Error{Code: problem.TooLarge, Message: "the form is too large", Err: err}
+	}
+	return &problem.Error{Code: problem.Invalid, Message: "the form cannot be read", Err: err}
+}
+
+// inMemory is up to how many bytes posted files are kept out of temporary files;
+// no route's MaxForm is more.
+const inMemory = 16 << 20
+
+// FormWithFile reads a form that was posted as multipart/form-data, and what is
+// in the file of one of its fields: nothing where none was chosen. The route's
+// MaxForm bounds it all, which is read into memory.
+func (v *Visit) FormWithFile(field string) (*Form, []byte, error) {
+	if err := v.R.ParseMultipartForm(inMemory); err != nil {
+		return nil, nil, unreadForm(err)
+	}
+	form, err := v.Form()
+	if err != nil {
+		return nil, nil, err
+	}
+	file, _, err := v.R.FormFile(field)
+	if errors.Is(err, http.ErrMissingFile) {
+		return form, nil, nil
+	}
+	if err != nil {
+		return nil, nil, unreadForm(err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(file)
+	if err != nil {
+		return nil, nil, unreadForm(err)
+	}
+	return form, content, nil
 }
 
 // storable reports whether a store can be asked for a text: it is UTF-8 and

@@ -42,3 +42,14 @@ for (const button of document.querySelectorAll("[data-copy]")) button.hidden = f
 
 // Times are told in the reader's own zone: the sign-in says which it is.
 for (const field of document.querySelectorAll("[data-zone]")) field.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+// A menu that lies over the page folds up when it is left: by Escape, by a
+// click elsewhere, or by moving on with the keyboard.
+const foldMenus = (e) => {
+  for (const menu of document.querySelectorAll(".console-menu[open]")) {
+    if (e.type === "keydown" ? e.key !== "Escape" : menu.contains(e.target)) continue;
+    if (menu.contains(document.activeElement) && e.type === "keydown") menu.querySelector("summary").focus();
+    menu.open = false;
+  }
+};
+for (const left of ["keydown", "click", "focusin"]) document.addEventListener(left, foldMenus);
