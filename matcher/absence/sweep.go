@@ -55,7 +55,7 @@ func (s *Sweep) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		wait, err := s.turn(ctx)
+		wait, err := s.Turn(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Logger.WarnContext(ctx, "absences could not be swept", "error", err)
 		}
@@ -67,9 +67,9 @@ func (s *Sweep) Run(ctx context.Context) {
 // the nodes from reading what another is about to take.
 const sweepLock = 0x48657261_6162
 
-// turn fires all that is due, forgets what is not needed any more, and says how
-// long to wait for the next turn.
-func (s *Sweep) turn(ctx context.Context) (wait time.Duration, err error) {
+// Turn fires all that is due, forgets what is not needed any more, and says how
+// long to wait for the next turn. It does nothing while another node is at it.
+func (s *Sweep) Turn(ctx context.Context) (wait time.Duration, err error) {
 	wait = s.cfg.Every
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var mine bool
