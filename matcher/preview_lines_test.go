@@ -15,7 +15,9 @@ import (
 	"herald/subscriptions"
 )
 
-func unpaid(member int64) matcher.Wish { return matcher.Wish{Trigger: "order_unpaid", MemberID: member} }
+func unpaid(member int64) matcher.Wish {
+	return matcher.Wish{Trigger: "order_unpaid", MemberID: member}
+}
 
 // previewAt looks back from an instant.
 func (s *shop) previewAt(now time.Time, w matcher.Wish) matcher.Preview {
