@@ -28,6 +28,7 @@ func (p *past) read(ctx context.Context, db querier, kept time.Time, budget time
 	if err != nil {
 		return err
 	}
+	p.bound(way)
 	seen, err := p.survey(ctx, way, way, p.keeps)
 	if err != nil {
 		return err
@@ -146,6 +147,24 @@ func (p *past) equal() map[string]any {
 		}
 	}
 	return data
+}
+
+// bound lets a way lead to events alone whose numbers lie where the condition
+// wants them; what is no number there is left to it. Of a trigger on changes
+// all lead to the one before another.
+func (p *past) bound(way *lookback) {
+	if p.trigger.Change != nil {
+		return
+	}
+	for _, term := range p.watched.condition.Explain(predicate.Values{Param: p.params, Member: p.member}) {
+		wanted, number := term.Wanted.(float64)
+		if !number || term.Attribute == "" || !slices.Contains([]string{"<", "<=", ">", ">="}, term.Operator) {
+			continue
+		}
+		attribute := way.arg("data -> ?::text", term.Attribute)
+		// jsonb compares numbers as numbers.
+		way.where += way.arg(" AND "+attribute+" "+term.Operator+" to_jsonb(?::float8)", wanted)
+	}
 }
 
 // keeps leaves out at once what does not meet, unless other events are

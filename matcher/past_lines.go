@@ -46,6 +46,7 @@ func (p *past) readLines(ctx context.Context, db querier, q EventSearch, kept ti
 	if err != nil {
 		return err
 	}
+	p.bound(way)
 	keys := keysOf(p.trigger)
 	oldest := p.now
 	seen, err := p.survey(ctx, way, way, func(r Record) bool {

@@ -108,6 +108,51 @@ func TestPreviewFindsLinesOnDaysThatAreOver(t *testing.T) {
 	}
 }
 
+// Another's opener comes first, whatever the wish asks of its numbers; times as
+// keys are written in many ways.
+func TestPreviewReadsTheWholeLineOfEveryKindOfKey(t *testing.T) {
+	s := openShop(t)
+	slot := orderUnpaidOf(t, s)
+	slot.Name, slot.Version = "slot_free", 0
+	slot.Attributes = []subscriptions.Attribute{attribute("begins", "time"), attribute("total", "number"), attribute("table", "number")}
+	slot.Absence.Key, slot.Condition = []string{"begins", "table"}, "param.least <= event.total && event.total < 100"
+	slot.Params = []subscriptions.Param{param("least", "number")}
+	slot.Broadcast = true
+	s.save(slot)
+	only := slot
+	only.Name, only.Version, only.Absence = "slot_time", 0, &subscriptions.Absence{Key: []string{"begins"}, ClosedBy: []string{"order.paid"}, Within: "24h"}
+	s.save(only)
+	event := func(hour int, kind, begins string, table, total float64) {
+		s.happened(opening.Add(time.Duration(hour)*time.Hour), matcher.Event{
+			Source: "/shop", Type: "order." + kind, Data: map[string]any{"begins": begins, "table": table, "total": total},
+		})
+	}
+	event(-60, "created", "2026-03-01T20:00:00+01:00", 1, 50)
+	event(-50, "paid", "2026-03-01T19:00:00Z", 1, 50)
+	event(-49, "created", "2026-03-01T19:00:00Z", 2.5, 9) // too little, and before the next
+	event(-48, "created", "2026-03-01T19:00:00Z", 2.5, 99)
+	event(-40, "created", "2026-03-02T19:00:00Z", 1, 100)
+	event(-39, "created", "2026-03-03T19:00:00Z", 1, 10)
+	for _, name := range []string{slot.Name, only.Name} {
+		got := s.previewAt(opening, matcher.Wish{Trigger: name, MemberID: s.member(name), Params: map[string]any{"least": 10}})
+		if got.Met != 1 || got.Firings[0].Event["total"] != 10.0 || !got.Complete {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func orderUnpaidOf(t *testing.T, s *shop) subscriptions.Trigger {
+	t.Helper()
+	if err := s.triggers.LoadStarter(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	trigger, err := s.triggers.Get(s.ctx, "order_unpaid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trigger
+}
+
 // What was dropped cannot have been seen; where nothing was dropped, nothing is
 // missed.
 func TestPreviewSaysHowFarLinesAreKnown(t *testing.T) {
