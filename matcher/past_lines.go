@@ -217,7 +217,7 @@ func (k keys) lookbacks(ctx context.Context, db querier, q EventSearch) (indexed
 	if way, err = q.lookback(ctx, db); err != nil || len(k.attributes) == 0 {
 		return way, way, err
 	}
-	objects, arrays, err := k.documents()
+	objects, values, err := k.documents()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -230,30 +230,45 @@ func (k keys) lookbacks(ctx context.Context, db querier, q EventSearch) (indexed
 		}
 		indexed.where = indexed.arg(" AND data @> ANY (?::jsonb[])", objects)
 	}
-	attributes := make([]string, len(k.attributes))
-	for i, name := range k.attributes {
-		attributes[i] = way.arg("data -> ?::text", name)
-	}
-	way.where = way.arg(" AND jsonb_build_array("+strings.Join(attributes, ", ")+") IN (SELECT unnest(?::jsonb[]))", arrays)
+	way.where = way.arg(" AND "+k.expression(way)+" IN (SELECT unnest(?::jsonb[]))", values)
 	return indexed, way, nil
 }
 
-// documents are the keys in JSON: as objects of their attributes, and as arrays.
-func (k keys) documents() (objects, arrays []string, err error) {
-	for _, values := range k.values {
-		object := make(map[string]any, len(values))
-		for i, name := range k.attributes {
-			object[name] = values[i]
-		}
-		asObject, err := json.Marshal(object)
-		if err != nil {
-			return nil, nil, fmt.Errorf("look keys up: %w", err)
-		}
-		asArray, err := json.Marshal(values)
-		if err != nil {
-			return nil, nil, fmt.Errorf("look keys up: %w", err)
-		}
-		objects, arrays = append(objects, string(asObject)), append(arrays, string(asArray))
+// expression is what an event has for a key, in SQL: the attribute if it is
+// one, which is quicker, and otherwise an array.
+func (k keys) expression(way *lookback) string {
+	attributes := make([]string, len(k.attributes))
+	for i, name := range k.attributes {
+		attributes[i] = way.arg("(data -> ?::text)", name)
 	}
-	return objects, arrays, nil
+	if len(attributes) == 1 {
+		return attributes[0]
+	}
+	return "jsonb_build_array(" + strings.Join(attributes, ", ") + ")"
+}
+
+// documents are the keys in JSON: as objects of their attributes, and as the
+// expression has them.
+func (k keys) documents() (objects, values []string, err error) {
+	for _, key := range k.values {
+		object := make(map[string]any, len(key))
+		for i, name := range k.attributes {
+			object[name] = key[i]
+		}
+		var value any = key
+		if len(key) == 1 {
+			value = key[0]
+		}
+		for _, v := range []struct {
+			list *[]string
+			of   any
+		}{{&objects, object}, {&values, value}} {
+			text, err := json.Marshal(v.of)
+			if err != nil {
+				return nil, nil, fmt.Errorf("look keys up: %w", err)
+			}
+			*v.list = append(*v.list, string(text))
+		}
+	}
+	return objects, values, nil
 }
