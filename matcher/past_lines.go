@@ -26,7 +26,7 @@ type lines struct {
 
 const (
 	// shareOfOpeners is how much of the time it may take to find the openers.
-	shareOfOpeners = 0.5
+	shareOfOpeners = 0.65
 	// maxIndexedKeys is how many keys are looked up by the index of a day; for
 	// more of them it is quicker to read the days through.
 	maxIndexedKeys = 100
