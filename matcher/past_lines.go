@@ -29,7 +29,7 @@ const (
 	shareOfOpeners = 0.65
 	// maxIndexedKeys is how many keys are looked up by the index of a day; for
 	// more of them it is quicker to read the days through.
-	maxIndexedKeys = 100
+	maxIndexedKeys = 1000
 )
 
 // readLines reads first the openers that meet the wish, then all that happened
