@@ -26,7 +26,7 @@ type lines struct {
 
 const (
 	// shareOfOpeners is how much of the time it may take to find the openers.
-	shareOfOpeners = 0.65
+	shareOfOpeners = 0.5
 	// maxIndexedKeys is how many keys are looked up by the index of a day; for
 	// more of them it is quicker to read the days through.
 	maxIndexedKeys = 1000
@@ -76,13 +76,20 @@ func (p *past) readLines(ctx context.Context, db querier, q EventSearch, kept ti
 }
 
 // readKeys reads what opened and closed on the lines of some keys.
-func (p *past) readKeys(ctx context.Context, db querier, keys keys, since, until time.Time) error {
+func (p *past) readKeys(ctx context.Context, db querier, keys lineKeys, since, until time.Time) error {
 	rule := p.watched.absence
 	reach := rule.Reach(maxAhead)
+	days, err := history.Indexed(ctx, db)
+	if err != nil {
+		return err
+	}
 	types := slices.Compact(slices.Sorted(slices.Values(typesOf(p.trigger))))
 	for i, eventType := range types {
 		q := EventSearch{Type: eventType, Since: since, Budget: time.Until(until) / time.Duration(len(types)-i)}
-		indexed, way, err := keys.lookbacks(ctx, db, q)
+		if gap := p.lines.certain.gap; gap != nil && !gap.Until.Before(p.now) {
+			q.Until = gap.Since // nothing later can be told any more
+		}
+		indexed, way, err := keys.lookbacks(ctx, db, q, days)
 		if err != nil {
 			return err
 		}
@@ -183,15 +190,15 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// keys are some keys of a trigger on an absence, each with the values of those
+// lineKeys are some keys of a trigger on an absence, each with the values of those
 // of its attributes that are written in one way only.
-type keys struct {
+type lineKeys struct {
 	attributes []string
 	values     map[string][]any
 }
 
-func keysOf(t subscriptions.Trigger) keys {
-	k := keys{values: map[string][]any{}}
+func keysOf(t subscriptions.Trigger) lineKeys {
+	k := lineKeys{values: map[string][]any{}}
 	for _, a := range t.Attributes {
 		if slices.Contains(t.Absence.Key, a.Name) && slices.Contains([]string{"string", "number", "boolean"}, a.Type) {
 			k.attributes = append(k.attributes, a.Name)
@@ -200,7 +207,7 @@ func keysOf(t subscriptions.Trigger) keys {
 	return k
 }
 
-func (k keys) add(key string, data map[string]any) {
+func (k lineKeys) add(key string, data map[string]any) {
 	if _, known := k.values[key]; known {
 		return
 	}
@@ -213,7 +220,7 @@ func (k keys) add(key string, data map[string]any) {
 
 // lookbacks are the ways back to the events of the keys, and perhaps to some
 // others: one for the days on which an index finds them, and one for the rest.
-func (k keys) lookbacks(ctx context.Context, db querier, q EventSearch) (indexed, way *lookback, err error) {
+func (k lineKeys) lookbacks(ctx context.Context, db querier, q EventSearch, days map[time.Time]bool) (indexed, way *lookback, err error) {
 	if way, err = q.lookback(ctx, db); err != nil || len(k.attributes) == 0 {
 		return way, way, err
 	}
@@ -225,9 +232,7 @@ func (k keys) lookbacks(ctx context.Context, db querier, q EventSearch) (indexed
 	indexed = &other
 	indexed.args = slices.Clone(way.args)
 	if len(k.values) <= maxIndexedKeys {
-		if indexed.byDay, err = history.Indexed(ctx, db); err != nil {
-			return nil, nil, err
-		}
+		indexed.byDay = days
 		indexed.where = indexed.arg(" AND data @> ANY (?::jsonb[])", objects)
 	}
 	way.where = way.arg(" AND "+k.expression(way)+" IN (SELECT unnest(?::jsonb[]))", values)
@@ -236,7 +241,7 @@ func (k keys) lookbacks(ctx context.Context, db querier, q EventSearch) (indexed
 
 // expression is what an event has for a key, in SQL: the attribute if it is
 // one, which is quicker, and otherwise an array.
-func (k keys) expression(way *lookback) string {
+func (k lineKeys) expression(way *lookback) string {
 	attributes := make([]string, len(k.attributes))
 	for i, name := range k.attributes {
 		attributes[i] = way.arg("(data -> ?::text)", name)
@@ -249,7 +254,7 @@ func (k keys) expression(way *lookback) string {
 
 // documents are the keys in JSON: as objects of their attributes, and as the
 // expression has them.
-func (k keys) documents() (objects, values []string, err error) {
+func (k lineKeys) documents() (objects, values []string, err error) {
 	for _, key := range k.values {
 		object := make(map[string]any, len(key))
 		for i, name := range k.attributes {
