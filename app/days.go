@@ -26,8 +26,9 @@ func (a *App) longestWatch(ctx context.Context) (time.Duration, error) {
 	return longestWatch(list), nil
 }
 
-// tellWithin is how long after it was told an event should still be there.
-const tellWithin = 7 * 24 * time.Hour
+// tellWithin is how long after it was told an event should still be there: the
+// week that previews look back, and a day for clocks that are ahead.
+const tellWithin = 8 * 24 * time.Hour
 
 func longestWatch(list []subscriptions.Trigger) time.Duration {
 	var longest time.Duration

@@ -130,7 +130,7 @@ func buildStores(ctx context.Context, db *postgres.DB, cfg config.Config, log *s
 	}
 	s.Dates = dates.NewAhead(s.Calendars, s.Members, now)
 	s.Previews = matcher.NewPreviews(pool, matcher.PreviewConfig{
-		Triggers: s.Triggers, Subscriptions: s.Subscriptions, Consents: s.Consents, Now: now,
+		Triggers: s.Triggers, Subscriptions: s.Subscriptions, Consents: s.Consents, Keep: cfg.Matcher.KeepEvents, Now: now,
 	})
 	s.Campaigns, err = campaigns.NewStore(pool, campaigns.Config{
 		Templates: s.Templates, Triggers: s.Triggers, Calendars: s.Calendars, Consents: s.Consents, Enqueuer: s.Deliveries,

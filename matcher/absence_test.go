@@ -90,6 +90,55 @@ func TestAnUnpaidOrderIsToldOnceItsTimeIsUp(t *testing.T) {
 	}
 }
 
+func TestAnAbsenceIsComparedWithItsOwnTriggerAlone(t *testing.T) {
+	s, weis := unpaidShop(t)
+	anns := s.order(s.member("ann"), "order_unpaid", nil)
+	other, err := s.triggers.Get(s.ctx, "order_unpaid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Name, other.Version, other.Absence = "order_created", 0, nil
+	s.save(other)
+	others := s.order(s.member("eve"), other.Name, nil)
+	node := s.intake(nobody, matcher.IntakeConfig{})
+	s.accept(node, orderEvent("1", "created", "wei", "A", 0))
+	s.clock.set(opening.Add(25 * time.Hour))
+	s.sweep(node)
+	s.await("watches", 0)
+	opener, err := s.events.BySource(s.ctx, "/shop/orders", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := s.events.BySource(s.ctx, absence.Source, "order_unpaid/"+opener.UUID.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		event        matcher.Record
+		subscription int64
+		outcome      matcher.Outcome
+		first        matcher.Obstacle
+	}{
+		"the opener":                          {opener, weis, "", matcher.IsWatched},
+		"the absence":                         {told, weis, matcher.Notified, ""},
+		"the absence of another's":            {told, anns, "", matcher.Unmet},
+		"the absence with one on the openers": {told, others, "", matcher.OtherType},
+		"the opener with one on the openers":  {opener, others, "", matcher.Unmet},
+	} {
+		got, err := s.previews(matcher.PreviewConfig{}).Compare(s.ctx, tt.event, tt.subscription)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first matcher.Obstacle
+		if len(got.Obstacles) > 0 {
+			first = got.Obstacles[0]
+		}
+		if got.Outcome != tt.outcome || first != tt.first {
+			t.Errorf("%s: %q and %v, want %q and first %q", name, got.Outcome, got.Obstacles, tt.outcome, tt.first)
+		}
+	}
+}
+
 func TestAnEventThatCouldCloseNothingIsRefused(t *testing.T) {
 	s, _ := unpaidShop(t)
 	node := s.intake(nobody, matcher.IntakeConfig{})

@@ -2,10 +2,12 @@ package matcher
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"herald/matcher/absence"
 	"herald/matcher/predicate"
 	"herald/problem"
 	"herald/subscriptions"
@@ -99,7 +101,7 @@ func (p *Previews) compare(ctx context.Context, event Record, s subscriptions.Su
 	for _, m := range matches {
 		c.Outcome, c.NotificationID = m.Outcome, m.NotificationID
 	}
-	if t.EventType != event.Type {
+	if t.EventType != event.Type || event.Source == absence.Source && !strings.HasPrefix(event.ID, t.Name+"/") {
 		c.Obstacles = append(c.Obstacles, OtherType)
 		return c, nil
 	}
@@ -144,7 +146,7 @@ func (p *Previews) explain(ctx context.Context, c *Comparison, t subscriptions.T
 		c.Obstacles = append(c.Obstacles, Unmet, NotRepeated)
 	case !met:
 		c.Obstacles = append(c.Obstacles, Unmet)
-	case t.Absence != nil:
+	case t.Absence != nil && event.Source != absence.Source:
 		c.Obstacles = append(c.Obstacles, IsWatched)
 	case t.Change != nil:
 		c.Obstacles = append(c.Obstacles, NotRepeated)

@@ -3,6 +3,7 @@ package matcher
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,58 +17,103 @@ import (
 const shareOfOver = 0.6
 
 // read reads the events that may meet the wish, or that one of them is
-// compared with, back to its beginning or until the time is up: first those of
-// the days that an index knows, then those since.
-func (p *past) read(ctx context.Context, db querier, budget time.Duration) error {
-	q := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.Since, Budget: budget}
-	recent, err := q.lookback(ctx, db)
+// compared with, back to its beginning or until the time is up. kept is since
+// when there are events at all.
+func (p *past) read(ctx context.Context, db querier, kept time.Time, budget time.Duration) error {
+	q := EventSearch{Type: p.trigger.EventType, Data: p.equal(), Since: p.lookFrom(), Budget: budget}
+	if p.trigger.Absence != nil {
+		return p.readLines(ctx, db, q, kept)
+	}
+	way, err := q.lookback(ctx, db)
 	if err != nil {
 		return err
 	}
-	over := *recent
-	over.until = time.Now().Add(time.Duration(float64(budget) * shareOfOver))
+	p.bound(way)
+	seen, err := p.survey(ctx, way, way, p.keeps)
+	if err != nil {
+		return err
+	}
+	seen.since(kept)
+	if seen.gap != nil && p.trigger.Change != nil {
+		// What came before a gap is not what was before the event after it.
+		seen = sight{recent: seen.recent, from: seen.gap.Until}
+	}
+	p.events = append(seen.recent, seen.older...)
+	p.LookedBackTo, p.Complete, p.Unseen = seen.from, seen.whole && seen.gap == nil, seen.gap
+	if seen.whole {
+		p.LookedBackTo = p.Since
+	}
+	return nil
+}
+
+// lookFrom is from when on events may have to do with what fires.
+func (p *past) lookFrom() time.Time {
+	if p.trigger.Absence != nil {
+		return p.Since.Add(-p.watched.absence.Reach(maxAhead).Fires)
+	}
+	return p.Since
+}
+
+// sight is what was seen on a way back.
+type sight struct {
+	recent, older []Record // each the latest first; the gap lies between them
+	// from is how far back all was looked at, but for the gap; whole that this
+	// is as far as it was to be.
+	from  time.Time
+	whole bool
+	gap   *Span // nil: there is none
+}
+
+// since takes back what was said of the time before there were events.
+func (s *sight) since(kept time.Time) {
+	if kept.After(s.from) {
+		s.from, s.whole = kept, false
+	}
+}
+
+// survey goes two ways back to one place: first that through the days that an
+// index knows, then that through those since, of which it takes the time.
+func (p *past) survey(ctx context.Context, indexed, way *lookback, keep func(Record) bool) (sight, error) {
+	over, recent := *indexed, *way
+	over.until = time.Now().Add(time.Duration(float64(time.Until(recent.until)) * shareOfOver))
 	over.from, over.ended = over.to, true // until there is an index
-	for day := range recent.byDay {
+	for day := range over.byDay {
 		if end := timeid.Floor(day.Add(24 * time.Hour)); slices.Compare(end[:], over.from[:]) > 0 {
 			over.from, over.ended, recent.to = end, false, end
 		}
 	}
-	older, err := p.walk(ctx, &over)
-	if err != nil {
-		return err
+	s := sight{}
+	var err error
+	if s.older, err = walk(ctx, &over, keep); err != nil {
+		return sight{}, err
 	}
-	if p.events, err = p.walk(ctx, recent); err != nil {
-		return err
+	if s.recent, err = walk(ctx, &recent, keep); err != nil {
+		return sight{}, err
 	}
-	p.Complete = recent.ended && over.ended
 	switch {
 	case recent.ended:
-		p.events = append(p.events, older...)
-		p.LookedBackTo = instantOf(over.from)
-	case p.trigger.Change == nil && recent.to != over.to:
-		p.events = append(p.events, older...)
-		p.LookedBackTo = instantOf(over.from)
-		p.Unseen = &Span{instantOf(recent.to), p.reached(recent)}
-	default: // what came before a gap is not what was before the event after it
-		p.LookedBackTo = p.reached(recent)
+		s.from, s.whole = instantOf(over.from), over.ended
+	case recent.to != over.to:
+		s.from, s.whole = instantOf(over.from), over.ended
+		s.gap = &Span{instantOf(recent.to), p.reached(&recent)}
+	default:
+		s.from = p.reached(&recent)
 	}
-	if p.Complete {
-		p.LookedBackTo = p.Since
-	}
-	return nil
+	return s, nil
 }
 
 // reached is how far back a way led; the present where it did not come as far
 // as the first event.
 func (p *past) reached(l *lookback) time.Time {
 	if l.from == uuid.Max {
-		return p.LookedBackTo
+		return p.now
 	}
 	return instantOf(l.from)
 }
 
-// walk reads what a way leads to, the latest first.
-func (p *past) walk(ctx context.Context, look *lookback) ([]Record, error) {
+// walk reads what a way leads to, the latest first. What Herald says itself is
+// not among it: it is for the trigger alone of which it tells.
+func walk(ctx context.Context, look *lookback, keep func(Record) bool) ([]Record, error) {
 	var events []Record
 	for !look.ended && !look.late() && len(events) < maxMet {
 		found, err := look.step(ctx, stepLimit)
@@ -75,7 +121,7 @@ func (p *past) walk(ctx context.Context, look *lookback) ([]Record, error) {
 			return nil, err
 		}
 		for _, r := range found {
-			if p.keeps(r) {
+			if !strings.HasPrefix(r.Source, OwnSource) && keep(r) {
 				events = append(events, r)
 			}
 		}
@@ -103,6 +149,24 @@ func (p *past) equal() map[string]any {
 	return data
 }
 
+// bound lets a way lead to events alone whose numbers lie where the condition
+// wants them; what is no number there is left to it. Of a trigger on changes
+// all lead to the one before another.
+func (p *past) bound(way *lookback) {
+	if p.trigger.Change != nil {
+		return
+	}
+	for _, term := range p.watched.condition.Explain(predicate.Values{Param: p.params, Member: p.member}) {
+		wanted, number := term.Wanted.(float64)
+		if !number || term.Attribute == "" || !slices.Contains([]string{"<", "<=", ">", ">="}, term.Operator) {
+			continue
+		}
+		attribute := way.arg("data -> ?::text", term.Attribute)
+		// jsonb compares numbers as numbers.
+		way.where += way.arg(" AND "+attribute+" "+term.Operator+" to_jsonb(?::float8)", wanted)
+	}
+}
+
 // keeps leaves out at once what does not meet, unless other events are
 // compared with it.
 func (p *past) keeps(r Record) bool {
@@ -127,6 +191,17 @@ func (p *past) replay(w Wish) error {
 		wait := time.Duration(*w.CoolDown)
 		limits.coolDown = &wait
 	}
+	if p.trigger.Absence != nil {
+		p.replayLines(&limits)
+	} else if err := p.replayEvents(&limits); err != nil {
+		return err
+	}
+	slices.Reverse(p.Firings)
+	p.Firings = p.Firings[:min(len(p.Firings), maxFirings)]
+	return nil
+}
+
+func (p *past) replayEvents(limits *standing) error {
 	var before states.Past
 	var rule *states.Rule
 	if p.trigger.Change != nil {
@@ -144,18 +219,20 @@ func (p *past) replay(w Wish) error {
 		if err != nil {
 			return err
 		}
-		if !met {
-			continue
-		}
-		p.Met++
-		if limits.judge(p.watched.coolDown, r.ReceivedAt) == Notified {
-			p.Fired++
-			p.Firings = append(p.Firings, Firing{EventID: r.UUID, At: r.ReceivedAt, Event: values})
+		if met {
+			p.meet(limits, Firing{EventID: r.UUID, At: r.ReceivedAt, Event: values})
 		}
 	}
-	slices.Reverse(p.Firings)
-	p.Firings = p.Firings[:min(len(p.Firings), maxFirings)]
 	return nil
+}
+
+// meet counts what met, and that it fired where the limits let it.
+func (p *past) meet(limits *standing, f Firing) {
+	p.Met++
+	if limits.judge(p.watched.coolDown, f.At) == Notified {
+		p.Fired++
+		p.Firings = append(p.Firings, f)
+	}
 }
 
 // metAfter reports whether an event would have met the wish, after those that

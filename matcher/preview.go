@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/time/rate"
 
+	"herald/matcher/history"
 	"herald/matcher/predicate"
 	"herald/problem"
 	"herald/subscriptions"
@@ -40,11 +41,15 @@ type Preview struct {
 	// Days that are over are looked at first, because an index finds their
 	// events.
 	Unseen *Span `json:"unseen,omitempty"`
-	Met    int   `json:"met"`   // events that would have met it
+	Met    int   `json:"met"`   // events, or absences of them, that would have met it
 	Fired  int   `json:"fired"` // those of them that no cool-down or cap would have held back
 	// Firings are the latest of those, the latest first.
 	Firings []Firing `json:"firings"`
-	// Reason says why it cannot be told: "absence" or "dates"; empty: it can.
+	// Waiting are the absences that may still come: nothing has closed what an
+	// event that meets the wish opened, and its time is not up. It is 0 where
+	// that could not be looked at.
+	Waiting int `json:"waiting,omitempty"`
+	// Reason says why it cannot be told: "dates"; empty: it can.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -54,10 +59,11 @@ type Span struct {
 	Until time.Time `json:"until"`
 }
 
-// Firing is an event of which a member would have been told.
+// Firing is an event of which a member would have been told, or that nothing
+// closed it.
 type Firing struct {
 	EventID uuid.UUID      `json:"event_id"`
-	At      time.Time      `json:"at"`    // when it was received
+	At      time.Time      `json:"at"`    // when it was received, or its time was up
 	Event   map[string]any `json:"event"` // its attributes, typed by the trigger
 }
 
@@ -68,6 +74,9 @@ type PreviewConfig struct {
 	Subscriptions *subscriptions.Store
 	Consents      *subscriptions.Consents
 
+	// Keep is how long events are kept at least, as in history.Config: 30 days.
+	Keep time.Duration
+
 	Budget    time.Duration // 250 ms: how long one looks back
 	Counting  time.Duration // 2 s: how long an audience is counted
 	AtOnce    int           // 4: previews under way on this node
@@ -76,6 +85,9 @@ type PreviewConfig struct {
 }
 
 func (c PreviewConfig) withDefaults() PreviewConfig {
+	if c.Keep <= 0 {
+		c.Keep = 30 * 24 * time.Hour
+	}
 	if c.Budget <= 0 {
 		c.Budget = 250 * time.Millisecond
 	}
@@ -141,13 +153,32 @@ func (p *Previews) Preview(ctx context.Context, w Wish) (Preview, error) {
 		return Preview{}, err
 	}
 	defer func() { <-p.turns }()
-	if err := past.read(ctx, p.pool, p.cfg.Budget); err != nil {
+	kept, err := p.kept(ctx, past.lookFrom(), now)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview %s: %w", w.Trigger, err)
+	}
+	if err := past.read(ctx, p.pool, kept, p.cfg.Budget); err != nil {
 		return Preview{}, fmt.Errorf("preview %s: %w", w.Trigger, err)
 	}
 	if err := past.replay(w); err != nil {
 		return Preview{}, fmt.Errorf("preview %s: %w", w.Trigger, err)
 	}
 	return past.Preview, nil
+}
+
+// kept is since when there are events, where those since an instant may have
+// been dropped; the zero time where they have not. Days that Herald was not
+// there yet are no loss.
+func (p *Previews) kept(ctx context.Context, since, now time.Time) (time.Time, error) {
+	held := now.Add(-p.cfg.Keep).Truncate(24 * time.Hour) // no day from here on was dropped
+	if !since.Before(held) {
+		return time.Time{}, nil
+	}
+	oldest, err := history.Oldest(ctx, p.pool)
+	if err != nil || oldest.After(held) {
+		return time.Time{}, err
+	}
+	return oldest, nil
 }
 
 func busy() error {
@@ -192,7 +223,9 @@ type past struct {
 	watched *watched
 	params  map[string]any
 	member  predicate.Member
+	now     time.Time
 	events  []Record // the latest first
+	lines   *lines   // of a trigger on an absence, instead of the events
 }
 
 func (p *Previews) prepare(ctx context.Context, w Wish, now time.Time) (*past, error) {
@@ -223,11 +256,8 @@ func (p *Previews) prepare(ctx context.Context, w Wish, now time.Time) (*past, e
 	if err := bad.Err("this subscription cannot be made"); err != nil {
 		return nil, err
 	}
-	past := &past{trigger: t, params: params, Preview: Preview{Since: since.UTC(), LookedBackTo: now, Firings: []Firing{}}}
-	switch {
-	case t.Absence != nil:
-		past.Reason = "absence"
-	case t.Dates != nil:
+	past := &past{trigger: t, params: params, now: now, Preview: Preview{Since: since.UTC(), LookedBackTo: now, Firings: []Firing{}}}
+	if t.Dates != nil {
 		past.Reason = "dates"
 	}
 	if past.watched, err = watch(t); err != nil {

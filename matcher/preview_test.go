@@ -122,12 +122,11 @@ func TestPreviewOfAChangeComparesEachEventWithTheOneBefore(t *testing.T) {
 
 func TestPreviewSaysWhatItCannotTell(t *testing.T) {
 	s := openShop(t)
-	wei := s.member("wei")
-	trigger := priceDrop()
-	trigger.Absence = &subscriptions.Absence{Key: []string{"product"}, ClosedBy: []string{"sold"}, Within: "1h"}
-	s.save(trigger)
-	wish := matcher.Wish{Trigger: "price_drop", MemberID: wei, Params: map[string]any{"product": "kettle", "target": 49}}
-	if got, err := s.previews(matcher.PreviewConfig{}).Preview(s.ctx, wish); err != nil || got.Reason != "absence" || got.Complete {
+	if err := s.triggers.LoadStarter(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	wish := matcher.Wish{Trigger: "birthday", MemberID: s.member("wei")}
+	if got, err := s.previews(matcher.PreviewConfig{}).Preview(s.ctx, wish); err != nil || got.Reason != "dates" || got.Complete {
 		t.Errorf("%+v (%v)", got, err)
 	}
 }

@@ -51,6 +51,10 @@
 // event's id says which opener of which trigger it is, so that even a repeated
 // one would be a duplicate.
 //
+// # The past
+//
+// A Past tells by the same rules what would have fired of events that were kept.
+//
 // # When the trigger changes
 //
 // A watch is due when it was due at its opening, whatever the trigger says now.
@@ -206,6 +210,13 @@ type Closing struct {
 	opens             bool // the event is an opener as well
 }
 
+// ends reports whether an end of a key ends a watch on it; the constant ended
+// says the same in SQL.
+func (c Closing) ends(opener uuid.UUID, openedAt, dueAt time.Time) bool {
+	return !c.endedAt.Before(openedAt) && !c.endedAt.After(dueAt) &&
+		(c.endedAt.After(openedAt) || !c.opens || slices.Compare(c.event[:], opener[:]) > 0)
+}
+
 // Closing is what a closer with this key comes to.
 func (r *Rule) Closing(key string, e Event) Closing {
 	at := e.at()
@@ -214,6 +225,10 @@ func (r *Rule) Closing(key string, e Event) Closing {
 		event: e.ID, opens: r.Opens(e.Type),
 	}
 }
+
+// tick is how long after its due time a watch fires, at least: times are kept
+// in microseconds.
+const tick = time.Microsecond
 
 // minRemembered is how long an end is remembered where watches are short:
 // queues may stand still that long.

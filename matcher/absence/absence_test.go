@@ -175,7 +175,7 @@ func (y *yard) recordFor(order string, events ...happening) error {
 func (y *yard) sweep(at time.Duration) {
 	y.Helper()
 	y.clock = noon.Add(at)
-	if _, err := y.turn(context.Background()); err != nil {
+	if _, err := y.Turn(context.Background()); err != nil {
 		y.Fatal(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ended says that the end e ends the watch w.
+// ended says that the end e ends the watch w, as Closing.ends does in Go.
 // Index: the primary key of watch_ends (trigger, key, ended_at, event_id).
 const ended = `
     e.trigger = w.trigger AND e.key = w.key AND e.ended_at BETWEEN w.opened_at AND w.due_at

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,7 +55,7 @@ func (s *Sweep) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		wait, err := s.turn(ctx)
+		wait, err := s.Turn(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.cfg.Logger.WarnContext(ctx, "absences could not be swept", "error", err)
 		}
@@ -66,9 +67,9 @@ func (s *Sweep) Run(ctx context.Context) {
 // the nodes from reading what another is about to take.
 const sweepLock = 0x48657261_6162
 
-// turn fires all that is due, forgets what is not needed any more, and says how
-// long to wait for the next turn.
-func (s *Sweep) turn(ctx context.Context) (wait time.Duration, err error) {
+// Turn fires all that is due, forgets what is not needed any more, and says how
+// long to wait for the next turn. It does nothing while another node is at it.
+func (s *Sweep) Turn(ctx context.Context) (wait time.Duration, err error) {
 	wait = s.cfg.Every
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var mine bool
@@ -172,7 +173,7 @@ func (s *Sweep) handSingly(ctx context.Context, fire []watch, failed error) erro
 // they were due: the first of a key that fires ends those that were opened
 // before it was due.
 func decide(due []watch, since map[string]int) (fire, drop []watch) {
-	fired := map[line][]watch{}
+	fired := map[line][]Closing{}
 	for _, w := range due {
 		from, known := since[w.absence.Trigger]
 		switch {
@@ -182,19 +183,16 @@ func decide(due []watch, since map[string]int) (fire, drop []watch) {
 			drop = append(drop, w)
 		default:
 			fire = append(fire, w)
-			fired[w.line()] = append(fired[w.line()], w)
+			fired[w.line()] = append(fired[w.line()], Closing{endedAt: w.absence.DueAt, event: w.absence.Opener})
 		}
 	}
 	return fire, drop
 }
 
-func endedByOneOf(fired []watch, w watch) bool {
-	for _, f := range fired {
-		if at := f.absence.DueAt; !at.Before(w.absence.OpenedAt) && !at.After(w.absence.DueAt) {
-			return true
-		}
-	}
-	return false
+func endedByOneOf(ends []Closing, w watch) bool {
+	return slices.ContainsFunc(ends, func(e Closing) bool {
+		return e.ends(w.absence.Opener, w.absence.OpenedAt, w.absence.DueAt)
+	})
 }
 
 const nextSQL = `SELECT due_at FROM watches ORDER BY due_at LIMIT 1`
@@ -209,6 +207,6 @@ func (s *Sweep) untilNext(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return s.cfg.Every, fmt.Errorf("find what is due next: %w", err)
 	}
-	wait := due.Sub(s.cfg.Now()) + time.Microsecond // it fires after that instant
+	wait := due.Sub(s.cfg.Now()) + tick
 	return min(max(wait, time.Millisecond), s.cfg.Every), nil
 }

@@ -42,7 +42,7 @@ func TestACrashNeitherLosesNorRepeats(t *testing.T) {
 			}
 			c.crash(y)
 			y.clock = noon.Add(2 * day)
-			if _, err := y.turn(t.Context()); err == nil {
+			if _, err := y.Turn(t.Context()); err == nil {
 				t.Error("nothing crashed")
 			}
 			y.expectFired("after the crash", c.fired...)
@@ -73,7 +73,7 @@ func TestOneAbsenceThatCannotBeTakenDoesNotHoldUpTheOthers(t *testing.T) {
 		return nil
 	}
 	y.clock = noon.Add(2 * day)
-	if _, err := y.turn(t.Context()); !errors.Is(err, errCrash) {
+	if _, err := y.Turn(t.Context()); !errors.Is(err, errCrash) {
 		t.Errorf("the turn says %v", err)
 	}
 	y.expectFired("all but one", 0, 1, 2, 3, 5, 6, 7, 8)
@@ -84,7 +84,7 @@ func TestOneAbsenceThatCannotBeTakenDoesNotHoldUpTheOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := y.turn(t.Context()); err == nil || tries != 1+contested {
+	if _, err := y.Turn(t.Context()); err == nil || tries != 1+contested {
 		t.Errorf("when none can be taken: %v after %d tries, want %d", err, tries, 1+contested)
 	}
 }
@@ -266,7 +266,7 @@ func TestRunWakesWhenTheNextIsDue(t *testing.T) {
 func TestWithoutADatabaseNothingIsSwept(t *testing.T) {
 	y := newYard(t, orders())
 	y.pool.Close()
-	if wait, err := y.turn(t.Context()); err == nil || wait != time.Second {
+	if wait, err := y.Turn(t.Context()); err == nil || wait != time.Second {
 		t.Errorf("%v, and again in %s", err, wait)
 	}
 	if err := y.recordFor("1", happening{1, created, 0}); err == nil {

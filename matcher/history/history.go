@@ -104,6 +104,20 @@ func partitions(ctx context.Context, db querier, t table) ([]partition, error) {
 	return list, nil
 }
 
+// Oldest is the first instant of the oldest day whose events are there. It is
+// the zero time where there is no such day, or all that ever came is there.
+func Oldest(ctx context.Context, db querier) (time.Time, error) {
+	list, err := partitions(ctx, db, tables[0])
+	if err != nil {
+		return time.Time{}, err
+	}
+	i := slices.IndexFunc(list, func(p partition) bool { return p.attached })
+	if i < 0 || list[i].open {
+		return time.Time{}, nil
+	}
+	return time.Time(list[i].day), nil
+}
+
 // missing are the days from the first to the last that have no partition.
 func missing(list []partition, first, last day) []day {
 	var days []day

@@ -92,7 +92,7 @@ func (a *API) addHistory() {
 	add(a, operation{
 		id: "preview-subscription", method: http.MethodPost, path: "/subscriptions/preview", tag: tagSubscriptions, scope: access.MembersRead,
 		summary:     "Hold a subscription that is thought of against recent events",
-		description: "Answers how often it would have fired, with its cool-down and cap, and of which events. It looks back for a quarter of a second at most and says how far it came. Nothing is written.",
+		description: "Answers how often it would have fired, with its cool-down and cap, and of which events. Of a trigger on an absence it tells when nothing had followed in time, and how many of them are still waiting. It looks back for a quarter of a second at most and says how far it came. Nothing is written.",
 	}, a.previewSubscription)
 	add(a, operation{
 		id: "preview-trigger", method: http.MethodPost, path: "/triggers/{name}/preview", tag: tagTriggers, scope: access.MembersRead,

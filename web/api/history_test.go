@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"herald/access"
 	"herald/matcher"
@@ -124,6 +127,31 @@ func TestASubscriptionIsPreviewed(t *testing.T) {
 	if len(p.Errors) != 2 || !strings.Contains(p.Errors[0].Location, "params.product") {
 		t.Errorf("mistakes: %+v", p.Errors)
 	}
+}
+
+func TestASubscriptionToWhatDoesNotHappenIsPreviewed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.member("wei")
+	const wish = `{"trigger":"order_unpaid","account":"wei"}`
+	answer := s.post("/api/v1/subscriptions/preview", wish).is(http.StatusOK)
+	if got := as[matcher.Preview](answer); got.Met != 0 || !got.Complete || got.Reason != "" || strings.Contains(answer.body, "waiting") {
+		t.Errorf("of nothing: %s", answer.body)
+	}
+	for i, e := range []struct {
+		kind, order string
+		hoursAgo    int
+	}{{"created", "A", 30}, {"paid", "B", 29}, {"created", "B", 30}, {"created", "C", 3}} {
+		at := time.Now().Add(-time.Duration(e.hoursAgo) * time.Hour).Format(time.RFC3339)
+		s.post("/api/v1/events", fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/shop","type":"order.%s","time":"%s","data":{"account":"wei","order":"%s"}}`, i, e.kind, at, e.order),
+			"Content-Type", "application/cloudevents+json").is(http.StatusAccepted)
+	}
+	got := as[matcher.Preview](s.post("/api/v1/subscriptions/preview", wish).is(http.StatusOK))
+	if got.Met != 1 || got.Fired != 1 || got.Waiting != 1 || got.Firings[0].Event["order"] != "A" || got.Firings[0].EventID == uuid.Nil {
+		t.Errorf("%+v", got)
+	}
+	s.post("/api/v1/subscriptions/preview", `{"trigger":"order_unpaid","account":"nobody"}`).problem(http.StatusNotFound, "not_found")
+	s.post("/api/v1/subscriptions/preview", `{"trigger":"order_unpaid","account":"wei","since":"2999-01-01T00:00:00Z"}`).problem(http.StatusUnprocessableEntity, "invalid")
 }
 
 func TestATriggerCountsWhomAnEventWouldReach(t *testing.T) {

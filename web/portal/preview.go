@@ -23,6 +23,7 @@ type past struct {
 	Firings  []firing // the latest of those
 	More     int      // firings that are not among them
 	HeldBack string   // how often a limit of the member's own would have kept it
+	Running  string   // how often it waits for something now
 	Stopped  string   // that and since when not everything was looked at
 	Waiting  bool     // the form is not yet such that it can be tried
 }
@@ -33,8 +34,12 @@ type firing struct {
 	What string
 }
 
-// firingsShown is how many are listed.
-const firingsShown = 5
+const (
+	// firingsShown is how many are listed.
+	firingsShown = 5
+	// leastLooked is how far back a preview must have come to say anything.
+	leastLooked = time.Minute
+)
 
 // previewNew says what the alert in the form would have done.
 func (p *portal) previewNew(v *visit) error {
@@ -123,8 +128,8 @@ func (p *portal) pastOf(v *visit, t subscriptions.Trigger, wish matcher.Wish, fo
 		}
 		return past{Told: v.T("alert.next", "dates", days)}, nil
 	}
-	if found.Reason != "" {
-		return past{Told: v.T("preview.reason." + found.Reason)}, nil
+	if found.Unseen == nil && p.Now().Sub(found.LookedBackTo) < leastLooked {
+		return past{Told: v.T("preview.unknown")}, nil
 	}
 	said := past{Told: v.T("preview.told", "count", found.Fired)}
 	if found.Fired == 0 {
@@ -132,6 +137,9 @@ func (p *portal) pastOf(v *visit, t subscriptions.Trigger, wish matcher.Wish, fo
 	}
 	if held := found.Met - found.Fired; held > 0 {
 		said.HeldBack = v.T("preview.held", "count", held)
+	}
+	if found.Waiting > 0 {
+		said.Running = v.T("preview.running", "count", found.Waiting)
 	}
 	switch {
 	case found.Unseen != nil:

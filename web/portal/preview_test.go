@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"herald/matcher"
+	"herald/matcher/history"
 	"herald/subscriptions"
 	"herald/timeid"
 )
@@ -91,18 +92,55 @@ func TestAChangedAlertIsTried(t *testing.T) {
 	s.signedIn("ann").post(at+"/preview", "params.product", "4411", "params.target", "481").has(404)
 }
 
+// ordered records that wei ordered something some hours ago, or what became of
+// an order.
+func (s *shop) ordered(hoursAgo int, kind, order string) {
+	s.t.Helper()
+	at := s.clock.now().Add(-time.Duration(hoursAgo) * time.Hour)
+	_, err := s.pool.Exec(s.t.Context(), `
+		INSERT INTO events (id, source, source_id, type, time, data, received_at)
+		VALUES ($1, '/shop', gen_random_uuid()::text, 'order.' || $4, $2, $3, $2)`, timeid.New(at), at,
+		fmt.Sprintf(`{"account": "wei", "order": "%s", "total": 120, "currency": "CNY"}`, order), kind)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestAnAlertOnWhatDoesNotHappenIsTriedOnThePastWeek(t *testing.T) {
+	t.Parallel()
+	s, b := trying(t)
+	b.post("/new/order_unpaid/preview").has(200, "it would not have told you anything").lacks("Just now")
+	s.ordered(100, "created", "A-100")
+	s.ordered(99, "paid", "A-100")
+	s.ordered(60, "created", "A-60")
+	s.ordered(30, "created", "A-30")
+	s.ordered(29, "created", "A-30")
+	s.ordered(5, "created", "A-5")
+	b.post("/new/order_unpaid/preview").
+		has(200, "In the past week it would have told you 2 times.", "A-60", "A-30", "Just now it is waiting in one case").lacks("A-100")
+	s.ordered(4, "created", "A-4")
+	b.post("/new/order_unpaid/preview").has(200, "Just now it is waiting in 2 cases")
+	b.post("/new/order_unpaid/preview?lang=zh").has(200, "过去一周里，它会通知您 2 次。", "目前有 2 项正在等待")
+}
+
+// A watch that takes longer than events are kept.
 func TestWhatCannotBeTriedIsSaid(t *testing.T) {
 	t.Parallel()
 	s, b := trying(t)
-	trigger, err := s.config.Triggers.Get(t.Context(), "price_drop")
+	trigger, err := s.config.Triggers.Get(t.Context(), "order_unpaid")
 	if err != nil {
 		t.Fatal(err)
 	}
-	trigger.Absence = &subscriptions.Absence{Key: []string{"product"}, ClosedBy: []string{"sold"}, Within: "1h"}
+	trigger.Absence.Within = "2400h"
 	if _, err := s.config.Triggers.(*subscriptions.Triggers).Save(t.Context(), trigger, "test"); err != nil {
 		t.Fatal(err)
 	}
-	b.post("/new/price_drop/preview", "params.product", "4411", "params.target", "499").has(200, "We cannot try it on the past.")
+	days := history.NewKeeper(s.pool, history.Config{Now: func() time.Time { return s.clock.now().AddDate(0, 0, -31) }})
+	if err := days.Turn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.post("/new/order_unpaid/preview").has(200, "We cannot say what it would have told you.").lacks("past week it")
+	b.post("/new/order_unpaid/preview?lang=zh").has(200, "暂时无法试算")
 }
 
 var _ Previews = (*matcher.Previews)(nil)
