@@ -68,9 +68,11 @@ func inSection(path string, err error) error {
 // silent stands for who speaks where nobody is called.
 type silent struct{}
 
-func (silent) Speak(context.Context, string, string) ([]int16, error)          { return nil, errSilent }
+func (silent) Speak(context.Context, string, string) ([]int16, error) { return nil, errSilent }
+
 func (silent) SpeakPrivately(context.Context, string, string) ([]int16, error) { return nil, errSilent }
-func (silent) Play(context.Context, string) ([]int16, error)                   { return nil, errSilent }
+
+func (silent) Play(context.Context, string) ([]int16, error) { return nil, errSilent }
 
 var errSilent = errors.New("nobody speaks here")
 
