@@ -299,6 +299,9 @@ func TestManyCallsShareAConnection(t *testing.T) {
 	if err := long.Hangup(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if err := line.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if h := line.Health(); !h.Reachable || h.Calls != 0 {
 		t.Errorf("the line stands %+v", h)
 	}
