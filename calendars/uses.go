@@ -32,7 +32,8 @@ func (u Use) String() string {
 }
 
 // Uses is everything that goes by occasions: triggers by name, then campaigns
-// from the newest on.
+// from the newest on. It reads what rooms above have written, as a foreign key
+// would that could look into their documents.
 func (s *Store) Uses(ctx context.Context) ([]Use, error) { return uses(ctx, s.pool) }
 
 // querier is a pool or a transaction.
