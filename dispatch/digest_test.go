@@ -254,11 +254,7 @@ func TestDigestWaitsForWhoeverIsAddingToIt(t *testing.T) {
 	}
 	b.setsClock("2126-03-03T11:00:00Z")
 	b.due(0)
-	for scalar[int](b, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`) == 0 {
-		if err := t.Context().Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.untilLocked()
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -400,6 +400,16 @@ func scalar[T any](b *bench, sql string, args ...any) T {
 	return v
 }
 
+// untilLocked waits until a transaction waits for another.
+func (b *bench) untilLocked() {
+	b.t.Helper()
+	for scalar[int](b, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`) == 0 {
+		if err := b.t.Context().Err(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
 func (b *bench) delivery(id uuid.UUID) Delivery {
 	b.t.Helper()
 	d, err := b.store.Delivery(b.t.Context(), id)

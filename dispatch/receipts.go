@@ -291,7 +291,7 @@ func (r *Receipts) keep(ctx context.Context, tx pgx.Tx, known []reported, at tim
 // settleTx does what the reports say, in their order.
 func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fresh []reported) error {
 	var climbers []*rung
-	var dead, unwelcome []shunned
+	var unwelcome []shunned
 	for _, k := range fresh {
 		one := st.rungs[k.delivery]
 		if one == nil { // its notification is gone
@@ -305,21 +305,25 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 				climbers = append(climbers, one)
 			}
 		case ReportComplained:
-			unwelcome = append(unwelcome, shunned{one, subscriptions.Complained, k.Code})
+			unwelcome = append(unwelcome, shunned{task: &one.task, reason: subscriptions.Complained, code: k.Code})
 			st.news.delivery(saysComplained, &one.task, one.Account, one.State, one.Reason)
 		case ReportUnsubscribed:
-			unwelcome = append(unwelcome, shunned{one, subscriptions.Unsubscribed, k.Code})
+			unwelcome = append(unwelcome, shunned{task: &one.task, reason: subscriptions.Unsubscribed, code: k.Code})
 		case ReportDelayed, ReportRead:
 		}
 		if k.AddressDead {
-			dead = append(dead, shunned{one, subscriptions.Bounced, k.Code})
+			unwelcome = append(unwelcome, shunned{task: &one.task, reason: subscriptions.Bounced, code: k.Code, dead: true})
 		}
 	}
 	if err := st.write(ctx, tx); err != nil {
 		return err
 	}
-	if err := r.shun(ctx, tx, st, dead, unwelcome); err != nil {
+	done, err := shunner{r.cfg.Contacts, r.cfg.Suppressions, r.cfg.Logger}.shunTx(ctx, tx, unwelcome)
+	if err != nil {
 		return err
+	}
+	for _, one := range done {
+		st.news.contact(one.task, one.reason)
 	}
 	var leave []climber
 	for _, one := range climbers {

@@ -187,6 +187,7 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 		jobs     []river.InsertManyParams
 		together []result
 		erase    []uuid.UUID
+		dead     []shunned
 		failed   []climber
 		ended    []*task
 		told     stepRows
@@ -212,10 +213,11 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			ended = append(ended, r.task)
 		}
 		if r.addressDead && r.task.ContactID != 0 {
-			if err := w.buryTx(ctx, tx, r.task, r.code); err != nil {
-				return err
-			}
+			dead = append(dead, shunned{task: r.task, reason: subscriptions.Bounced, code: r.code, dead: true})
 		}
+	}
+	if _, err := (shunner{w.cfg.Contacts, w.cfg.Suppressions, w.cfg.Logger}).shunTx(ctx, tx, dead); err != nil {
+		return err
 	}
 	if len(together) > 0 {
 		next := handOver{Turn: o.job.Turn + 1, Together: true, Wire: o.job.Wire}

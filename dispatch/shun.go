@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,66 +14,49 @@ import (
 	"herald/subscriptions"
 )
 
-// shunned is an address that must not be contacted any more.
+// shunned is a delivery whose address must not be contacted any more.
 type shunned struct {
-	*rung
+	*task
 	reason, code string
+	dead         bool // there is no such address
 }
 
-// shun suppresses addresses, and notes the dead ones as such. Contact points
-// are always locked before suppressions, and each in the same order.
-func (r *Receipts) shun(ctx context.Context, tx pgx.Tx, st *settlement, dead, unwelcome []shunned) error {
-	slices.SortStableFunc(dead, func(a, b shunned) int { return cmp.Compare(a.ContactID, b.ContactID) })
-	for _, d := range dead {
-		if err := dieTx(ctx, tx, r.cfg.Contacts, &d.task, d.code); err != nil {
-			return err
+// shunner notes whom nothing is sent to any more.
+type shunner struct {
+	contacts     Contacts
+	suppressions Suppressions
+	logger       *slog.Logger
+}
+
+// shunTx marks the dead addresses as such and suppresses all of them; done are
+// those that were suppressed. Contact points are always locked before
+// suppressions, and each in one order, so that what is learnt of the same
+// addresses in many transactions at once never locks itself up.
+func (s shunner) shunTx(ctx context.Context, tx pgx.Tx, list []shunned) (done []shunned, err error) {
+	slices.SortStableFunc(list, func(a, b shunned) int { return cmp.Compare(a.ContactID, b.ContactID) })
+	for _, one := range list {
+		if !one.dead || one.ContactID == 0 {
+			continue
+		}
+		if err := s.contacts.SetStandingTx(ctx, tx, one.ContactID, subscriptions.Dead, one.code); err != nil {
+			return nil, fmt.Errorf("mark the address dead: %w", err)
 		}
 	}
-	all := slices.Concat(dead, unwelcome)
-	slices.SortStableFunc(all, func(a, b shunned) int {
-		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Address, b.Address))
+	// Mail addresses are suppressed however they are capitalised.
+	slices.SortStableFunc(list, func(a, b shunned) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(strings.ToLower(a.Address), strings.ToLower(b.Address)))
 	})
-	for _, d := range all {
-		done, err := suppressTx(ctx, tx, r.cfg.Suppressions, r.cfg.Logger, &d.task, d.reason, d.code)
+	for _, one := range list {
+		err := s.suppressions.SuppressTx(ctx, tx, subscriptions.Suppression{Channel: one.Channel, Address: one.Address, Reason: one.reason, Detail: one.code})
+		if problem.CodeOf(err) == problem.Invalid {
+			// What was learnt must not be lost for an address that is none.
+			s.logger.ErrorContext(ctx, "an address could not be suppressed", "delivery", one.ID, "contact_point", one.ContactID)
+			continue
+		}
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("suppress the address: %w", err)
 		}
-		if done {
-			st.news.contact(&d.task, d.reason)
-		}
+		done = append(done, one)
 	}
-	return nil
-}
-
-// buryTx notes that a provider knows no such address.
-func (w *Worker) buryTx(ctx context.Context, tx pgx.Tx, t *task, code string) error {
-	if err := dieTx(ctx, tx, w.cfg.Contacts, t, code); err != nil {
-		return err
-	}
-	_, err := suppressTx(ctx, tx, w.cfg.Suppressions, w.cfg.Logger, t, subscriptions.Bounced, code)
-	return err
-}
-
-func dieTx(ctx context.Context, tx pgx.Tx, contacts Contacts, t *task, code string) error {
-	if t.ContactID == 0 {
-		return nil
-	}
-	if err := contacts.SetStandingTx(ctx, tx, t.ContactID, subscriptions.Dead, code); err != nil {
-		return fmt.Errorf("mark the address dead: %w", err)
-	}
-	return nil
-}
-
-// suppressTx suppresses a delivery's address. What was learnt must not be lost
-// for an address that is none: that is logged, and done is false.
-func suppressTx(ctx context.Context, tx pgx.Tx, to Suppressions, logger *slog.Logger, t *task, reason, code string) (done bool, err error) {
-	err = to.SuppressTx(ctx, tx, subscriptions.Suppression{Channel: t.Channel, Address: t.Address, Reason: reason, Detail: code})
-	if problem.CodeOf(err) == problem.Invalid {
-		logger.ErrorContext(ctx, "an address could not be suppressed", "delivery", t.ID, "contact_point", t.ContactID)
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("suppress the address: %w", err)
-	}
-	return true, nil
+	return done, nil
 }
