@@ -201,6 +201,8 @@ func (s *Server) settings() []string {
 		"log_min_messages=log",
 		"log_min_error_statement=panic",
 		"log_checkpoints=off",
+		// Who waits for a lock for a second, and who was in a deadlock.
+		"log_lock_waits=on",
 	}
 	if s.cfg.Volatile {
 		return append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
