@@ -1,6 +1,7 @@
 package subscriptions
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,33 @@ func TestSuppressionsAreNormalisedListedAndLifted(t *testing.T) {
 	wantField(t, p.consents.Lift(t.Context(), Email, "nobody"), "address", "email")
 	if got := list(SuppressionFilter{Channel: Email}); got != "ann@example.com" {
 		t.Errorf("after lifting: %q", got)
+	}
+}
+
+// What many hand-overs find out at once must not queue for a row that stays as
+// it is.
+func TestSuppressingAgainWaitsForNobody(t *testing.T) {
+	p := newPeople(t)
+	known := Suppression{Channel: Email, Address: "wei@example.com", Reason: Bounced}
+	if err := p.consents.Suppress(t.Context(), known); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := p.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `SELECT FROM suppressions FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	err = pgx.BeginFunc(t.Context(), p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `SET LOCAL lock_timeout = '100ms'`); err != nil {
+			return err
+		}
+		return p.consents.SuppressTx(t.Context(), tx, known)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

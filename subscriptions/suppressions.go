@@ -43,9 +43,14 @@ func (c *Consents) suppress(ctx context.Context, q Querier, s Suppression) error
 	if err := fields.Err("this suppression cannot be recorded"); err != nil {
 		return err
 	}
+	// What is suppressed already is only read: many hand-overs at once find the
+	// same address dead, and would wait for each other's lock on it in turn.
 	_, err := q.Exec(ctx, `
 		INSERT INTO suppressions AS known (channel, address, reason, detail, created_at)
-		VALUES ($1, $2, $3, $4, $5)
+		SELECT $1, $2, $3, $4, $5
+		WHERE NOT EXISTS (
+			SELECT FROM suppressions
+			WHERE channel = $1 AND address = $2 AND (reason <> 'unsubscribed' OR $3 = 'unsubscribed'))
 		ON CONFLICT (channel, address) DO UPDATE
 		SET reason = excluded.reason, detail = excluded.detail, created_at = excluded.created_at
 		WHERE known.reason = 'unsubscribed' AND excluded.reason <> 'unsubscribed'`,
