@@ -16,11 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"herald/app"
 	"herald/app/config"
+	"herald/postgres"
 	"herald/subscriptions"
 )
 
@@ -34,9 +34,9 @@ type Where struct {
 
 // stage is a node of Herald with everything it needs.
 type stage struct {
-	herald *app.App
-	remove func() error
-	log    *slog.Logger
+	herald  *app.App
+	scratch *postgres.Scratch
+	log     *slog.Logger
 }
 
 // accountName is the one account of a stage.
@@ -45,22 +45,19 @@ const accountName = "bench"
 // newStage starts a node on a database, or on a private one without its URL;
 // channels gives it its accounts. Whoever has a stage closes it.
 func newStage(ctx context.Context, databaseURL string, log *slog.Logger, channels func(*config.Config)) (_ *stage, err error) {
-	s := &stage{log: log, remove: func() error { return nil }}
+	s := &stage{log: log}
 	cfg := config.Default()
 	cfg.Database.URL = databaseURL
 	cfg.SecretKey = rand.Text() + rand.Text() // what it signs is thrown away
 	cfg.HTTP.Listen = "127.0.0.1:0"
 	cfg.API.RequestsPerSecond, cfg.API.Burst = 10_000, 10_000
 	channels(&cfg)
-	if cfg.DataDir, err = os.MkdirTemp("", "herald-bench-"); err != nil {
+	if s.scratch, err = postgres.NewScratch(""); err != nil {
 		return nil, err
 	}
-	s.remove = func() error { return os.RemoveAll(cfg.DataDir) }
-	if err := os.Chmod(cfg.DataDir, 0o755); err != nil { //nolint:gosec // root's server runs as another user
-		return nil, errors.Join(err, s.remove())
-	}
+	cfg.DataDir = s.scratch.Dir
 	if s.herald, err = app.New(ctx, cfg, log); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.scratch.Remove())
 	}
 	return s, nil
 }
@@ -69,7 +66,7 @@ func newStage(ctx context.Context, databaseURL string, log *slog.Logger, channel
 func (s *stage) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(s.herald.Stop(ctx), s.remove())
+	return errors.Join(s.herald.Stop(ctx), s.scratch.Remove())
 }
 
 // mailStage is a stage with one account, at the mail server.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -18,14 +17,15 @@ import (
 	"herald/matcher/follower"
 	"herald/matcher/index"
 	"herald/matcher/predicate"
+	"herald/postgres"
 )
 
 // shelves is a database of Herald's that holds a mix, and no node.
 type shelves struct {
 	mix
 	*app.Stores
-	pool   *pgxpool.Pool
-	remove func() error
+	pool    *pgxpool.Pool
+	scratch *postgres.Scratch
 }
 
 // openShelves makes a database, or takes the one of a URL, in which anything
@@ -34,15 +34,13 @@ func openShelves(ctx context.Context, o MatchOptions, m mix) (_ *shelves, err er
 	cfg := config.Default()
 	cfg.Database.URL = o.DatabaseURL
 	cfg.SecretKey = "not kept: nothing is signed or encrypted by it"
-	if cfg.DataDir, err = os.MkdirTemp("", "herald-bench-"); err != nil {
+	s := &shelves{mix: m}
+	if s.scratch, err = postgres.NewScratch(""); err != nil {
 		return nil, err
 	}
-	s := &shelves{mix: m, remove: func() error { return os.RemoveAll(cfg.DataDir) }}
-	if err := os.Chmod(cfg.DataDir, 0o755); err != nil { //nolint:gosec // root's server runs as another user
-		return nil, errors.Join(err, s.remove())
-	}
+	cfg.DataDir = s.scratch.Dir
 	if s.Stores, err = app.OpenStores(ctx, cfg, o.Log); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.scratch.Remove())
 	}
 	s.pool = s.DB.Pool()
 	return s, nil
@@ -51,7 +49,7 @@ func openShelves(ctx context.Context, o MatchOptions, m mix) (_ *shelves, err er
 func (s *shelves) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	return errors.Join(s.DB.Close(ctx), s.remove())
+	return errors.Join(s.DB.Close(ctx), s.scratch.Remove())
 }
 
 // put stores the triggers and subscriptions of the mix. So many rows come

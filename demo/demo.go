@@ -17,17 +17,17 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"herald/access"
 	"herald/app"
 	"herald/hardware/sim/smtp"
+	"herald/postgres"
 )
 
 // Options say where the demonstration runs.
 type Options struct {
-	DataDir  string // kept after the end; empty: a temporary one, removed
+	DataDir  string // kept after the end; empty: one that goes with the process
 	Listen   string // Herald's address
 	Shop     string // the shop's address
 	LogLevel string
@@ -180,9 +180,12 @@ func newStage(ctx context.Context, o Options, partTime time.Duration) (_ *stage,
 		}
 	}()
 	if o.DataDir == "" {
-		if o.DataDir, err = s.temporary(); err != nil {
+		scratch, err := postgres.NewScratch("")
+		if err != nil {
 			return nil, err
 		}
+		o.DataDir = scratch.Dir
+		s.undo = append(s.undo, func(context.Context) error { return scratch.Remove() })
 	}
 	s.farEnds, err = startFarEnds(ctx, partTime, func(end func() error) {
 		s.undo = append(s.undo, func(context.Context) error { return end() })
@@ -208,17 +211,6 @@ func newStage(ctx context.Context, o Options, partTime time.Duration) (_ *stage,
 	s.undo = append(s.undo, func(ctx context.Context) error { return s.herald.Keys.Revoke(ctx, key.Prefix) })
 	s.client = newClient(s.herald.URL(), secret)
 	return s, nil
-}
-
-// temporary is a data directory that goes with the stage. A PostgreSQL run for
-// root belongs to another user, who must be able to pass through it.
-func (s *stage) temporary() (string, error) {
-	dir, err := os.MkdirTemp("", "herald-demo-")
-	if err != nil {
-		return "", err
-	}
-	s.undo = append(s.undo, func(context.Context) error { return os.RemoveAll(dir) })
-	return dir, os.Chmod(dir, 0o711) //nolint:gosec // passable, not readable
 }
 
 // stopWithin bounds the end of the stage.

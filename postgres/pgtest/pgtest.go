@@ -16,8 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,7 +34,7 @@ var cluster struct {
 	start    sync.Once
 	err      error
 	server   *server.Server
-	guard    *guard
+	scratch  *postgres.Scratch
 	admin    *pgxpool.Pool // creates and drops databases
 	database atomic.Int64  // number of the last one
 }
@@ -98,34 +96,26 @@ func URL(t testing.TB) string {
 // tests run as root. It is removed when the test ends, with what still runs there.
 func DataDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(fastDir(), "herald-data-")
-	if err != nil {
-		t.Fatalf("pgtest: %v", err)
-	}
-	g, err := newGuard(dir)
+	s, err := postgres.NewScratch(fastDir())
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := g.release(); err != nil {
-			t.Errorf("pgtest: remove %s: %v", dir, err)
+		if err := s.Remove(); err != nil {
+			t.Errorf("pgtest: remove %s: %v", s.Dir, err)
 		}
 	})
-	return dir
+	return s.Dir
 }
 
 // start starts the server and makes the template.
-func start(ctx context.Context) error {
-	dir, err := os.MkdirTemp(fastDir(), "herald-test-")
-	if err != nil {
+func start(ctx context.Context) (err error) {
+	if cluster.scratch, err = postgres.NewScratch(fastDir()); err != nil {
 		return err
-	}
-	if cluster.guard, err = newGuard(dir); err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
 	}
 	// Volatile: what a test stores need not outlive the machine, and every
 	// commit would wait for the disk.
-	cluster.server, err = server.Start(ctx, server.Config{Dir: dir, Volatile: true})
+	cluster.server, err = server.Start(ctx, server.Config{Dir: cluster.scratch.Dir, Volatile: true})
 	if err != nil {
 		return err
 	}
@@ -166,44 +156,8 @@ func stop() error {
 	if cluster.server != nil {
 		err = cluster.server.Stop(ctx)
 	}
-	if cluster.guard != nil {
-		err = errors.Join(err, cluster.guard.release())
+	if cluster.scratch != nil {
+		err = errors.Join(err, cluster.scratch.Remove())
 	}
 	return err
-}
-
-// guard is a process that outlives ours for a moment, to stop the server and
-// remove its folder: also after a panic or SIGKILL.
-type guard struct {
-	cmd  *exec.Cmd
-	held *os.File // the end of a pipe that the guard reads; the kernel closes it with our process
-}
-
-// guardScript waits for the end of its input, then stops what runs in the
-// folder $1 ($2 is its postmaster.pid) and removes it.
-const guardScript = `read -r _
-if read -r pid 2>/dev/null <"$2"; then
-	kill -QUIT "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-fi
-rm -rf -- "$1"`
-
-func newGuard(dir string) (*guard, error) {
-	input, held, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("guard the test server: %w", err)
-	}
-	defer input.Close()
-	cmd := exec.Command("/bin/sh", "-c", guardScript, "guard", dir, filepath.Join(dir, "data", "postmaster.pid"))
-	cmd.Stdin, cmd.Stderr = input, os.Stderr             // whoever reads our errors waits for the guard too
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's Ctrl-C is not for it
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("guard the test server: %w", err), held.Close())
-	}
-	return &guard{cmd: cmd, held: held}, nil
-}
-
-// release lets the guard do its work, and waits for it.
-func (g *guard) release() error {
-	return errors.Join(g.held.Close(), g.cmd.Wait())
 }
