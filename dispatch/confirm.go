@@ -107,7 +107,7 @@ func (w *Worker) confirmTx(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) erro
 		}
 		climbers = append(climbers, climber{task: &r.task, why: "not_confirmed", from: place{r.ledgerKey(), r.State, r.Reason}})
 	}
-	passed, err := w.store.climbTx(ctx, tx, st.at, climbers)
+	passed, err := w.store.climbTx(ctx, tx, st.at, climbers, nil)
 	if err != nil {
 		return err
 	}

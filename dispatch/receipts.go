@@ -331,7 +331,7 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 			leave = append(leave, climber{task: &one.task, why: "bounced", from: place{one.ledgerKey(), one.State, one.Reason}})
 		}
 	}
-	if _, err := r.store.climbTx(ctx, tx, st.at, leave); err != nil {
+	if _, err := r.store.climbTx(ctx, tx, st.at, leave, nil); err != nil {
 		return err
 	}
 	return st.news.tellTx(ctx, tx)

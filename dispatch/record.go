@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,8 +73,10 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 }
 
 // recordTx writes outcomes in one transaction: the attempts, the deliveries
-// with the ledger, and what follows from them.
+// with the ledger, and what follows from them. It takes them by their ids, as
+// everybody does, whatever the order in which a provider answered.
 func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) (late bool, err error) {
+	slices.SortFunc(o.results, func(a, b result) int { return compareIDs(a.task.ID, b.task.ID) })
 	at := w.store.now()
 	var batch pgx.Batch
 	queueAttempts(&batch, o, at)
@@ -239,17 +242,16 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			return fmt.Errorf("write decisions, and erase private data: %w", err)
 		}
 	}
-	if _, err := w.store.climbTx(ctx, tx, at, failed); err != nil {
-		return err
-	}
-	if err := w.store.giveBackTx(ctx, tx, ended); err != nil {
+	if _, err := w.store.climbTx(ctx, tx, at, failed, ended); err != nil {
 		return err
 	}
 	return w.store.insertJobs(ctx, tx, jobs)
 }
 
 // eraseSQL takes private data away that has served.
-const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`
+const eraseSQL = `
+UPDATE notifications SET data = '{}'
+WHERE id IN (SELECT id FROM notifications WHERE id = ANY($1) AND private ORDER BY id FOR NO KEY UPDATE)`
 
 // spare reports whether nothing was handed over: no attempt was made, or its
 // template failed.
