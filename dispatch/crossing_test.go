@@ -2,14 +2,18 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"herald/dispatch/caps"
+	"herald/postgres"
 	"herald/postgres/pgtest"
 	"herald/subscriptions"
 )
@@ -201,5 +205,89 @@ func TestWakingACampaignWaitsForNobody(t *testing.T) {
 	}
 	if n := scalar[int](b, `SELECT count(*) FROM river_job WHERE scheduled_at <= now()`); n != 1 {
 		t.Errorf("%d jobs were woken", n)
+	}
+}
+
+// A recount meets those who list troubles meanwhile, whose order is their own.
+func TestRecountGoesOnWhenTroublesMove(t *testing.T) {
+	b, ids := mixed(t)
+	b.exec(`INSERT INTO troubles (delivery_id, state, reason) VALUES ($1, 'failed', '')`, ids[0])
+	if c := b.check(); c.OK {
+		t.Fatal("nothing was found")
+	}
+	unlists := b.locks(`UPDATE troubles SET reason = 'moved' WHERE delivery_id = $1`, ids[0])
+	nothing := func(pgx.Tx) error { return nil }
+	pgtest.Cross(t, b.pool, unlists, nothing, func() error {
+		after, err := b.store.Recount(t.Context(), "operator:ann")
+		if err == nil && !after.OK {
+			err = fmt.Errorf("found %+v", after.Differences)
+		}
+		return err
+	})
+}
+
+// Who waits for a lock has a connection: nobody waits for another with a lock.
+func TestAConfirmationAsksForItsCampaignBeforeItLocks(t *testing.T) {
+	asked := &unconnected{}
+	b := newIdleBench(t, func(c *WorkerConfig) { c.Campaigns = asked })
+	asked.b = b
+	b.store.channels = append(b.store.channels, subscriptions.SMS)
+	b.enqueue(b.note(func(n *Notification) {
+		n.CampaignID, n.Patience, n.Channels = 7, time.Minute, []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}
+	}))
+	job := &river.Job[confirm]{JobRow: &rivertype.JobRow{}}
+	if err := b.pool.QueryRow(t.Context(), `SELECT args FROM river_job WHERE kind = $1`, confirm{}.Kind()).Scan(&job.Args); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&confirmer{worker: b.worker}).Work(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if n := scalar[int](b, `SELECT count(*) FROM river_job WHERE kind = $1`, confirm{}.Kind()); asked.times != 1 || n != 2 {
+		t.Errorf("asked %d times, %d jobs", asked.times, n)
+	}
+}
+
+// unconnected is Campaigns that are paused, and must not be asked by somebody
+// who has a connection.
+type unconnected struct {
+	b     *bench
+	times int
+}
+
+func (u *unconnected) Hold(context.Context, int64) (string, error) {
+	u.times++
+	if n := u.b.pool.Stat().AcquiredConns(); n != 0 {
+		return "", fmt.Errorf("asked with %d connections in hand", n)
+	}
+	return "paused", nil
+}
+
+func (u *unconnected) Rate(context.Context, int64) (int, error) { return 0, nil }
+
+// A check of very many rows takes longer than a transaction may stand still,
+// and needs no second connection.
+func TestACheckNeedsOneConnection(t *testing.T) {
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: pgtest.URL(t), MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(t.Context())) }()
+	store, err := NewStore(db.Pool(), subscriptions.NewConsents(db.Pool(), time.Now), time.Now, StoreConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if c, err := store.CheckLedger(ctx, time.Time{}, "operator:ann"); err != nil || !c.OK {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	if _, err := db.Pool().Exec(ctx, `UPDATE ledger_checks SET found = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := store.Recount(ctx, "operator:ann"); err != nil || !c.OK {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if n := db.Pool().Stat().AcquiredConns(); n != 0 {
+		t.Errorf("%d connections are kept", n)
 	}
 }

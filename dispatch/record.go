@@ -44,7 +44,7 @@ func (w *Worker) record(ctx context.Context, o outcomes) (late bool, err error) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insist)
 	defer cancel()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for try, pause := 1, 50*time.Millisecond; ; try, pause = try+1, min(2*pause, 2*time.Second) {
 		err := pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) (err error) {
 			late, err = w.recordTx(ctx, tx, o)
 			return err
@@ -52,13 +52,19 @@ func (w *Worker) record(ctx context.Context, o outcomes) (late bool, err error) 
 		if err == nil {
 			return late, nil
 		}
-		if pauseFor(ctx, pause) {
+		if try == worthTelling {
+			w.cfg.Logger.WarnContext(ctx, "outcomes could not be recorded so far", "hand_over", o.handOver, "deliveries", len(o.results), "tries", try, "error", err)
+		}
+		if pauseFor(ctx, around(pause)) {
 			continue
 		}
 		w.cfg.Logger.ErrorContext(ctx, "outcomes could not be recorded", "hand_over", o.handOver, "deliveries", len(o.results), "error", err)
 		return false, fmt.Errorf("record %d outcomes: %w", len(o.results), err)
 	}
 }
+
+// worthTelling is how often something fails before it is more than bad luck.
+const worthTelling = 3
 
 // pauseFor waits; false: ctx ended first.
 func pauseFor(ctx context.Context, d time.Duration) bool {
