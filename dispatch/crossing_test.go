@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -161,6 +162,28 @@ INSERT INTO contact_points (member_id, channel, address, verified_at) VALUES ($1
 		t.Errorf("%d digests", n)
 	}
 	b.balanced()
+}
+
+// A digest goes while a ladder that has one of its items leads into it.
+func TestDeliveriesAreLockedBeforeDigests(t *testing.T) {
+	b := newIdleBench(t)
+	b.setsClock("2126-03-03T10:20:00Z")
+	id := b.enqueue(b.gathered())[0]
+	var d digest
+	if err := b.pool.QueryRow(t.Context(), `SELECT member_id, channel, purpose, due_at FROM digests`).Scan(&d.MemberID, &d.Channel, &d.Purpose, &d.DueAt); err != nil {
+		t.Fatal(err)
+	}
+	adds := func(tx pgx.Tx) error { return b.store.EnqueueTx(t.Context(), tx, []Notification{b.gathered()}) }
+	b.setsClock("2126-03-03T10:20:00Z")
+	ladder := b.locks(`SELECT FROM deliveries WHERE id = $1 FOR NO KEY UPDATE`, id)
+	pgtest.Cross(t, b.pool, ladder, adds, func() error {
+		return pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+			if err := b.store.gatherTx(t.Context(), tx, d); !errors.Is(err, errGrew) {
+				return fmt.Errorf("gathered without what came meanwhile: %w", err)
+			}
+			return nil
+		})
+	})
 }
 
 func TestEarlyReportsAreKeptInOneOrder(t *testing.T) {
