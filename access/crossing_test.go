@@ -11,11 +11,14 @@ import (
 
 // Somebody signs in twice at once: one try begins while the other is taken back.
 func TestSubjectsAreLockedInOneOrder(t *testing.T) {
-	takesBack := map[string]func(*Throttle, context.Context) error{
-		"cleared":  func(th *Throttle, ctx context.Context) error { return th.Clear(ctx, "a", "b") },
-		"forgiven": func(th *Throttle, ctx context.Context) error { return th.Forgive(ctx, "a", "b") },
+	takesBack := map[string]struct {
+		do   func(*Throttle, context.Context) error
+		left int // failures of both
+	}{
+		"cleared":  {func(th *Throttle, ctx context.Context) error { return th.Clear(ctx, "a", "b") }, 0},
+		"forgiven": {func(th *Throttle, ctx context.Context) error { return th.Forgive(ctx, "a", "b") }, 2},
 	}
-	for name, do := range takesBack {
+	for name, test := range takesBack {
 		t.Run(name, func(t *testing.T) {
 			clock := newClock()
 			pool := pgtest.New(t)
@@ -31,7 +34,11 @@ func TestSubjectsAreLockedInOneOrder(t *testing.T) {
 					return err
 				}
 			}
-			pgtest.Cross(t, pool, locks("a"), locks("b"), func() error { return do(throttle, t.Context()) })
+			pgtest.Cross(t, pool, locks("a"), locks("b"), func() error { return test.do(throttle, t.Context()) })
+			var left int
+			if err := pool.QueryRow(t.Context(), `SELECT coalesce(sum(failures), 0) FROM sign_in_failures`).Scan(&left); err != nil || left != test.left {
+				t.Errorf("%d failures are left, %v", left, err)
+			}
 		})
 	}
 }

@@ -102,7 +102,7 @@ func TestDecisionsAreWrittenInOneOrder(t *testing.T) {
 	ns := []Notification{b.note(), b.note()}
 	b.enqueue(ns...)
 	ids := inOrder([]uuid.UUID{ns[0].ID, ns[1].ID})
-	const one = `SELECT FROM notifications WHERE id = $1 FOR NO KEY UPDATE`
+	const one = `UPDATE notifications SET decision = decision || '{"code": "retried_by_operator"}' WHERE id = $1`
 	var told stepRows
 	for _, id := range []uuid.UUID{ids[1], ids[0]} {
 		told.add(id, Step{At: b.clock.now(), Code: "quiet_hours", OK: true})
@@ -116,6 +116,12 @@ func TestDecisionsAreWrittenInOneOrder(t *testing.T) {
 			return tx.SendBatch(t.Context(), &batch).Close()
 		})
 	})
+	for _, id := range ids {
+		n, err := b.store.Notification(t.Context(), id)
+		if d := n.Decision; err != nil || len(d) < 2 || d[len(d)-2].Code != "retried_by_operator" || d[len(d)-1].Code != "quiet_hours" {
+			t.Errorf("the decision is %+v, %v", d, err)
+		}
+	}
 }
 
 // capped is a bench whose members' counts are kept, with a second member.
