@@ -138,7 +138,10 @@ func (t *Throttle) SignedIn(ctx context.Context, account, remote string) error {
 
 // Pardon forgets the failures of an account from every network.
 func (t *Throttle) Pardon(ctx context.Context, account string) error {
-	_, err := t.pool.Exec(ctx, `DELETE FROM sign_in_failures WHERE subject = $1 OR starts_with(subject, $2)`,
+	_, err := t.pool.Exec(ctx, `
+		DELETE FROM sign_in_failures WHERE subject IN (
+			SELECT subject FROM sign_in_failures WHERE subject = $1 OR starts_with(subject, $2)
+			ORDER BY subject FOR UPDATE)`,
 		accountSubject+account, accountFrom(account, ""))
 	if err != nil {
 		return fmt.Errorf("clear sign-in failures: %w", err)
@@ -150,10 +153,15 @@ func (t *Throttle) Pardon(ctx context.Context, account string) error {
 // stands last: no made-up account can spell that of another network.
 func accountFrom(account, remote string) string { return account + " from " + Network(remote) }
 
+// inOrder locks the rows of subjects as Try and Fail do, so that two sign-ins
+// at once wait for each other and never in a circle.
+const inOrder = `SELECT subject FROM sign_in_failures WHERE subject = ANY($1) ORDER BY subject FOR UPDATE`
+
 // Clear forgets all failures of the subjects. Do not clear an address: who has
 // one account could go on guessing at all others.
 func (t *Throttle) Clear(ctx context.Context, subjects ...string) error {
-	_, err := t.pool.Exec(ctx, `DELETE FROM sign_in_failures WHERE subject = ANY($1)`, normalise(subjects))
+	_, err := t.pool.Exec(ctx, `
+		DELETE FROM sign_in_failures WHERE subject IN (`+inOrder+`)`, normalise(subjects))
 	if err != nil {
 		return fmt.Errorf("clear sign-in failures: %w", err)
 	}
@@ -164,7 +172,7 @@ func (t *Throttle) Clear(ctx context.Context, subjects ...string) error {
 func (t *Throttle) Forgive(ctx context.Context, subjects ...string) error {
 	_, err := t.pool.Exec(ctx, `
 		UPDATE sign_in_failures SET failures = failures - 1
-		WHERE subject = ANY($1) AND failures > 0`,
+		WHERE subject IN (`+inOrder+`) AND failures > 0`,
 		normalise(subjects))
 	if err != nil {
 		return fmt.Errorf("take back a sign-in failure: %w", err)

@@ -87,14 +87,31 @@ LIMIT 100`, s.instant())
 	}
 	var failed []error
 	for _, id := range ids {
-		if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.fireOneTx(ctx, tx, id) }); err != nil {
+		if err := s.fireOne(ctx, id); err != nil {
 			failed = append(failed, fmt.Errorf("campaign %d: %w", id, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (s *Store) fireOneTx(ctx context.Context, tx pgx.Tx, id int64) error {
+// fireOne fires what is due of a campaign. Its schedule is read before it is
+// locked: its plan does not change any more, and those who wait for it have
+// the connections.
+func (s *Store) fireOne(ctx context.Context, id int64) error {
+	c, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	var schedule calendar.Schedule
+	if c.When.Occasion != "" {
+		if schedule, err = s.scheduleOf(ctx, c.When); err != nil {
+			return err
+		}
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.fireOneTx(ctx, tx, id, schedule) })
+}
+
+func (s *Store) fireOneTx(ctx context.Context, tx pgx.Tx, id int64, schedule calendar.Schedule) error {
 	c, err := s.locked(ctx, tx, id)
 	if err != nil {
 		return err
@@ -108,7 +125,7 @@ func (s *Store) fireOneTx(ctx context.Context, tx pgx.Tx, id int64) error {
 	case c.When.Cron != "":
 		next, err = s.fireCron(ctx, tx, c, at)
 	case c.When.Occasion != "":
-		next, err = s.fireOccasion(ctx, tx, c, at)
+		next, err = s.fireOccasion(ctx, tx, c, schedule, at)
 	default:
 		err = s.fireTx(ctx, tx, c, *c.DueAt, nil)
 	}
@@ -164,17 +181,13 @@ func (s *Store) miss(ctx context.Context, tx pgx.Tx, c Campaign, due, at time.Ti
 
 // fireOccasion fires a run for each instant since the last look at which
 // somebody's hour came. What is older than a message is worth is passed over.
-func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, at time.Time) (*time.Time, error) {
+func (s *Store) fireOccasion(ctx context.Context, tx pgx.Tx, c Campaign, schedule calendar.Schedule, at time.Time) (*time.Time, error) {
 	expiry, err := time.ParseDuration(c.Expiry)
 	if err != nil {
 		return nil, fmt.Errorf("expiry of campaign %d: %w", c.ID, err)
 	}
 	if c.When.Missed == calendar.Skip {
 		expiry = min(expiry, late+occasionEvery)
-	}
-	schedule, err := s.scheduleOf(ctx, c.When)
-	if err != nil {
-		return nil, err
 	}
 	var from time.Time
 	if err := tx.QueryRow(ctx, `SELECT planned_until FROM campaigns WHERE id = $1`, c.ID).Scan(&from); err != nil {

@@ -28,7 +28,8 @@ type part struct {
 	patience              time.Duration
 }
 
-// lockPartSQL takes the range and then the campaign, in this order.
+// lockPartSQL takes the range and then the campaign, in this order, once it is
+// the batch's turn.
 const lockPartSQL = `
 SELECT p.id, p.run_id, r.campaign_id, p.next_id, p.last_id, p.done, r.state, c.state, r.created_at, r.expires_at,
        r.occasions, c.plan - 'messages', c.template
@@ -91,6 +92,9 @@ func (s *Store) prepareBatch(ctx context.Context, id int64) (more bool, err erro
 
 func lockPart(ctx context.Context, tx pgx.Tx, id int64) (part, error) {
 	var p part
+	if _, err := tx.Exec(ctx, batchTurnSQL, id); err != nil {
+		return part{}, fmt.Errorf("wait for the campaign: %w", err)
+	}
 	err := tx.QueryRow(ctx, lockPartSQL, id).Scan(&p.id, &p.runID, &p.campaignID, &p.next, &p.last, &p.done, &p.runState, &p.state,
 		&p.at, &p.expires, &p.occasions, &p.plan, &p.template)
 	if errors.Is(err, pgx.ErrNoRows) {

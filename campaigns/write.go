@@ -24,14 +24,14 @@ func (s *Store) Create(ctx context.Context, p Plan, actor string) (Campaign, err
 
 func (s *Store) create(ctx context.Context, p Plan, actor, change string, detail map[string]any) (Campaign, error) {
 	var made Campaign
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		f, err := s.checkPlan(ctx, &p)
-		if err != nil {
-			return err
-		}
+	f, err := s.checkPlan(ctx, &p)
+	if err != nil {
+		return made, err
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		at := s.instant()
 		var id int64
-		err = tx.QueryRow(ctx, `
+		err := tx.QueryRow(ctx, `
 INSERT INTO campaigns (state, plan, created_by, created_at, updated_at)
 VALUES ('draft', $1, $2, $3, $3)
 RETURNING id`, p, actor, at).Scan(&id)
@@ -60,7 +60,11 @@ RETURNING id`, p, actor, at).Scan(&id)
 // more, or when version is not 0 and not the stored one.
 func (s *Store) Change(ctx context.Context, id int64, version int, p Plan, actor string) (Campaign, error) {
 	var changed Campaign
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	f, err := s.checkPlan(ctx, &p)
+	if err != nil {
+		return changed, err
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		old, err := s.locked(ctx, tx, id)
 		if err != nil {
 			return err
@@ -70,10 +74,6 @@ func (s *Store) Change(ctx context.Context, id int64, version int, p Plan, actor
 		}
 		if version != 0 && version != old.Version {
 			return problem.New(problem.Conflict, "the campaign has changed since version %d: it is now at %d", version, old.Version)
-		}
-		f, err := s.checkPlan(ctx, &p)
-		if err != nil {
-			return err
 		}
 		name := old.Template
 		if len(f) > 0 || !reflect.DeepEqual(old.Messages, p.Messages) {
@@ -191,9 +191,25 @@ func (p Plan) speaksForAll(i int) bool {
 	return true
 }
 
+// Those who change a campaign take their turns with the batches that are read
+// of it. Locks of its row alone would let batches that overlap go first for as
+// long as there are any, and nobody could pause what is being prepared: unlike
+// those, advisory locks are given in the order in which they were asked for.
+const (
+	turnSQL      = `SELECT pg_advisory_xact_lock(hashtextextended('campaign ' || $1::bigint, 0))`
+	batchTurnSQL = `
+SELECT pg_advisory_xact_lock_shared(hashtextextended('campaign ' || r.campaign_id, 0))
+FROM campaign_ranges p
+JOIN campaign_runs r ON r.id = p.run_id
+WHERE p.id = $1`
+)
+
 // locked reads a campaign and keeps others from changing it until the
 // transaction ends.
 func (s *Store) locked(ctx context.Context, tx pgx.Tx, id int64) (Campaign, error) {
+	if _, err := tx.Exec(ctx, turnSQL, id); err != nil {
+		return Campaign{}, fmt.Errorf("lock campaign %d: %w", id, err)
+	}
 	var found int64
 	err := tx.QueryRow(ctx, `SELECT id FROM campaigns WHERE id = $1 FOR UPDATE`, id).Scan(&found)
 	if errors.Is(err, pgx.ErrNoRows) {

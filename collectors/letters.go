@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -60,7 +61,9 @@ func scanLetter(row pgx.CollectableRow) (Letter, error) {
 func (s *Store) Again(ctx context.Context, collector string, id int64, by string) (int, error) {
 	tag, err := s.pool.Exec(ctx, `
 		UPDATE collector_dead_letters SET again_at = $3, again_by = $4
-		WHERE collector = $1 AND ($2 = 0 OR id = $2) AND NOT cut`, collector, id, s.now(), by)
+		WHERE id IN (
+			SELECT id FROM collector_dead_letters WHERE collector = $1 AND ($2 = 0 OR id = $2) AND NOT cut
+			ORDER BY id FOR UPDATE)`, collector, id, s.now(), by)
 	return s.touched(ctx, collector, id, int(tag.RowsAffected()), err)
 }
 
@@ -69,7 +72,9 @@ func (s *Store) Again(ctx context.Context, collector string, id int64, by string
 func (s *Store) Discard(ctx context.Context, collector string, id, upTo int64) (int, error) {
 	tag, err := s.pool.Exec(ctx, `
 		DELETE FROM collector_dead_letters
-		WHERE collector = $1 AND ($2 = 0 AND id <= $3 OR id = $2)`, collector, id, upTo)
+		WHERE id IN (
+			SELECT id FROM collector_dead_letters WHERE collector = $1 AND ($2 = 0 AND id <= $3 OR id = $2)
+			ORDER BY id FOR UPDATE)`, collector, id, upTo)
 	return s.touched(ctx, collector, id, int(tag.RowsAffected()), err)
 }
 
@@ -152,10 +157,15 @@ func text(s string) string {
 // resolveTx removes dead letters that were taken, and notes of the others that
 // the new try was in vain.
 func (s *Store) resolveTx(ctx context.Context, tx pgx.Tx, taken, refused []int64, reasons []string) error {
+	// In one order with whoever discards them, or asks for another try.
+	_, err := tx.Exec(ctx, `SELECT FROM collector_dead_letters WHERE id = ANY($1) ORDER BY id FOR UPDATE`, slices.Concat(taken, refused))
+	if err != nil {
+		return fmt.Errorf("resolve dead letters: %w", err)
+	}
 	if _, err := tx.Exec(ctx, `DELETE FROM collector_dead_letters WHERE id = ANY($1)`, taken); err != nil {
 		return fmt.Errorf("resolve dead letters: %w", err)
 	}
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		UPDATE collector_dead_letters d SET tries = d.tries + 1, again_at = NULL, reason = r.reason
 		FROM unnest($1::bigint[], $2::text[]) AS r (id, reason) WHERE d.id = r.id`, refused, reasons)
 	if err != nil {

@@ -26,3 +26,6 @@ func backoff(first time.Duration, attempts int, spread float64) time.Duration {
 func waitAfter(first time.Duration, attempts int, wish time.Duration) time.Duration {
 	return max(backoff(first, attempts, rand.Float64()), wish)
 }
+
+// around is d on the average: what met others' locks does not meet them again.
+func around(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -33,6 +34,9 @@ type changes struct {
 	handOver int64
 	ours     bool
 }
+
+// compareIDs orders ids as the database does.
+func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 // changesOf puts results into columns.
 func changesOf(o outcomes, at time.Time) *changes {
@@ -90,12 +94,13 @@ const moveSQL = `
 WITH gone AS (
     DELETE FROM hand_overs WHERE id = $16 RETURNING id
 ), here AS (
-    -- One by one by their ids, whatever the planner thinks of the table.
+    -- Looked up and locked one by one in the order given, whatever the planner
+    -- thinks of the table.
     SELECT r.*
     FROM unnest($3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[],
                 $12::int[], $13::int[], $14::int[], $15::timestamptz[])
       AS r (id, was, counts, state, reason, account, provider_id, contact_id, address, attempts, repeated, turns, next_attempt_at)
-    CROSS JOIN LATERAL (SELECT d.turn, d.state, d.counts FROM deliveries d WHERE d.id = r.id OFFSET 0) AS d
+    CROSS JOIN LATERAL (SELECT d.turn, d.state, d.counts FROM deliveries d WHERE d.id = r.id FOR NO KEY UPDATE) AS d
     WHERE d.turn = $1 AND d.state = r.was AND d.counts = r.counts AND r.was IN ('pending', 'deferred', 'in_doubt')
       AND ($16 = 0 OR EXISTS (SELECT FROM gone))
 ), moved AS (

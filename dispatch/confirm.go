@@ -70,14 +70,44 @@ func (c *confirmer) NextRetry(job *river.Job[confirm]) time.Time { return tryAga
 // Work sends the notifications of unconfirmed deliveries up their ladders. It
 // may be done again: who was left behind is not counted any more.
 func (c *confirmer) Work(ctx context.Context, job *river.Job[confirm]) error {
+	held, err := c.worker.heldOf(ctx, job.Args.Deliveries)
+	if err != nil {
+		return err
+	}
 	return pgx.BeginFunc(ctx, c.worker.store.pool, func(tx pgx.Tx) error {
-		return c.worker.confirmTx(ctx, tx, job.Args.Deliveries)
+		return c.worker.confirmTx(ctx, tx, job.Args.Deliveries, held)
 	})
+}
+
+// heldOf are those of the campaigns of some deliveries whose messages may not
+// go. It is asked before anything is locked: those who wait for a lock have
+// connections that the answer may need.
+func (w *Worker) heldOf(ctx context.Context, ids []uuid.UUID) (held map[int64]bool, err error) {
+	if w.cfg.Campaigns == nil {
+		return nil, nil
+	}
+	rows, err := w.store.pool.Query(ctx, `SELECT DISTINCT campaign_id FROM deliveries WHERE id = ANY($1) AND campaign_id IS NOT NULL`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("find the campaigns of %d deliveries: %w", len(ids), err)
+	}
+	campaigns, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("find the campaigns of %d deliveries: %w", len(ids), err)
+	}
+	held = map[int64]bool{}
+	for _, id := range campaigns {
+		hold, err := w.cfg.Campaigns.Hold(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("ask for campaign %d: %w", id, err)
+		}
+		held[id] = hold != ""
+	}
+	return held, nil
 }
 
 const laddersOfSQL = `SELECT DISTINCT notification_id FROM deliveries WHERE id = ANY($1)`
 
-func (w *Worker) confirmTx(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+func (w *Worker) confirmTx(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, held map[int64]bool) error {
 	rows, err := tx.Query(ctx, laddersOfSQL, ids)
 	if err != nil {
 		return fmt.Errorf("find the ladders of %d deliveries: %w", len(ids), err)
@@ -97,17 +127,13 @@ func (w *Worker) confirmTx(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) erro
 		if r == nil || !r.Counts || w.confirmed(r) || !r.mayClimb(st.at) {
 			continue
 		}
-		from, err := w.patienceFrom(ctx, r, st.at)
-		if err != nil {
-			return err
-		}
-		if !from.IsZero() {
+		if from := patienceFrom(r, held[r.CampaignID], st.at); !from.IsZero() {
 			jobs = append(jobs, patiences{r.Patience: {id}}.jobs(from)...)
 			continue
 		}
 		climbers = append(climbers, climber{task: &r.task, why: "not_confirmed", from: place{r.ledgerKey(), r.State, r.Reason}})
 	}
-	passed, err := w.store.climbTx(ctx, tx, st.at, climbers)
+	passed, err := w.store.climbTx(ctx, tx, st.at, climbers, nil)
 	if err != nil {
 		return err
 	}
@@ -154,16 +180,15 @@ func (a *Accounts) report(name string) bool {
 // patienceFrom is when the patience with a rung begins anew, because nothing
 // could be sent so far: it waits for its hour, or its campaign is paused.
 // Zero: patience is at its end.
-func (w *Worker) patienceFrom(ctx context.Context, r *rung, at time.Time) (time.Time, error) {
+func patienceFrom(r *rung, held bool, at time.Time) time.Time {
 	if !r.open() || r.InHand {
-		return time.Time{}, nil
+		return time.Time{}
 	}
 	if next := r.NextAttemptAt; next != nil && next.After(at) && (r.Attempts == 0 || r.Reason == "quiet_hours") {
-		return *next, nil
+		return *next
 	}
-	hold, err := (&run{Worker: w}).campaignHold(ctx, &r.task)
-	if err != nil || hold == "" {
-		return time.Time{}, err
+	if held {
+		return at
 	}
-	return at, nil
+	return time.Time{}
 }

@@ -277,7 +277,7 @@ func TestLadderClimbsBesideAHandOver(t *testing.T) {
 			l := newLadder(t, true)
 			l.texts.does(func(ctx context.Context, m Message) (Receipt, error) {
 				l.clock.advance(patienceForTests)
-				err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return l.worker.confirmTx(ctx, tx, []uuid.UUID{m.DeliveryID}) })
+				err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error { return l.worker.confirmTx(ctx, tx, []uuid.UUID{m.DeliveryID}, nil) })
 				if err != nil {
 					t.Error(err)
 				}

@@ -388,7 +388,9 @@ func TestDeliveryIsNeverInTwoHands(t *testing.T) {
 	limit := time.Now().Add(30 * time.Second)
 	for b.waiting() > 0 && time.Now().Before(limit) {
 		// A take-up that errs: the nodes live.
-		b.exec(`UPDATE river_job SET state = 'available', scheduled_at = now() WHERE state IN ('running', 'scheduled', 'retryable')`)
+		b.exec(`
+UPDATE river_job SET state = 'available', scheduled_at = now()
+WHERE id IN (SELECT id FROM river_job WHERE state IN ('running', 'scheduled', 'retryable') FOR UPDATE SKIP LOCKED)`)
 		select {
 		case <-b.events:
 		case <-others:

@@ -335,8 +335,10 @@ WITH moved AS (
 DELETE FROM troubles t USING moved
 WHERE t.delivery_id = moved.id AND moved.state NOT IN ('failed', 'in_doubt', 'deferred')`
 
-	noteRulingSQL = `UPDATE notifications SET decision = decision || $2::jsonb WHERE id = ANY($1)`
-	prolongSQL    = `UPDATE notifications SET expires_at = greatest(expires_at, $2) WHERE id = ANY($1)`
+	// $3: until when it is worth sending at least; null: as long as it was.
+	noteRulingSQL = `
+UPDATE notifications SET decision = decision || $2::jsonb, expires_at = greatest(expires_at, $3)
+WHERE id IN (SELECT id FROM notifications WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)`
 )
 
 func (w *rulings) write(ctx context.Context, tx pgx.Tx) error {
@@ -347,10 +349,11 @@ func (w *rulings) write(ctx context.Context, tx pgx.Tx) error {
 	var batch pgx.Batch
 	batch.Queue(ruleSQL, w.at, w.ids, w.states, w.reasons)
 	w.moves.queue(&batch)
-	batch.Queue(noteRulingSQL, w.notes, string(step))
+	var worth *time.Time
 	if w.ruling == RulingRetry {
-		batch.Queue(prolongSQL, w.notes, w.at.Add(retryExpiry))
+		worth = new(w.at.Add(retryExpiry))
 	}
+	batch.Queue(noteRulingSQL, w.notes, string(step), worth)
 	if len(w.erase) > 0 {
 		batch.Queue(eraseSQL, w.erase)
 	}

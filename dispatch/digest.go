@@ -3,6 +3,7 @@ package dispatch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -114,11 +115,28 @@ func (g *digester) Work(ctx context.Context, job *river.Job[digest]) error {
 	if left := job.Args.DueAt.Sub(s.now()); left > 0 {
 		return river.JobSnooze(left)
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.gatherTx(ctx, tx, job.Args) })
+	for {
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.gatherTx(ctx, tx, job.Args) })
+		if !errors.Is(err, errGrew) {
+			return err
+		}
+	}
 }
+
+// errGrew says that a digest got further items while its first were locked.
+// That ends by itself: it is due.
+var errGrew = errors.New("the digest grew meanwhile")
 
 const (
 	endDigestSQL = `DELETE FROM digests WHERE member_id = $1 AND channel = $2 AND purpose = $3 AND due_at = $4`
+
+	// Deliveries are locked before digests, as where a ladder leads into one.
+	lockDigestItemsSQL = `
+SELECT id
+FROM deliveries
+WHERE id IN (SELECT delivery_id FROM digest_items WHERE member_id = $1 AND channel = $2 AND purpose = $3 AND due_at = $4)
+ORDER BY id
+FOR UPDATE`
 
 	takeDigestItemsSQL = `
 DELETE FROM digest_items WHERE member_id = $1 AND channel = $2 AND purpose = $3 AND due_at = $4
@@ -130,27 +148,30 @@ SELECT d.id, d.turn, n.priority
 FROM deliveries d
 JOIN notifications n ON n.id = d.notification_id
 WHERE d.id = ANY($1) AND d.state = 'deferred' AND d.reason = 'digest'
-ORDER BY d.id
-FOR UPDATE OF d`
+ORDER BY d.id`
 )
 
 // gatherTx takes a digest away and makes the job of its items. One that is
 // gone was sent by an earlier run.
 func (s *Store) gatherTx(ctx context.Context, tx pgx.Tx, d digest) error {
+	locked, err := d.items(ctx, tx, lockDigestItemsSQL)
+	if err != nil {
+		return err
+	}
 	tag, err := tx.Exec(ctx, endDigestSQL, d.MemberID, d.Channel, d.Purpose, d.DueAt)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
 	// Whoever was adding to it has committed: their items are seen from here on.
-	rows, err := tx.Query(ctx, takeDigestItemsSQL, d.MemberID, d.Channel, d.Purpose, d.DueAt)
+	ids, err := d.items(ctx, tx, takeDigestItemsSQL)
 	if err != nil {
-		return fmt.Errorf("take a digest's items: %w", err)
+		return err
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if slices.ContainsFunc(ids, func(id uuid.UUID) bool { return !slices.Contains(locked, id) }) {
+		return errGrew
+	}
+	rows, err := tx.Query(ctx, gatherSQL, ids)
 	if err != nil {
-		return fmt.Errorf("take a digest's items: %w", err)
-	}
-	if rows, err = tx.Query(ctx, gatherSQL, ids); err != nil {
 		return fmt.Errorf("gather a digest: %w", err)
 	}
 	together := handOver{Together: len(ids) > 1, Wire: timeid.New(s.now())}
@@ -175,4 +196,17 @@ func (s *Store) gatherTx(ctx context.Context, tx pgx.Tx, d digest) error {
 		return fmt.Errorf("gather a digest: %w", err)
 	}
 	return s.insertJobs(ctx, tx, []river.InsertManyParams{jobFor(together, d.Channel, priority, time.Time{})})
+}
+
+// items are a digest's deliveries, by a statement about its items.
+func (d digest) items(ctx context.Context, tx pgx.Tx, sql string) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, sql, d.MemberID, d.Channel, d.Purpose, d.DueAt)
+	if err != nil {
+		return nil, fmt.Errorf("take a digest's items: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("take a digest's items: %w", err)
+	}
+	return ids, nil
 }

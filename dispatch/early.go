@@ -23,6 +23,7 @@ const keepEarlySQL = `
 INSERT INTO early_reports (account, provider_id, key, report, taken_at)
 SELECT account, provider_id, key, report::jsonb, $1
 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS r (account, provider_id, key, report)
+ORDER BY provider_id, account, key
 ON CONFLICT (provider_id, account, key) DO NOTHING`
 
 // keepEarly keeps reports whose attempt may not be recorded yet.

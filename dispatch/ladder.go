@@ -40,14 +40,17 @@ func (r result) leadsOn() bool {
 
 const passOnSQL = `UPDATE deliveries SET counts = false WHERE id = ANY($1)`
 
-// climbTx gives each climber's notification a delivery on the next channel of
+// climbTx gives what ended back to the caps, and each climber's notification a delivery on the next channel of
 // its ladder that the member can be reached by, which from then on is the one
 // it is counted by, and adds "ladder_climbed" {from, to, reason} to its
 // decision. Where there is none the delivery stays the last word, and the
-// decision says why. passed are the deliveries that are left behind.
-func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber) (passed []uuid.UUID, err error) {
+// decision says why, and it is given back, too, if it was spare. passed are the
+// deliveries that are left behind.
+//
+// Counts are locked once in a transaction, and before digests, as by EnqueueTx.
+func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber, ended []*task) (passed []uuid.UUID, err error) {
 	if len(climbers) == 0 {
-		return nil, nil
+		return nil, s.giveBackTx(ctx, tx, ended)
 	}
 	members := make([]int64, len(climbers))
 	for i, c := range climbers {
@@ -58,9 +61,8 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		return nil, fmt.Errorf("ask how members can be reached: %w", err)
 	}
 	var (
-		set   = newDepartures(at)
-		ended []*task
-		told  stepRows
+		set  = newDepartures(at)
+		told stepRows
 	)
 	for _, c := range climbers {
 		t := c.task
@@ -83,6 +85,9 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 		}
 		told.add(t.NotificationID, append(n.Decision, next.steps...)...)
 	}
+	if err := s.giveBackTx(ctx, tx, ended); err != nil {
+		return nil, err
+	}
 	var batch pgx.Batch
 	if err := told.queue(&batch); err != nil {
 		return nil, err
@@ -94,10 +99,7 @@ func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers [
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("climb the ladders of %d notifications: %w", len(climbers), err)
 	}
-	if err := s.insertJobs(ctx, tx, set.jobs()); err != nil {
-		return nil, err
-	}
-	return passed, s.giveBackTx(ctx, tx, ended)
+	return passed, s.insertJobs(ctx, tx, set.jobs())
 }
 
 // chooseFrom climbs the ladder of n from a rung and adds its reasons to n's

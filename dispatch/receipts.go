@@ -61,9 +61,6 @@ func (r *Receipts) Describe(ch chan<- *prometheus.Desc) { r.taken.Describe(ch) }
 // Collect implements prometheus.Collector.
 func (r *Receipts) Collect(ch chan<- prometheus.Metric) { r.taken.Collect(ch) }
 
-// reportTries is how often a batch is tried that met others' locks.
-const reportTries = 5
-
 // Report takes reports, all or none of them; nil means that they are durable.
 //
 // A report that names a provider's id which no attempt has yet is kept for a
@@ -75,18 +72,33 @@ func (r *Receipts) Report(ctx context.Context, reports []Report) error {
 	if len(reports) == 0 {
 		return nil
 	}
-	for try := 1; ; try++ {
-		var seen tally
-		err := pgx.BeginFunc(ctx, r.store.pool, func(tx pgx.Tx) (err error) {
+	var seen tally
+	err := despiteCollisions(ctx, func() error {
+		return pgx.BeginFunc(ctx, r.store.pool, func(tx pgx.Tx) (err error) {
 			seen, err = r.takeTx(ctx, tx, reports)
 			return err
 		})
-		if err == nil {
-			r.count(seen)
-			return nil
-		}
-		if try == reportTries || !isCollision(err) {
-			return fmt.Errorf("take %d reports: %w", len(reports), err)
+	})
+	if err != nil {
+		return fmt.Errorf("take %d reports: %w", len(reports), err)
+	}
+	r.count(seen)
+	return nil
+}
+
+const (
+	// collisionTries is how often a transaction is tried that met others'
+	// locks, and collisionPause the first wait between two, about.
+	collisionTries = 5
+	collisionPause = 20 * time.Millisecond
+)
+
+// despiteCollisions does a transaction, again if it was ended for another's sake.
+func despiteCollisions(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == collisionTries || !isCollision(err) || !pauseFor(ctx, around(collisionPause<<try)) {
+			return err
 		}
 	}
 }
@@ -331,7 +343,7 @@ func (r *Receipts) settleTx(ctx context.Context, tx pgx.Tx, st *settlement, fres
 			leave = append(leave, climber{task: &one.task, why: "bounced", from: place{one.ledgerKey(), one.State, one.Reason}})
 		}
 	}
-	if _, err := r.store.climbTx(ctx, tx, st.at, leave); err != nil {
+	if _, err := r.store.climbTx(ctx, tx, st.at, leave, nil); err != nil {
 		return err
 	}
 	return st.news.tellTx(ctx, tx)

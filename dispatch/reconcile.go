@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/problem"
 	"herald/subscriptions"
@@ -82,42 +83,55 @@ const (
 // under way; it takes seconds for each million notifications.
 func (s *Store) CheckLedger(ctx context.Context, since time.Time, actor string) (LedgerCheck, error) {
 	var check LedgerCheck
-	err := s.exclusively(ctx, func(tx pgx.Tx) error {
-		var err error
-		check, err = s.check(ctx, since, actor)
-		if err != nil {
+	err := s.exclusively(ctx, func(conn *pgxpool.Conn) (err error) {
+		if check, err = s.check(ctx, conn, since, actor); err != nil {
 			return err
 		}
-		return saveCheck(ctx, tx, &check)
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return saveCheck(ctx, tx, &check) })
 	})
 	return check, err
 }
 
-// exclusively runs do while no other check or repair runs anywhere.
-func (s *Store) exclusively(ctx context.Context, do func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var mine bool
-		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, lockCheck).Scan(&mine); err != nil {
-			return fmt.Errorf("check the ledger: %w", err)
+// exclusively runs do while no other check or repair runs anywhere. All of it
+// is done on the connection that has the lock, outside of any transaction: a
+// check of very many rows takes longer than one may stand still.
+func (s *Store) exclusively(ctx context.Context, do func(*pgxpool.Conn) error) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("check the ledger: %w", err)
+	}
+	defer conn.Release()
+	var mine bool
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockCheck).Scan(&mine); err != nil {
+		return fmt.Errorf("check the ledger: %w", err)
+	}
+	if !mine {
+		return problem.New(problem.Conflict, "the ledger is being checked already; ask for the outcome in a moment")
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockWithin)
+		defer cancel()
+		if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, lockCheck); err != nil {
+			_ = conn.Conn().Close(ctx) // which gives the lock back, too
 		}
-		if !mine {
-			return problem.New(problem.Conflict, "the ledger is being checked already; ask for the outcome in a moment")
-		}
-		return do(tx)
-	})
+	}()
+	return do(conn)
 }
+
+// unlockWithin is how long the lock is given back before the connection is.
+const unlockWithin = 5 * time.Second
 
 // oneInstant is a transaction that sees the database as of one instant.
 var oneInstant = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-func (s *Store) check(ctx context.Context, since time.Time, actor string) (LedgerCheck, error) {
+func (s *Store) check(ctx context.Context, conn *pgxpool.Conn, since time.Time, actor string) (LedgerCheck, error) {
 	began := time.Now()
 	c := LedgerCheck{At: s.now(), Actor: actor, Since: hourOf(since)}
 	if since.IsZero() {
 		c.Since = hourOf(c.At.Add(-recently))
 	}
 	var found []Difference
-	err := pgx.BeginTxFunc(ctx, s.pool, oneInstant, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, conn, oneInstant, func(tx pgx.Tx) error {
 		hours, err := hoursToCheck(ctx, tx, c.Since, c.At)
 		if err != nil {
 			return err
@@ -169,7 +183,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
 
 // LedgerChecks are the latest checks before one (0: the newest), newest first.
 func (s *Store) LedgerChecks(ctx context.Context, before int64, limit int) ([]LedgerCheck, error) {
-	rows, err := s.pool.Query(ctx, `
+	return ledgerChecks(ctx, s.pool, before, limit)
+}
+
+func ledgerChecks(ctx context.Context, q subscriptions.Querier, before int64, limit int) ([]LedgerCheck, error) {
+	rows, err := q.Query(ctx, `
 SELECT id, at, actor, since, hours, counted, took, found = 0, found, differences, repaired_by, repaired_at
 FROM ledger_checks WHERE id < coalesce(nullif($1, 0), 9223372036854775807) ORDER BY id DESC LIMIT $2`, before, min(max(limit, 1), pageSizeMax))
 	if err != nil {
@@ -188,8 +206,8 @@ FROM ledger_checks WHERE id < coalesce(nullif($1, 0), 9223372036854775807) ORDER
 // It is problem.Conflict when the latest check found nothing, or one is under way.
 func (s *Store) Recount(ctx context.Context, actor string) (LedgerCheck, error) {
 	var check LedgerCheck
-	err := s.exclusively(ctx, func(tx pgx.Tx) error {
-		latest, err := s.LedgerChecks(ctx, 0, 1)
+	err := s.exclusively(ctx, func(conn *pgxpool.Conn) error {
+		latest, err := ledgerChecks(ctx, conn, 0, 1)
 		if err != nil {
 			return err
 		}
@@ -197,24 +215,28 @@ func (s *Store) Recount(ctx context.Context, actor string) (LedgerCheck, error) 
 			return problem.New(problem.Conflict, "the latest check found nothing to mend")
 		}
 		at := s.now()
-		if err := s.recount(ctx, latest[0].Since, at); err != nil {
+		err = despiteCollisions(ctx, func() error { return recount(ctx, conn, latest[0].Since, at) })
+		if err != nil {
+			return fmt.Errorf("recount the ledger: %w", err)
+		}
+		if check, err = s.check(ctx, conn, latest[0].Since, actor); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE ledger_checks SET repaired_by = $2, repaired_at = $3 WHERE id = $1`, latest[0].ID, actor, at); err != nil {
-			return fmt.Errorf("note who mended the ledger: %w", err)
-		}
-		if check, err = s.check(ctx, latest[0].Since, actor); err != nil {
-			return err
-		}
-		return saveCheck(ctx, tx, &check)
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `UPDATE ledger_checks SET repaired_by = $2, repaired_at = $3 WHERE id = $1`, latest[0].ID, actor, at); err != nil {
+				return fmt.Errorf("note who mended the ledger: %w", err)
+			}
+			return saveCheck(ctx, tx, &check)
+		})
 	})
 	return check, err
 }
 
 // recount adds what is missing as moves: whatever else moves at the same time
-// adds to that, and neither is lost.
-func (s *Store) recount(ctx context.Context, since, at time.Time) error {
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+// adds to that, and neither is lost. It collides with those who list or unlist
+// the same troubles meanwhile.
+func recount(ctx context.Context, conn *pgxpool.Conn, since, at time.Time) error {
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 		hours, err := hoursToCheck(ctx, tx, since, at)
 		if err != nil {
 			return err
@@ -229,10 +251,6 @@ func (s *Store) recount(ctx context.Context, since, at time.Time) error {
 		batch.Queue(unlistSQL)
 		return tx.SendBatch(ctx, &batch).Close()
 	})
-	if err != nil {
-		return fmt.Errorf("recount the ledger: %w", err)
-	}
-	return nil
 }
 
 // checkIfDue checks when nobody has for a while, and says loudly what it finds.

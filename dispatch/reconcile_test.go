@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"herald/problem"
 	"herald/subscriptions"
@@ -150,7 +151,7 @@ func TestOldHoursAreCheckedWhileSomethingIsOpenInThem(t *testing.T) {
 
 func TestOneCheckAtATime(t *testing.T) {
 	b := newIdleBench(t)
-	err := b.store.exclusively(t.Context(), func(pgx.Tx) error {
+	err := b.store.exclusively(t.Context(), func(*pgxpool.Conn) error {
 		if _, err := b.store.CheckLedger(t.Context(), time.Time{}, "operator:ann"); problem.CodeOf(err) != problem.Conflict {
 			t.Errorf("got %v", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ func (w *Worker) record(ctx context.Context, o outcomes) (late bool, err error) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), insist)
 	defer cancel()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for try, pause := 1, 50*time.Millisecond; ; try, pause = try+1, min(2*pause, 2*time.Second) {
 		err := pgx.BeginFunc(ctx, w.store.pool, func(tx pgx.Tx) (err error) {
 			late, err = w.recordTx(ctx, tx, o)
 			return err
@@ -51,13 +52,19 @@ func (w *Worker) record(ctx context.Context, o outcomes) (late bool, err error) 
 		if err == nil {
 			return late, nil
 		}
-		if pauseFor(ctx, pause) {
+		if try == worthTelling {
+			w.cfg.Logger.WarnContext(ctx, "outcomes could not be recorded so far", "hand_over", o.handOver, "deliveries", len(o.results), "tries", try, "error", err)
+		}
+		if pauseFor(ctx, around(pause)) {
 			continue
 		}
 		w.cfg.Logger.ErrorContext(ctx, "outcomes could not be recorded", "hand_over", o.handOver, "deliveries", len(o.results), "error", err)
 		return false, fmt.Errorf("record %d outcomes: %w", len(o.results), err)
 	}
 }
+
+// worthTelling is how often something fails before it is more than bad luck.
+const worthTelling = 3
 
 // pauseFor waits; false: ctx ended first.
 func pauseFor(ctx context.Context, d time.Duration) bool {
@@ -72,8 +79,10 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 }
 
 // recordTx writes outcomes in one transaction: the attempts, the deliveries
-// with the ledger, and what follows from them.
+// with the ledger, and what follows from them. It takes them by their ids, as
+// everybody does, whatever the order in which a provider answered.
 func (w *Worker) recordTx(ctx context.Context, tx pgx.Tx, o outcomes) (late bool, err error) {
+	slices.SortFunc(o.results, func(a, b result) int { return compareIDs(a.task.ID, b.task.ID) })
 	at := w.store.now()
 	var batch pgx.Batch
 	queueAttempts(&batch, o, at)
@@ -239,17 +248,16 @@ func (w *Worker) followTx(ctx context.Context, tx pgx.Tx, at time.Time, o outcom
 			return fmt.Errorf("write decisions, and erase private data: %w", err)
 		}
 	}
-	if _, err := w.store.climbTx(ctx, tx, at, failed); err != nil {
-		return err
-	}
-	if err := w.store.giveBackTx(ctx, tx, ended); err != nil {
+	if _, err := w.store.climbTx(ctx, tx, at, failed, ended); err != nil {
 		return err
 	}
 	return w.store.insertJobs(ctx, tx, jobs)
 }
 
 // eraseSQL takes private data away that has served.
-const eraseSQL = `UPDATE notifications SET data = '{}' WHERE id = ANY($1) AND private`
+const eraseSQL = `
+UPDATE notifications SET data = '{}'
+WHERE id IN (SELECT id FROM notifications WHERE id = ANY($1) AND private ORDER BY id FOR NO KEY UPDATE)`
 
 // spare reports whether nothing was handed over: no attempt was made, or its
 // template failed.

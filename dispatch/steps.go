@@ -31,10 +31,16 @@ func (s *stepRows) add(notification uuid.UUID, steps ...Step) {
 	s.notes, s.steps = append(s.notes, notification), append(s.steps, steps)
 }
 
+// Rungs of the same ladders may be recorded at the same time: each locks their
+// notifications by their ids.
 const addStepsSQL = `
+WITH here AS (
+    SELECT id FROM notifications WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+)
 UPDATE notifications n SET decision = n.decision || s.steps
-FROM unnest($1::uuid[], $2::jsonb[]) AS s (id, steps)
-WHERE n.id = s.id`
+FROM here
+JOIN unnest($1::uuid[], $2::jsonb[]) AS s (id, steps) USING (id)
+WHERE n.id = here.id`
 
 // queue adds the rows to a batch; no steps are no work.
 func (s *stepRows) queue(batch *pgx.Batch) error {

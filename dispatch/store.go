@@ -135,11 +135,16 @@ func scanNotification(row pgx.Row) (Notification, error) {
 }
 
 // WakeTx makes the jobs of campaigns that wait for a minute, because they were
-// paused, come at once: they go on now, or have been stopped.
+// paused, come at once: they go on now, or have been stopped. Those that River
+// is about to make available just now it leaves to it.
 func (s *Store) WakeTx(ctx context.Context, tx pgx.Tx, campaigns []int64) error {
 	_, err := tx.Exec(ctx, `
 UPDATE river_job SET scheduled_at = now()
-WHERE kind = $1 AND state = 'scheduled' AND scheduled_at < now() + $2::interval AND (args ->> 'campaign')::bigint = ANY($3)`,
+WHERE id IN (
+    SELECT id
+    FROM river_job
+    WHERE kind = $1 AND state = 'scheduled' AND scheduled_at < now() + $2::interval AND (args ->> 'campaign')::bigint = ANY($3)
+    FOR UPDATE SKIP LOCKED)`,
 		handOver{}.Kind(), 2*holdFor, campaigns)
 	if err != nil {
 		return fmt.Errorf("wake the jobs of %d campaigns: %w", len(campaigns), err)

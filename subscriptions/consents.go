@@ -1,8 +1,10 @@
 package subscriptions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -88,9 +90,14 @@ func checkOption(path, value string, options []string, fields *problem.Fields) {
 }
 
 // recordConsents writes checked statements, the last one of a channel and
-// purpose being the one that holds.
+// purpose being the one that holds. What holds is written in the order of its
+// key: the member may say the same elsewhere at the same moment.
 func recordConsents(ctx context.Context, q Querier, at time.Time, memberID int64, said []NewConsent) error {
-	for _, s := range said {
+	ordered := slices.Clone(said)
+	slices.SortStableFunc(ordered, func(a, b NewConsent) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Purpose, b.Purpose))
+	})
+	for _, s := range ordered {
 		_, err := q.Exec(ctx, `
 			INSERT INTO consents AS known (member_id, channel, purpose, granted, changed_at)
 			VALUES ($1, $2, $3, $4, $5)
@@ -101,7 +108,9 @@ func recordConsents(ctx context.Context, q Querier, at time.Time, memberID int64
 		if err != nil {
 			return memberMissing(fmt.Errorf("record consent of member %d: %w", memberID, err))
 		}
-		_, err = q.Exec(ctx, `
+	}
+	for _, s := range said {
+		_, err := q.Exec(ctx, `
 			INSERT INTO consent_changes (member_id, channel, purpose, granted, source, evidence, at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			memberID, s.Channel, s.Purpose, s.Granted, s.Source, storable(s.Evidence, maxEvidence), at)

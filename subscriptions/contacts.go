@@ -54,7 +54,7 @@ func (c *Contacts) Add(ctx context.Context, memberID int64, n NewContact) (Conta
 	var added ContactPoint
 	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
 		// The lock keeps two requests from passing the limit together.
-		m, err := selectMember(ctx, tx, `id = $1 FOR UPDATE`, memberID)
+		m, err := selectMember(ctx, tx, `id = $1 FOR NO KEY UPDATE`, memberID)
 		if err != nil {
 			return err
 		}

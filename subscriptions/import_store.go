@@ -313,7 +313,8 @@ func updateImported(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned
 }
 
 // addImportedContacts adds the addresses that are new, and verifies those that
-// the company vouches for now. It notes whose they are.
+// the company vouches for now. It notes whose they are. Those that are there
+// are locked by their ids, as by everybody.
 func addImportedContacts(ctx context.Context, tx pgx.Tx, at time.Time, plan []planned, touched map[int64]bool) error {
 	var ids []int64
 	var channels, addresses []string
@@ -329,6 +330,10 @@ func addImportedContacts(ctx context.Context, tx pgx.Tx, at time.Time, plan []pl
 	}
 	if len(ids) == 0 {
 		return nil
+	}
+	_, err := tx.Exec(ctx, `SELECT FROM contact_points WHERE member_id = ANY($1) ORDER BY id FOR NO KEY UPDATE`, ids)
+	if err != nil {
+		return fmt.Errorf("lock the contact points of imported members: %w", err)
 	}
 	rows, err := tx.Query(ctx, `
 		INSERT INTO contact_points AS have (member_id, channel, address, verified_at, created_at)
@@ -366,6 +371,7 @@ func addImportedConsents(ctx context.Context, tx pgx.Tx, at time.Time, plan []pl
 		), said AS (
 			INSERT INTO consents (member_id, channel, purpose, granted, changed_at)
 			SELECT member_id, channel, purpose, true, $5 FROM row
+			ORDER BY member_id, channel COLLATE "C", purpose COLLATE "C" -- as recordConsents does
 			ON CONFLICT DO NOTHING
 			RETURNING member_id, channel, purpose
 		)

@@ -58,6 +58,24 @@ func (c *Consents) RestartTx(ctx context.Context, tx pgx.Tx, ch Channel, address
 	return done.RowsAffected() > 0, nil
 }
 
+// BeforeRestartTx locks the contact points that RestartTx may change at
+// addresses of a channel. It is for a transaction that stops or starts several
+// addresses, before all of that: contact points are locked before suppressions.
+func (c *Consents) BeforeRestartTx(ctx context.Context, tx pgx.Tx, ch Channel, addresses []string) error {
+	keys := make([]string, len(addresses))
+	for i, address := range addresses {
+		keys[i] = suppressionKey(ch, address)
+	}
+	_, err := tx.Exec(ctx, `
+		SELECT FROM contact_points
+		WHERE standing <> 'good' AND channel = $1 AND lower(address COLLATE "C") = ANY($2)
+		ORDER BY id FOR NO KEY UPDATE`, ch, keys)
+	if err != nil {
+		return fmt.Errorf("lock contact points on %s: %w", ch, err)
+	}
+	return nil
+}
+
 func stoppable(ch Channel, address string) (string, error) {
 	var fields problem.Fields
 	address = checkAddress("", ch, address, "", &fields)

@@ -86,14 +86,21 @@ func (c *Consents) Lift(ctx context.Context, ch Channel, address string) error {
 }
 
 // revive gives the contact points at an address, whoever has them, a good
-// standing again. Contact points are always locked before suppressions.
+// standing again. Contact points are always locked before suppressions, and in
+// the order of their ids.
 func revive(ctx context.Context, tx pgx.Tx, ch Channel, address string) error {
+	return reviveAnd(ctx, tx, ch, address, 0, nil)
+}
+
+// reviveAnd verifies one of the contact points as well, unless its id is 0.
+func reviveAnd(ctx context.Context, tx pgx.Tx, ch Channel, address string, verified int64, at *time.Time) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE contact_points SET standing = 'good', standing_reason = ''
+		UPDATE contact_points
+		SET standing = 'good', standing_reason = '', verified_at = CASE WHEN id = $3 THEN $4 ELSE verified_at END
 		WHERE id IN (
 			SELECT id FROM contact_points
-			WHERE standing <> 'good' AND channel = $1 AND lower(address COLLATE "C") = $2
-			ORDER BY id FOR NO KEY UPDATE)`, ch, suppressionKey(ch, address))
+			WHERE standing <> 'good' AND channel = $1 AND lower(address COLLATE "C") = $2 OR id = $3
+			ORDER BY id FOR NO KEY UPDATE)`, ch, suppressionKey(ch, address), verified, at)
 	if err != nil {
 		return fmt.Errorf("revive an address on %s: %w", ch, err)
 	}

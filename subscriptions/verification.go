@@ -188,11 +188,7 @@ func (c *Contacts) Verify(ctx context.Context, memberID, id int64, code string) 
 		return codeProblem("wrong", "this is not the code that was sent: check its digits")
 	}
 	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-		if err := revive(ctx, tx, ch, address); err != nil {
-			return err
-		}
-		// In the order in which SendCode locks them.
-		if _, err := tx.Exec(ctx, `UPDATE contact_points SET verified_at = $2 WHERE id = $1`, id, c.now()); err != nil {
+		if err := reviveAnd(ctx, tx, ch, address, id, new(c.now())); err != nil {
 			return fmt.Errorf("verify contact point %d: %w", id, err)
 		}
 		_, err := tx.Exec(ctx, `

@@ -63,7 +63,7 @@ func (s *sweeper) Work(ctx context.Context, _ *river.Job[sweep]) error {
 	}
 }
 
-// Attempts go with their message.
+// Attempts go with their message. What is being replayed just now is left.
 const (
 	sweepSQL = `
 DELETE FROM webhook_messages
@@ -73,7 +73,8 @@ WHERE (endpoint_id, id) IN (
     WHERE state <> 'pending'
       AND changed_at < $1
       AND (state = 'delivered' OR changed_at < $2 OR NOT EXISTS (SELECT FROM webhook_endpoints e WHERE e.id = m.endpoint_id))
-    LIMIT $3)`
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED)`
 
 	forgetSecretsSQL = `
 UPDATE webhook_endpoints

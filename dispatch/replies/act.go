@@ -1,9 +1,12 @@
 package replies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +26,33 @@ const (
 	// answerExpiry is how long an answer is worth sending.
 	answerExpiry = time.Hour
 )
+
+// actAll does what messages ask for, address by address, and of each in their
+// order: so that two batches about the same addresses wait for each other and
+// never in a circle.
+func (s *Store) actAll(ctx context.Context, tx pgx.Tx, fresh []*incoming) error {
+	ordered := slices.Clone(fresh)
+	slices.SortStableFunc(ordered, func(a, b *incoming) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.From, b.From))
+	})
+	starts := map[subscriptions.Channel][]string{}
+	for _, one := range ordered {
+		if one.Kind == Start && one.number && len(ordered) > 1 {
+			starts[one.Channel] = append(starts[one.Channel], one.From)
+		}
+	}
+	for _, channel := range slices.Sorted(maps.Keys(starts)) {
+		if err := s.cfg.Suppressions.BeforeRestartTx(ctx, tx, channel, starts[channel]); err != nil {
+			return err
+		}
+	}
+	for _, one := range ordered {
+		if err := s.act(ctx, tx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // act does what a message asks for, and says so in it.
 func (s *Store) act(ctx context.Context, tx pgx.Tx, one *incoming) error {

@@ -27,6 +27,7 @@ type Contacts interface {
 type Suppressions interface {
 	StopTx(ctx context.Context, tx pgx.Tx, ch subscriptions.Channel, address, detail string) (changed bool, err error)
 	RestartTx(ctx context.Context, tx pgx.Tx, ch subscriptions.Channel, address string) (lifted bool, err error)
+	BeforeRestartTx(ctx context.Context, tx pgx.Tx, ch subscriptions.Channel, addresses []string) error
 }
 
 // Deliveries sends answers, and knows what was sent; *dispatch.Store does.

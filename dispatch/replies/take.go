@@ -122,10 +122,8 @@ func (s *Store) takeTx(ctx context.Context, tx pgx.Tx, list []incoming) ([]*inco
 	if err := s.recognise(ctx, tx, fresh); err != nil {
 		return nil, err
 	}
-	for _, one := range fresh {
-		if err := s.act(ctx, tx, one); err != nil {
-			return nil, err
-		}
+	if err := s.actAll(ctx, tx, fresh); err != nil {
+		return nil, err
 	}
 	if err := keep(ctx, tx, fresh); err != nil {
 		return nil, err

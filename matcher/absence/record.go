@@ -30,11 +30,15 @@ FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[], $5::timestamp
      AS w (trigger, key, opened_at, event_id, due_at, version, subject, data)
 WHERE NOT EXISTS (SELECT FROM watch_ends e WHERE` + ended + `)`
 
-	// The rows come sorted, so that two transactions delete common ones in one order.
+	// Two transactions that end the same watches delete them in one order.
 	deleteEndedSQL = `
-DELETE FROM watches w
-USING unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[], $5::bool[]) AS e (trigger, key, ended_at, event_id, opens)
-WHERE` + ended
+DELETE FROM watches
+WHERE (trigger, key, opened_at, event_id) IN (
+    SELECT w.trigger, w.key, w.opened_at, w.event_id
+    FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[], $5::bool[]) AS e (trigger, key, ended_at, event_id, opens)
+    JOIN watches w ON` + ended + `
+    ORDER BY w.trigger, w.key, w.opened_at, w.event_id
+    FOR UPDATE OF w)`
 )
 
 // RecordTx keeps what a transaction's events come to, in one round trip. Their
