@@ -23,9 +23,10 @@ func BenchmarkHandOver(bench *testing.B) {
 				bench.Fatal(err)
 			}
 			b.exec(`ANALYZE`)
+			jobs := scalar[int](b, `SELECT count(*) FROM river_job`)
 			bench.ResetTimer()
 			b.events = b.start(b.node.Name(), b.worker)
-			b.worked(bench.N)
+			b.worked(jobs)
 			bench.StopTimer()
 			bench.ReportMetric(float64(bench.N)/bench.Elapsed().Seconds(), "deliveries/s")
 			if l := b.balanced(); l.Accepted != int64(bench.N) {

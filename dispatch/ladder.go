@@ -40,14 +40,15 @@ func (r result) leadsOn() bool {
 
 const passOnSQL = `UPDATE deliveries SET counts = false WHERE id = ANY($1)`
 
-// climbTx gives what ended back to the caps, and each climber's notification a delivery on the next channel of
+// climbTx gives each climber's notification a delivery on the next channel of
 // its ladder that the member can be reached by, which from then on is the one
 // it is counted by, and adds "ladder_climbed" {from, to, reason} to its
 // decision. Where there is none the delivery stays the last word, and the
-// decision says why, and it is given back, too, if it was spare. passed are the
-// deliveries that are left behind.
+// decision says why. passed are the deliveries that are left behind.
 //
-// Counts are locked once in a transaction, and before digests, as by EnqueueTx.
+// The caps get back what ended, and those of the climbers that were spare and
+// found no channel: counts are locked once in a transaction, and before
+// digests, as by EnqueueTx.
 func (s *Store) climbTx(ctx context.Context, tx pgx.Tx, at time.Time, climbers []climber, ended []*task) (passed []uuid.UUID, err error) {
 	if len(climbers) == 0 {
 		return nil, s.giveBackTx(ctx, tx, ended)

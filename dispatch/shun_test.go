@@ -1,12 +1,12 @@
 package dispatch
 
 import (
-	"context"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"herald/postgres/pgtest"
 	"herald/subscriptions"
 )
 
@@ -29,29 +29,14 @@ func TestDeadAddressesAreLockedInOneOrder(t *testing.T) {
 		_, err := b.worker.recordTx(t.Context(), tx, outcomes{node: "node-1", account: "main", results: results})
 		return err
 	}
-	one, other := []result{of(first), of(second)}, []result{of(second), of(first)}
-	tx, err := b.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	if err := record(tx, one[0]); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		done <- pgx.BeginFunc(context.WithoutCancel(t.Context()), b.pool, func(tx pgx.Tx) error { return record(tx, other...) })
-	}()
-	b.untilLocked()
-	if err := record(tx, one[1]); err != nil {
-		t.Errorf("the first: %v", err)
-	}
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("the second: %v", err)
-	}
+	a, z := of(first), of(second)
+	other := []result{of(second), of(first)}
+	pgtest.Cross(t, b.pool,
+		func(tx pgx.Tx) error { return record(tx, a) },
+		func(tx pgx.Tx) error { return record(tx, z) },
+		func() error {
+			return pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return record(tx, other...) })
+		})
 	if n := scalar[int](b, `SELECT count(*) FROM suppressions WHERE reason = 'bounced'`); n != 2 {
 		t.Errorf("%d addresses are suppressed", n)
 	}
@@ -62,37 +47,20 @@ func TestDeadAddressesAreLockedInOneOrder(t *testing.T) {
 func TestAddressesAreSuppressedInOneOrder(t *testing.T) {
 	b := newIdleBench(t)
 	s := shunner{b.worker.cfg.Contacts, b.consents, b.worker.cfg.Logger}
-	list := func(addresses ...string) (l []shunned) {
+	shun := func(tx pgx.Tx, addresses ...string) error {
+		var list []shunned
 		for _, a := range addresses {
 			var one task
 			one.Channel, one.Address = subscriptions.Email, a
-			l = append(l, shunned{task: &one, reason: subscriptions.Complained})
+			list = append(list, shunned{task: &one, reason: subscriptions.Complained})
 		}
-		return l
+		_, err := s.shunTx(t.Context(), tx, list)
+		return err
 	}
-	tx, err := b.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	if _, err := s.shunTx(t.Context(), tx, list("ada@example.com")); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		done <- pgx.BeginFunc(context.WithoutCancel(t.Context()), b.pool, func(tx pgx.Tx) error {
-			_, err := s.shunTx(t.Context(), tx, list("Wei@example.com", "ada@example.com"))
-			return err
+	pgtest.Cross(t, b.pool,
+		func(tx pgx.Tx) error { return shun(tx, "ada@example.com") },
+		func(tx pgx.Tx) error { return shun(tx, "wei@example.com") },
+		func() error {
+			return pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return shun(tx, "Wei@example.com", "ada@example.com") })
 		})
-	}()
-	b.untilLocked()
-	if _, err := s.shunTx(t.Context(), tx, list("wei@example.com")); err != nil {
-		t.Errorf("the first: %v", err)
-	}
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("the second: %v", err)
-	}
 }
