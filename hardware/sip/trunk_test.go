@@ -117,6 +117,36 @@ func TestAPhoneThatRingsForEverIsCancelled(t *testing.T) {
 	far.Succeeded()
 }
 
+// TestACallIsNotCancelledBeforeItIsHeardOf: the provider would not know which
+// one is meant (RFC 3261, section 9.1). It is as soon as it rings, though nobody
+// waits for it any more.
+func TestACallIsNotCancelledBeforeItIsHeardOf(t *testing.T) {
+	t.Parallel()
+	for name, give := range map[string]func() (context.Context, CallOptions){
+		"it rang for too long": func() (context.Context, CallOptions) {
+			return t.Context(), CallOptions{Ring: 200 * time.Millisecond}
+		},
+		"it was given up": func() (context.Context, CallOptions) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx, CallOptions{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// What comes during the pause is not expected, and fails the scenario.
+			far := siptest.Playing(t, `<pause milliseconds="450"/>`+siptest.Answer("180 Ringing", "")+`<recv request="CANCEL"></recv>`+siptest.Answer("200 OK", "")+
+				strings.NewReplacer("[last_CSeq:]", "CSeq: 1 INVITE").Replace(siptest.Answer("487 Request Terminated", ""))+`<recv request="ACK"></recv>`, "-m", "1")
+			trunk := open(t, Config{Server: far.Addr, AskEvery: -1})
+			ctx, options := give()
+			if call, err := trunk.Call(ctx, "15550199", options); err == nil {
+				t.Errorf("%s is answered", call.id)
+			}
+			far.Succeeded()
+		})
+	}
+}
+
 func TestAnAnswerThatCrossesTheCancelIsHungUp(t *testing.T) {
 	t.Parallel()
 	answer := strings.NewReplacer("[last_CSeq:]", "CSeq: 1 INVITE").Replace(siptest.Answer("200 OK", siptest.Sound))
