@@ -261,6 +261,27 @@ func TestAFarEndMayHoldRefreshPressAndHangUp(t *testing.T) {
 	far.Succeeded()
 }
 
+// TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged (RFC 3261, section
+// 13.3.1.4), and no more after that.
+func TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	far := siptest.Playing(t, siptest.Answer("200 OK", siptest.Sound)+siptest.Gets("ACK")+
+		siptest.Ask("INVITE", 1, siptest.Sound, "Content-Type: application/sdp")+`<recv response="100" optional="true"></recv>`+
+		siptest.Gets("200")+siptest.Gets("200")+siptest.Ask("ACK", 1, "")+
+		`<recv response="200" timeout="1300" ontimeout="1"></recv><recv request="REGISTER"></recv><label id="1"/>`+ // which never comes
+		siptest.Ask("BYE", 2, "")+siptest.Gets("200"), "-m", "1", "-nr")
+	call, err := open(t, Config{Server: far.Addr, AskEvery: -1}).Call(t.Context(), "15550199", CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-call.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not hang up:\n%s", far.Said())
+	}
+	far.Succeeded()
+}
+
 func TestACallerIsPassedOn(t *testing.T) {
 	notice := func(number int, line string) string {
 		return siptest.Ask("NOTIFY", number, line, "Event: refer", "Subscription-State: active", "Content-Type: message/sipfrag") + siptest.Gets("200")
