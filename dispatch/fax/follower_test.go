@@ -178,6 +178,25 @@ func TestAJobIsEndedWhenItsMessageExpires(t *testing.T) {
 	ending{dispatch.ReportExpired, "expired", "no more time; 0 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
 }
 
+// TestACallThatDoesNotEndIsEnded: behind its last page it only holds the line,
+// and all has arrived.
+func TestACallThatDoesNotEndIsEnded(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 2)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Linger})
+	b.send(m)
+	b.await(func() bool { return b.rows(m)[0].Sent == 2 })
+	if state := b.rows(m)[0].State; state != open {
+		t.Fatalf("while it goes on, its job is %s", state)
+	}
+	b.clock.advance(lingersFor + time.Second)
+	ending{dispatch.ReportDelivered, "", "2 of 2 pages"}.check(t, m, b.follow(b.Sender, 1)[0])
+	if arrived := b.arrived(m); len(arrived) != 1 || arrived[0].Calls != 1 || arrived[0].State != "failed" {
+		t.Errorf("the machine has %+v", arrived)
+	}
+}
+
 // TestPagesThatAreLeftAreNotSentLate: a further job that would come after the
 // message expired is none.
 func TestPagesThatAreLeftAreNotSentLate(t *testing.T) {
@@ -302,6 +321,8 @@ func TestDoneIsNotDeliveredBeforeAllPagesAre(t *testing.T) {
 		want   outcome
 	}{
 		"all pages":           {fax.Status{State: fax.Done, Sent: 3, Total: 3}, delivered},
+		"ended behind them":   {fax.Status{State: fax.Failed, Sent: 3, Total: 3, Code: 345, Text: "Call aborted by user"}, delivered},
+		"of more than ours":   {fax.Status{State: fax.Done, Sent: 3, Total: 4}, incomplete},
 		"pages are missing":   {fax.Status{State: fax.Done, Sent: 2, Total: 3}, incomplete},
 		"another document":    {fax.Status{State: fax.Done, Sent: 1, Total: 1}, incomplete},
 		"nothing was sent":    {fax.Status{State: fax.Done}, incomplete},

@@ -342,9 +342,14 @@ func TestClosedIsClosed(t *testing.T) {
 }
 
 func TestDelivered(t *testing.T) {
-	for _, s := range []Status{{State: Done}, {State: Done, Sent: 1, Total: 1}, {State: Done, Sent: 1, Total: 2}, {State: Failed, Sent: 2, Total: 2}, {State: Active, Sent: 2, Total: 2}} {
+	for _, s := range []Status{{State: Done}, {State: Done, Sent: 1, Total: 1}, {State: Done, Sent: 1, Total: 2}, {State: Done, Sent: 2, Total: 3}, {State: Failed, Sent: 1, Total: 2}, {State: Active, Sent: 2, Total: 2}} {
 		if s.Delivered(2) || s.Delivered(0) {
 			t.Errorf("%+v is delivered", s)
+		}
+	}
+	for _, s := range []Status{{State: Done, Sent: 2, Total: 2}, {State: Failed, Sent: 2, Total: 2}} {
+		if !s.Delivered(2) {
+			t.Errorf("%+v is not delivered", s)
 		}
 	}
 }
