@@ -197,6 +197,52 @@ func TestACallThatDoesNotEndIsEnded(t *testing.T) {
 	}
 }
 
+// TestAnIDThatBeganAnewIsAnothersJob: the server counts to 32,000, and what it
+// says of that job is not of ours.
+func TestAnIDThatBeganAnewIsAnothersJob(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	ours, other := b.message(1, 1), b.message(2, 2)
+	b.faults(hfaxd.Fault{Number: ours.Address, Kind: hfaxd.Busy})
+	b.send(ours)
+	b.send(other)
+	b.follow(b.Sender, 2)
+	f := b.follower(nil)
+	defer f.close()
+	listed, err := f.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := b.rows(ours)[0]
+	ended := listed[j.Info]
+	if got := f.last(t.Context(), j, ended); got.Code == 0 || got.Info != j.Info {
+		t.Errorf("of its own job the server says %+v", got)
+	}
+	ended.ID = listed[b.rows(other)[0].Info].ID
+	if got := f.last(t.Context(), j, ended); got != ended {
+		t.Errorf("of another's job it takes %+v", got)
+	}
+}
+
+// TestPagesThatAreLeftAreNotSentToAPerson: they may have answered meanwhile, as
+// often as they are called.
+func TestPagesThatAreLeftAreNotSentToAPerson(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(_ *Account, s *settings) { s.pause = 10 * time.Minute })
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1})
+	m := b.message(1, 3)
+	b.send(m)
+	b.await(func() bool { return len(b.rows(m)) == 2 })
+	if _, err := b.db.Exec(t.Context(), `UPDATE faxes SET vain = $2 WHERE delivery_id = $1 AND further = 0`, m.DeliveryID, mostInVain); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(11 * time.Minute)
+	ending{dispatch.ReportBounced, "no_carrier", "of 3 pages"}.check(t, m, b.follow(b.Sender, 1)[0])
+	if arrived := b.arrived(m); len(arrived) != 1 {
+		t.Errorf("it was submitted %d times", len(arrived))
+	}
+}
+
 // TestPagesThatAreLeftAreNotSentLate: a further job that would come after the
 // message expired is none.
 func TestPagesThatAreLeftAreNotSentLate(t *testing.T) {

@@ -87,18 +87,19 @@ func parseListed(line string) (Status, bool) {
 // up after an hour or more (faxqclean(8)).
 func (c *Conn) List(ctx context.Context) ([]Status, error) {
 	var all []Status
-	at := map[string]int{}
+	at := map[[2]string]int{}
 	for _, queue := range []string{"sendq", "doneq"} { // a job that ends meanwhile is in both, or in the second
 		if err := c.list(ctx, queue, func(line string) {
 			s, ok := parseListed(line)
 			if !ok {
 				return
 			}
-			if i, listed := at[s.ID]; listed {
+			job := [2]string{s.ID, s.Info} // the ids begin anew after 32,000
+			if i, listed := at[job]; listed {
 				all[i] = s
 				return
 			}
-			at[s.ID] = len(all)
+			at[job] = len(all)
 			all = append(all, s)
 		}); err != nil {
 			return nil, err

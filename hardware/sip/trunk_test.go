@@ -282,6 +282,32 @@ func TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged(t *testing.T) {
 	far.Succeeded()
 }
 
+// TestASecondPhoneThatAnswersIsHungUp: a provider may ring several (RFC 3261,
+// section 13.2.2.4), and who was first is spoken to.
+func TestASecondPhoneThatAnswersIsHungUp(t *testing.T) {
+	t.Parallel()
+	second := strings.NewReplacer("tag=far", "tag=second").Replace(siptest.AnswerAgain("200 OK"))
+	far := siptest.Playing(t, siptest.Answer("200 OK", siptest.Sound)+siptest.Gets("ACK")+
+		second+siptest.Gets("ACK")+`<recv request="BYE"><action>
+<ereg regexp="tag=second" search_in="hdr" header="To:" check_it="true" assign_to="dummy"/></action></recv><Reference variables="dummy"/>`+
+		strings.NewReplacer(";tag=far[call_number]", "").Replace(siptest.Answer("200 OK", ""))+
+		siptest.Ask("INFO", 1, "Signal=5", "Content-Type: application/dtmf-relay")+siptest.Gets("200")+
+		siptest.Gets("BYE")+siptest.Answer("200 OK", ""), "-m", "1", "-nr")
+	call, err := open(t, Config{Server: far.Addr, AskEvery: -1}).Call(t.Context(), "15550199", CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-call.Digits():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the second is not hung up:\n%s", far.Said())
+	}
+	if err := call.Hangup(t.Context()); err != nil {
+		t.Error(err)
+	}
+	far.Succeeded()
+}
+
 func TestACallerIsPassedOn(t *testing.T) {
 	notice := func(number int, line string) string {
 		return siptest.Ask("NOTIFY", number, line, "Event: refer", "Subscription-State: active", "Content-Type: message/sipfrag") + siptest.Gets("200")
