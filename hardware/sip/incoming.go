@@ -130,6 +130,8 @@ func (c *Call) answer(req *sip.Request) (description []byte, err error) {
 
 // agree changes how the two sides speak, and notes when they begin or cease to.
 func (c *Call) agree(change func() error) error {
+	c.agreeing.Lock()
+	defer c.agreeing.Unlock()
 	before := c.sound.Held()
 	if err := change(); err != nil {
 		return err
