@@ -84,6 +84,8 @@ type settings struct {
 	settles, forgets time.Duration
 	// pause is between two jobs of a delivery.
 	pause time.Duration
+	// lingers is how long a call may go on whose last page is confirmed.
+	lingers time.Duration
 }
 
 // The usual settings. HylaFAX keeps ended jobs for 15 minutes at least
@@ -94,6 +96,7 @@ const (
 	settlesAfter = time.Minute
 	forgetsAfter = 10 * time.Minute
 	pauseBetween = 2 * time.Minute
+	lingersFor   = 5 * time.Minute
 )
 
 // complete fills in the defaults and notes the mistakes.
@@ -151,7 +154,7 @@ func (a Account) complete(mistakes *problem.Fields) (Account, settings) {
 			Address: net.JoinHostPort(a.Host, strconv.Itoa(a.Port)), Username: a.Username, Password: a.Password, Timeout: a.Timeout,
 		},
 		zone: zone, every: lookEvery, waits: waitFor, settles: settlesAfter, forgets: forgetsAfter,
-		pause: cmp.Or(a.RetryAfter, pauseBetween),
+		pause: cmp.Or(a.RetryAfter, pauseBetween), lingers: lingersFor,
 	}
 }
 

@@ -185,6 +185,7 @@ func (f *follower) known(ctx context.Context, j job, status fax.Status) error {
 	if status.Over() {
 		return f.end(ctx, j, f.last(ctx, j, status))
 	}
+	lingers := j.lingers(status, f.now().Add(-f.set.lingers))
 	// In a call, what is said is of the one before.
 	if status.State != fax.Active && (status.Dials != j.Dials || status.Tries != j.Tries || status.Text != j.Text) || status.Sent != j.Sent {
 		if status.State == fax.Active {
@@ -197,14 +198,20 @@ func (f *follower) known(ctx context.Context, j job, status fax.Status) error {
 			return err
 		}
 	}
-	if !f.now().Before(j.ExpiresAt) {
+	if lingers || !f.now().Before(j.ExpiresAt) {
 		if err := f.conn.Kill(ctx, j.ID); err != nil && !errors.Is(err, fax.ErrOver) && !errors.Is(err, fax.ErrUnknown) {
-			f.logger.WarnContext(ctx, "a fax that has expired is not ended: it is tried again", "delivery", j.Delivery, "error", err)
+			f.logger.WarnContext(ctx, "a fax that has expired, or whose call does not end, is not ended: it is tried again", "delivery", j.Delivery, "error", err)
 		}
 		return nil
 	}
 	f.wait(ctx, j)
 	return nil
+}
+
+// lingers reports whether the call of a job goes on though all of its pages
+// were confirmed by a time: its line, and ours, are held for nothing.
+func (j job) lingers(s fax.Status, by time.Time) bool {
+	return s.State == fax.Active && s.Confirmed(j.own()) && s.Sent == j.Sent && j.SentAt != nil && j.SentAt.Before(by)
 }
 
 // last asks for the server's number of the failure, which a list has not.

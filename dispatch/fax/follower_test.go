@@ -178,6 +178,71 @@ func TestAJobIsEndedWhenItsMessageExpires(t *testing.T) {
 	ending{dispatch.ReportExpired, "expired", "no more time; 0 of 2"}.check(t, m, b.follow(b.Sender, 1)[0])
 }
 
+// TestACallThatDoesNotEndIsEnded: behind its last page it only holds the line,
+// and all has arrived.
+func TestACallThatDoesNotEndIsEnded(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	m := b.message(1, 2)
+	b.faults(hfaxd.Fault{Kind: hfaxd.Linger})
+	b.send(m)
+	b.await(func() bool { return b.rows(m)[0].Sent == 2 })
+	if state := b.rows(m)[0].State; state != open {
+		t.Fatalf("while it goes on, its job is %s", state)
+	}
+	b.clock.advance(lingersFor + time.Second)
+	ending{dispatch.ReportDelivered, "", "2 of 2 pages"}.check(t, m, b.follow(b.Sender, 1)[0])
+	if arrived := b.arrived(m); len(arrived) != 1 || arrived[0].Calls != 1 || arrived[0].State != "failed" {
+		t.Errorf("the machine has %+v", arrived)
+	}
+}
+
+// TestAnIDThatBeganAnewIsAnothersJob: the server counts to 32,000, and what it
+// says of that job is not of ours.
+func TestAnIDThatBeganAnewIsAnothersJob(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	ours, other := b.message(1, 1), b.message(2, 2)
+	b.faults(hfaxd.Fault{Number: ours.Address, Kind: hfaxd.Busy})
+	b.send(ours)
+	b.send(other)
+	b.follow(b.Sender, 2)
+	f := b.follower(nil)
+	defer f.close()
+	listed, err := f.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := b.rows(ours)[0]
+	ended := listed[j.Info]
+	if got := f.last(t.Context(), j, ended); got.Code == 0 || got.Info != j.Info {
+		t.Errorf("of its own job the server says %+v", got)
+	}
+	ended.ID = listed[b.rows(other)[0].Info].ID
+	if got := f.last(t.Context(), j, ended); got != ended {
+		t.Errorf("of another's job it takes %+v", got)
+	}
+}
+
+// TestPagesThatAreLeftAreNotSentToAPerson: they may have answered meanwhile, as
+// often as they are called.
+func TestPagesThatAreLeftAreNotSentToAPerson(t *testing.T) {
+	t.Parallel()
+	b := start(t, func(_ *Account, s *settings) { s.pause = 10 * time.Minute })
+	b.faults(hfaxd.Fault{Kind: hfaxd.Drop, Page: 1})
+	m := b.message(1, 3)
+	b.send(m)
+	b.await(func() bool { return len(b.rows(m)) == 2 })
+	if _, err := b.db.Exec(t.Context(), `UPDATE faxes SET vain = $2 WHERE delivery_id = $1 AND further = 0`, m.DeliveryID, mostInVain); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(11 * time.Minute)
+	ending{dispatch.ReportBounced, "no_carrier", "of 3 pages"}.check(t, m, b.follow(b.Sender, 1)[0])
+	if arrived := b.arrived(m); len(arrived) != 1 {
+		t.Errorf("it was submitted %d times", len(arrived))
+	}
+}
+
 // TestPagesThatAreLeftAreNotSentLate: a further job that would come after the
 // message expired is none.
 func TestPagesThatAreLeftAreNotSentLate(t *testing.T) {
@@ -302,6 +367,8 @@ func TestDoneIsNotDeliveredBeforeAllPagesAre(t *testing.T) {
 		want   outcome
 	}{
 		"all pages":           {fax.Status{State: fax.Done, Sent: 3, Total: 3}, delivered},
+		"ended behind them":   {fax.Status{State: fax.Failed, Sent: 3, Total: 3, Code: 345, Text: "Call aborted by user"}, delivered},
+		"of more than ours":   {fax.Status{State: fax.Done, Sent: 3, Total: 4}, incomplete},
 		"pages are missing":   {fax.Status{State: fax.Done, Sent: 2, Total: 3}, incomplete},
 		"another document":    {fax.Status{State: fax.Done, Sent: 1, Total: 1}, incomplete},
 		"nothing was sent":    {fax.Status{State: fax.Done}, incomplete},

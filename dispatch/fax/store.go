@@ -58,6 +58,7 @@ type job struct {
 	ExpiresAt   time.Time
 	DueAt       time.Time
 	SubmittedAt *time.Time
+	SentAt      *time.Time // when Sent was seen to grow
 	EndedAt     *time.Time
 }
 
@@ -69,7 +70,7 @@ func (j job) through() int { return j.First - 1 + j.Sent }
 
 const jobColumns = `
 SELECT info, delivery_id, attempt, account, further, job, first_page, pages, state, outcome, sent, dials, tries, vain, dials_before, code, text,
-       source IS NOT NULL, private, expires_at, due_at, submitted_at, ended_at
+       source IS NOT NULL, private, expires_at, due_at, submitted_at, sent_at, ended_at
 FROM faxes
 `
 

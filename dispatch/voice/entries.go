@@ -21,6 +21,7 @@ var _ dispatch.Chronicle = (*Store)(nil)
 //	call_pressed      {digit}
 //	call_heard        {seconds, of, by}: how much of the message was said
 //	call_confirmed
+//	call_unconfirmed: it was asked, and nobody did
 //	call_stopped
 //	call_transferred
 //	call_consented    {digit}: to be recorded
@@ -54,7 +55,7 @@ ORDER BY id`, deliveries)
 }
 
 func (s step) entry(delivery uuid.UUID, account, callID string) dispatch.Entry {
-	e := dispatch.Entry{At: s.At, Code: s.Code, OK: s.Code != codeFailed, DeliveryID: delivery, Args: s.Args}
+	e := dispatch.Entry{At: s.At, Code: s.Code, OK: s.Code != codeFailed && s.Code != codeUnconfirmed, DeliveryID: delivery, Args: s.Args}
 	switch {
 	case s.Code == codeDialled: // what the provider is asked by
 		e.Detail = map[string]any{"account": account, "call_id": callID}

@@ -93,6 +93,12 @@ func (p *performance) reached() bool {
 	return p.heard >= p.of || p.transferred
 }
 
+// unconfirmed reports whether somebody heard what they should have confirmed,
+// and did nothing that says why not.
+func (p *performance) unconfirmed() bool {
+	return p.by != machine && p.heard > 0 && !p.confirmed && !p.stopped && !p.transferred && asksToConfirm(p.script.Steps)
+}
+
 func asksToConfirm(steps []script.Step) bool {
 	for _, s := range steps {
 		if s.Confirm {
@@ -119,6 +125,9 @@ func (p *performance) perform(ctx context.Context) {
 	p.await(ctx)
 	if p.heard > 0 || p.by != machine {
 		p.note(codeHeard, map[string]any{"seconds": seconds(p.heard), "of": seconds(p.of), "by": string(p.by)})
+	}
+	if p.unconfirmed() {
+		p.note(codeUnconfirmed, nil)
 	}
 	if ctx.Err() == nil && !p.over() {
 		p.rest(ctx, lastBreath)

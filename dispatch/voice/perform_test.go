@@ -52,7 +52,7 @@ func TestAScriptIsPerformed(t *testing.T) {
 			script: aPlainOffer, heard: []string{"greeting", "details", "(hang up)"}, came: "person 1.5s/1.5s reached",
 		},
 		"nothing is pressed: it is asked as often as it says, then what is otherwise, and on": {
-			script: offer, heard: []string{"greeting", "chime.wav", "question", "question", "nothing", "bye", "(hang up)"}, came: "person 2s/2s",
+			script: offer, heard: []string{"greeting", "chime.wav", "question", "question", "nothing", "bye", "(hang up)"}, came: "person 2s/2s unconfirmed",
 		},
 		"a digit ends the question": {
 			script: offer, happens: []string{"2.2s 1"},
@@ -72,7 +72,7 @@ func TestAScriptIsPerformed(t *testing.T) {
 		},
 		"digits that are no choice use up the tries": {
 			script: offer, happens: []string{"2.2s 4", "2.8s 4"},
-			heard: []string{"greeting", "chime.wav", "question 300ms", "question 600ms", "nothing", "bye", "(hang up)"}, came: "person 2s/2s",
+			heard: []string{"greeting", "chime.wav", "question 300ms", "question 600ms", "nothing", "bye", "(hang up)"}, came: "person 2s/2s unconfirmed",
 		},
 		"it begins again": {
 			script: offer, happens: []string{"2s 2", "4.2s 1"},
@@ -96,7 +96,7 @@ func TestAScriptIsPerformed(t *testing.T) {
 		},
 		"a question within a choice that is not answered": {
 			script: offer, happens: []string{"2s 5"},
-			heard: []string{"greeting", "chime.wav", "question 100ms", "sure", "sure", "kept", "bye", "(hang up)"}, came: "person 2s/2s",
+			heard: []string{"greeting", "chime.wav", "question 100ms", "sure", "sure", "kept", "bye", "(hang up)"}, came: "person 2s/2s unconfirmed",
 		},
 		"a transfer to whom the script names": {
 			script: offer, happens: []string{"2s 7"},
@@ -108,37 +108,37 @@ func TestAScriptIsPerformed(t *testing.T) {
 		},
 		"a transfer that fails is told, and the script goes on": {
 			script: offer, happens: []string{"2s 0"}, change: refuse(sip.Busy),
-			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s",
+			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s unconfirmed",
 		},
 		"a transfer to nobody": {
 			script: offer, happens: []string{"2s 0"}, change: unlisted,
-			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s",
+			heard: []string{"greeting", "chime.wav", "question 100ms", "wait", "nobody", "back", "bye", "(hang up)"}, came: "person 2s/2s unconfirmed",
 		},
 		"a transfer that ends the call": {
 			script: offer, happens: []string{"2s 7"}, change: refuse(sip.Over),
-			heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s",
+			heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s unconfirmed",
 		},
 		"they hang up during a transfer": {
 			script: offer, happens: []string{"2s 7", "2.5s bye"},
-			heard: []string{"greeting", "chime.wav", "question 100ms"}, came: "person 1.7s/2s",
+			heard: []string{"greeting", "chime.wav", "question 100ms"}, came: "person 1.7s/2s unconfirmed",
 		},
 		"who is passed on has been reached": {
 			script: "steps: [{say: a}, {transfer: \"+166\"}, {say: b}]", heard: []string{"a", "(transfer +166)", "(hang up)"}, came: "person 100ms/200ms reached transferred",
 		},
 		"a choice hangs up": {
-			script: offer, happens: []string{"2s 8"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s",
+			script: offer, happens: []string{"2s 8"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s unconfirmed",
 		},
 		"they hang up in what is said":       {script: aPlainOffer, happens: []string{"1s bye"}, heard: []string{"greeting", "details 200ms"}, came: "person 1s/1.5s"},
 		"they hang up after the last word":   {script: aPlainOffer, happens: []string{"1.6s bye"}, heard: []string{"greeting", "details"}, came: "person 1.5s/1.5s reached"},
-		"they hang up in a pause":            {script: offer, happens: []string{"900ms bye"}, heard: []string{"greeting"}, came: "person 800ms/2s"},
-		"they hang up in a question":         {script: offer, happens: []string{"2.1s bye"}, heard: []string{"greeting", "chime.wav", "question 200ms"}, came: "person 1.7s/2s"},
-		"they hang up while it is waited":    {script: offer, happens: []string{"4s bye"}, heard: []string{"greeting", "chime.wav", "question"}, came: "person 1.7s/2s"},
+		"they hang up in a pause":            {script: offer, happens: []string{"900ms bye"}, heard: []string{"greeting"}, came: "person 800ms/2s unconfirmed"},
+		"they hang up in a question":         {script: offer, happens: []string{"2.1s bye"}, heard: []string{"greeting", "chime.wav", "question 200ms"}, came: "person 1.7s/2s unconfirmed"},
+		"they hang up while it is waited":    {script: offer, happens: []string{"4s bye"}, heard: []string{"greeting", "chime.wav", "question"}, came: "person 1.7s/2s unconfirmed"},
 		"they hang up in what a digit does":  {script: offer, happens: []string{"2s 1", "2.1s bye"}, heard: []string{"greeting", "chime.wav", "question 100ms", "thanks 100ms"}, came: "person 1.7s/2s confirmed reached"},
 		"the time is over in what is said":   {script: aPlainOffer, happens: []string{"1s end"}, heard: []string{"greeting", "details 200ms", "(hang up)"}, came: "person 1s/1.5s"},
-		"the time is over in a pause":        {script: offer, happens: []string{"900ms end"}, heard: []string{"greeting", "(hang up)"}, came: "person 800ms/2s"},
-		"the time is over in a question":     {script: offer, happens: []string{"2.1s end"}, heard: []string{"greeting", "chime.wav", "question 200ms", "(hang up)"}, came: "person 1.7s/2s"},
-		"the time is over while it is asked": {script: offer, happens: []string{"4s end"}, heard: []string{"greeting", "chime.wav", "question", "(hang up)"}, came: "person 1.7s/2s"},
-		"the time is over in a transfer":     {script: offer, happens: []string{"2s 7", "2.5s end"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s"},
+		"the time is over in a pause":        {script: offer, happens: []string{"900ms end"}, heard: []string{"greeting", "(hang up)"}, came: "person 800ms/2s unconfirmed"},
+		"the time is over in a question":     {script: offer, happens: []string{"2.1s end"}, heard: []string{"greeting", "chime.wav", "question 200ms", "(hang up)"}, came: "person 1.7s/2s unconfirmed"},
+		"the time is over while it is asked": {script: offer, happens: []string{"4s end"}, heard: []string{"greeting", "chime.wav", "question", "(hang up)"}, came: "person 1.7s/2s unconfirmed"},
+		"the time is over in a transfer":     {script: offer, happens: []string{"2s 7", "2.5s end"}, heard: []string{"greeting", "chime.wav", "question 100ms", "(hang up)"}, came: "person 1.7s/2s unconfirmed"},
 		"a question is all there is, and heard": {
 			script: "machine: hang_up\nsteps: [{gather: {say: question, wait: 1s, tries: 1, choices: {1: [{say: ok}]}}}]",
 			heard:  []string{"question", "(hang up)"}, came: "person 800ms/800ms reached",
@@ -240,7 +240,7 @@ func TestMachinesGetWhatTheScriptSays(t *testing.T) {
 			withMessage, []string{"2s machine", "3s end"}, []string{"(hang up)"}, "machine 0s/800ms", "answered",
 		},
 		"a person picks up in the greeting": {
-			withMessage, []string{"2s machine", "3s 1"}, []string{"greeting", "question", "(hang up)"}, "person 800ms/800ms", "answered answered heard",
+			withMessage, []string{"2s machine", "3s 1"}, []string{"greeting", "question", "(hang up)"}, "person 800ms/800ms unconfirmed", "answered answered heard unconfirmed",
 		},
 		"a person picks up in the message": {
 			withMessage,

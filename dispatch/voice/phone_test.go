@@ -315,7 +315,7 @@ func TestATransfer(t *testing.T) {
 		phone.Fault{Number: "*77", Kind: phone.Busy})
 	for name, c := range map[string]struct{ number, person, told string }{
 		"goes through": {"+15550201", "15550166", "dialled, answered person, pressed 0, transferred, heard person, hung_up us"},
-		"fails":        {"+15550202", "15550177", "dialled, answered person, pressed 0, heard person, hung_up us"},
+		"fails":        {"+15550202", "15550177", "dialled, answered person, pressed 0, heard person, unconfirmed, hung_up us"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -255,7 +255,7 @@ func (r *rehearsal) happen(what string, end func()) {
 func (r *rehearsal) came() string {
 	p := r.play
 	out := fmt.Sprintf("%s %v/%v", p.by, p.heard, p.of)
-	for word, is := range map[string]bool{" confirmed": p.confirmed, " stopped": p.stopped, " transferred": p.transferred, " dismissed": p.dismissed, " reached": p.reached()} {
+	for word, is := range map[string]bool{" confirmed": p.confirmed, " stopped": p.stopped, " transferred": p.transferred, " dismissed": p.dismissed, " reached": p.reached(), " unconfirmed": slices.Contains(r.steps, "unconfirmed")} {
 		if is {
 			out += word
 		}

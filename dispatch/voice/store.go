@@ -64,6 +64,7 @@ const (
 	codeHeard       = "call_heard"
 	codePressed     = "call_pressed"
 	codeConfirmed   = "call_confirmed"
+	codeUnconfirmed = "call_unconfirmed"
 	codeStopped     = "call_stopped"
 	codeTransferred = "call_transferred"
 	codeConsented   = "call_consented"

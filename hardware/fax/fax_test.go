@@ -289,10 +289,10 @@ func TestList(t *testing.T) {
 	passive := "PASV\t227 Entering passive mode (10,0,0,9,187,151)"
 	with(t, []string{
 		passive, "LIST sendq\t150 opening\tjob|1|R|1|2|1|1|a|\r\njob|2|S|0|2|1|0|b|Busy signal detected | again\r\nand more words\r\n",
-		passive, "LIST doneq\t150 opening\tjob|1|D|2|2|1|1|a|\r\njob|3|F|0|0|99999|0|c|\r\njob|4|?|0|0|0|0|c|\r\njob|x|F|0|0|0|0|c|\r\n",
+		passive, "LIST doneq\t150 opening\tjob|1|D|2|2|1|1|a|\r\njob|3|F|0|0|99999|0|c|\r\njob|4|?|0|0|0|0|c|\r\njob|x|F|0|0|0|0|c|\r\njob|2|D|1|1|1|1|before|\r\n",
 	}, func(t *testing.T, c *Conn) {
 		got, err := c.List(t.Context())
-		want := []Status{{ID: "1", Info: "a", State: Done, Sent: 2, Total: 2, Dials: 1, Tries: 1}, {ID: "2", Info: "b", State: Sleeping, Total: 2, Dials: 1, Text: "Busy signal detected | again"}}
+		want := []Status{{ID: "1", Info: "a", State: Done, Sent: 2, Total: 2, Dials: 1, Tries: 1}, {ID: "2", Info: "b", State: Sleeping, Total: 2, Dials: 1, Text: "Busy signal detected | again"}, {ID: "2", Info: "before", State: Done, Sent: 1, Total: 1, Dials: 1, Tries: 1}}
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("it gives %+v, %v", got, err)
 		}
@@ -342,9 +342,14 @@ func TestClosedIsClosed(t *testing.T) {
 }
 
 func TestDelivered(t *testing.T) {
-	for _, s := range []Status{{State: Done}, {State: Done, Sent: 1, Total: 1}, {State: Done, Sent: 1, Total: 2}, {State: Failed, Sent: 2, Total: 2}, {State: Active, Sent: 2, Total: 2}} {
+	for _, s := range []Status{{State: Done}, {State: Done, Sent: 1, Total: 1}, {State: Done, Sent: 1, Total: 2}, {State: Done, Sent: 2, Total: 3}, {State: Failed, Sent: 1, Total: 2}, {State: Active, Sent: 2, Total: 2}} {
 		if s.Delivered(2) || s.Delivered(0) {
 			t.Errorf("%+v is delivered", s)
+		}
+	}
+	for _, s := range []Status{{State: Done, Sent: 2, Total: 2}, {State: Failed, Sent: 2, Total: 2}} {
+		if !s.Delivered(2) {
+			t.Errorf("%+v is not delivered", s)
 		}
 	}
 }

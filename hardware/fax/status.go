@@ -47,11 +47,15 @@ type Status struct {
 // Over reports whether the job has ended.
 func (s Status) Over() bool { return s.State == Done || s.State == Failed }
 
-// Delivered reports whether all pages of a document arrived, and were as many
-// as we know it to have: servers have called jobs done that sent nothing.
-func (s Status) Delivered(pages int) bool {
-	return s.State == Done && s.Sent == pages && s.Total == pages && pages > 0
-}
+// Delivered reports whether the job has ended and all pages of a document
+// arrived, as many as we know it to have: servers have called jobs done that
+// sent nothing. A job that was ended behind its last page is Failed, and
+// delivered all the same.
+func (s Status) Delivered(pages int) bool { return s.Over() && s.Confirmed(pages) }
+
+// Confirmed reports whether all pages of a document arrived, though the call
+// may go on.
+func (s Status) Confirmed(pages int) bool { return s.Sent == pages && s.Total == pages && pages > 0 }
 
 // listFormat is what LIST writes of a job. The words come last, since they may
 // have anything in them.
@@ -83,18 +87,19 @@ func parseListed(line string) (Status, bool) {
 // up after an hour or more (faxqclean(8)).
 func (c *Conn) List(ctx context.Context) ([]Status, error) {
 	var all []Status
-	at := map[string]int{}
+	at := map[[2]string]int{}
 	for _, queue := range []string{"sendq", "doneq"} { // a job that ends meanwhile is in both, or in the second
 		if err := c.list(ctx, queue, func(line string) {
 			s, ok := parseListed(line)
 			if !ok {
 				return
 			}
-			if i, listed := at[s.ID]; listed {
+			job := [2]string{s.ID, s.Info} // the ids begin anew after 32,000
+			if i, listed := at[job]; listed {
 				all[i] = s
 				return
 			}
-			at[s.ID] = len(all)
+			at[job] = len(all)
 			all = append(all, s)
 		}); err != nil {
 			return nil, err

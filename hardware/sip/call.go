@@ -79,6 +79,8 @@ type Call struct {
 	inviting *invitation
 	dialogue *dialogue // nil until it is answered; set before others see the call
 
+	agreeing sync.Mutex // held while it is changed how the two sides speak, and noted
+
 	mu       sync.Mutex
 	steps    []Step              // guarded by mu
 	answered bool                // guarded by mu

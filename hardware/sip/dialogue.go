@@ -41,10 +41,13 @@ func (t *Trunk) dialogue(invite *sip.Request, res *sip.Response) *dialogue {
 // request is one within the dialogue.
 func (d *dialogue) request(method sip.RequestMethod) *sip.Request {
 	req := sip.NewRequest(method, *d.target.Clone())
-	req.AppendHeader(d.trunk.contact.Clone()) // its own: sipgo shares one
+	req.AppendHeader(d.contact())
 	req.Laddr = d.session.InviteRequest.Laddr
 	return req
 }
+
+// contact is where the far end finds us, as the INVITE said it.
+func (d *dialogue) contact() *sip.ContactHeader { return d.session.InviteRequest.Contact().Clone() }
 
 // acknowledge says that we got the answer.
 func (d *dialogue) acknowledge() error {

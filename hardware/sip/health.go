@@ -119,7 +119,7 @@ func (t *Trunk) rest(d time.Duration) bool {
 // wanted, and gives the final answer.
 func (t *Trunk) ask(ctx context.Context, req *sip.Request) (*sip.Response, error) {
 	for proofs := 0; ; proofs++ {
-		tx, err := t.client.TransactionRequest(ctx, req)
+		tx, err := t.send(ctx, req)
 		if err != nil {
 			return nil, &Error{Class: Unreachable, err: errors.New("it cannot be sent")}
 		}
@@ -194,7 +194,7 @@ func (t *Trunk) register(ctx context.Context, callID sip.CallIDHeader, number *u
 		if !res.IsSuccess() {
 			return 0, fmt.Errorf("the provider does not register us: %w", outcome(res))
 		}
-		return t.granted(res, lasts), nil
+		return granted(req, res, lasts), nil
 	}
 	return 0, &Error{Class: Unexpected, err: errors.New("the provider wants ever longer registrations")}
 }
@@ -214,14 +214,14 @@ func (t *Trunk) newRegister(callID sip.CallIDHeader, number uint32, lasts time.D
 	return req
 }
 
-// granted is for how long we are registered: what stands beside our address,
-// or is for all.
-func (t *Trunk) granted(res *sip.Response, asked time.Duration) time.Duration {
+// granted is for how long we are registered by an answer to a request: what
+// stands beside our address, or is for all.
+func granted(req *sip.Request, res *sip.Response, asked time.Duration) time.Duration {
 	granted := asked
 	if d := seconds(res.GetHeader("Expires")); d > 0 {
 		granted = d
 	}
-	own := t.contact.Address.HostPort()
+	own := req.Contact().Address.HostPort()
 	for _, h := range res.GetHeaders("Contact") {
 		for _, one := range strings.Split(h.Value(), ",") {
 			_, text, found := strings.Cut(strings.ToLower(one), "expires=")

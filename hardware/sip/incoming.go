@@ -104,9 +104,9 @@ func (t *Trunk) within(do func(*Call, *sip.Request, sip.ServerTransaction)) sipg
 
 // agreed is the answer to a request that may bring another description, and
 // says that the session goes on (RFC 4028: the far end refreshes).
-func (t *Trunk) agreed(req *sip.Request, description []byte) *sip.Response {
+func (c *Call) agreed(req *sip.Request, description []byte) *sip.Response {
 	res := sip.NewResponseFromRequest(req, sip.StatusOK, "OK", description)
-	res.AppendHeader(t.contact.Clone())
+	res.AppendHeader(c.dialogue.contact())
 	res.AppendHeader(sip.NewHeader("Allow", allowed))
 	if description != nil {
 		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
@@ -130,6 +130,8 @@ func (c *Call) answer(req *sip.Request) (description []byte, err error) {
 
 // agree changes how the two sides speak, and notes when they begin or cease to.
 func (c *Call) agree(change func() error) error {
+	c.agreeing.Lock()
+	defer c.agreeing.Unlock()
 	before := c.sound.Held()
 	if err := change(); err != nil {
 		return err
@@ -161,7 +163,7 @@ func (t *Trunk) reinvited(c *Call, req *sip.Request, tx sip.ServerTransaction) {
 		_ = tx.Respond(sip.NewResponseFromRequest(req, sip.StatusNotAcceptableHere, "Not Acceptable Here", nil)) // it is asked again
 		return
 	}
-	t.insist(c, req, tx, t.agreed(req, description))
+	t.insist(c, req, tx, c.agreed(req, description))
 }
 
 // The times of RFC 3261, section 13.3.1.4.
@@ -224,7 +226,7 @@ func (t *Trunk) updated(c *Call, req *sip.Request, tx sip.ServerTransaction) {
 			return
 		}
 	}
-	_ = tx.Respond(t.agreed(req, description)) // it is asked again
+	_ = tx.Respond(c.agreed(req, description)) // it is asked again
 }
 
 // informed takes digits that come by INFO, as some gateways send them.

@@ -54,7 +54,7 @@ func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration)
 	ringing, cancel := context.WithTimeout(ctx, ring)
 	defer cancel()
 	for proofs := 0; ; proofs++ {
-		tx, err := c.trunk.client.TransactionRequest(ringing, req)
+		tx, err := c.trunk.send(ringing, req)
 		if errors.Is(err, sip.ErrUDPMTUCongestion) { // RFC 3261, section 18.1.1: above 1,300 octets
 			return nil, nil, c.failure(Unreachable, errors.New("it is too long for UDP: use TCP or TLS"))
 		}

@@ -278,31 +278,77 @@ func callMany(t *testing.T, many int, prompt []int16) (deviations []time.Duratio
 	return deviations
 }
 
-// TestManyCallsShareAConnection of TCP, and one of them outlasts the others.
+// TestManyCallsShareAConnection of TCP or TLS, and one of them outlasts the
+// others.
 func TestManyCallsShareAConnection(t *testing.T) {
 	t.Parallel()
-	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Quiet})
-	line := trunk(t, sip.Config{Server: p.Addr(), Transport: sip.TCP, AskEvery: 50 * time.Millisecond, Local: "0.0.0.0"})
-	long, err := line.Call(t.Context(), "1", sip.CallOptions{})
-	if err != nil {
-		t.Fatal(err)
+	server, client := siptest.Certificate(t)
+	for _, transport := range []sip.Transport{sip.TCP, sip.TLS} {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			p := phones(t, phone.Config{TLS: server}, phone.Fault{Kind: phone.Quiet})
+			at := map[sip.Transport]string{sip.TCP: p.Addr(), sip.TLS: p.TLSAddr()}[transport]
+			line := trunk(t, sip.Config{Server: at, Transport: transport, TLS: client, AskEvery: 50 * time.Millisecond, Local: "0.0.0.0"})
+			long, err := line.Call(t.Context(), "1", sip.CallOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 30 {
+				call, err := line.Call(t.Context(), "2", sip.CallOptions{})
+				if err == nil {
+					err = call.Hangup(t.Context())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := long.Hangup(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := line.Ready(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if h := line.Health(); !h.Reachable || h.Calls != 0 {
+				t.Errorf("the line stands %+v", h)
+			}
+		})
 	}
-	for range 30 {
-		call, err := line.Call(t.Context(), "2", sip.CallOptions{})
-		if err == nil {
-			err = call.Hangup(t.Context())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := long.Hangup(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := line.Ready(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if h := line.Health(); !h.Reachable || h.Calls != 0 {
-		t.Errorf("the line stands %+v", h)
+}
+
+// TestAConnectionThatBrokeIsMadeAnew, when the provider is there again.
+func TestAConnectionThatBrokeIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	server, client := siptest.Certificate(t)
+	for _, transport := range []sip.Transport{sip.TCP, sip.TLS} {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			before := phones(t, phone.Config{TLS: server})
+			at := map[sip.Transport]string{sip.TCP: before.Addr(), sip.TLS: before.TLSAddr()}[transport]
+			line := trunk(t, sip.Config{Server: at, Transport: transport, TLS: client, AskEvery: -1})
+			call, err := line.Call(t.Context(), "1", sip.CallOptions{})
+			if err == nil {
+				err = call.Hangup(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := phone.Config{TLS: server, Addr: before.Addr(), TLSAddr: before.TLSAddr()}
+			if err := before.Close(); err != nil {
+				t.Fatal(err)
+			}
+			phones(t, cfg, phone.Fault{Kind: phone.Person, HangUpAfter: phone.Duration(100 * time.Millisecond)})
+			call, err = line.Call(t.Context(), "1", sip.CallOptions{})
+			if sip.ClassOf(err) == sip.Unreachable { // it had not heard yet that the other is gone
+				call, err = line.Call(t.Context(), "1", sip.CallOptions{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-call.Done()
+			steps := call.Timeline()
+			if end := steps[len(steps)-1]; end.By != sip.Them {
+				t.Errorf("it ends with %+v", end)
+			}
+		})
 	}
 }

@@ -57,7 +57,8 @@ type Config struct {
 	Server    string
 	Transport Transport // (UDP)
 	// TLS is how TLS is spoken (with the system's authorities). With a
-	// certificate in it, we take connections, too.
+	// certificate in it, we take connections, too; without one the provider
+	// speaks to us by those that we opened.
 	TLS *tls.Config
 	// Domain is the provider's in addresses (the host of Server).
 	Domain string

@@ -29,7 +29,7 @@ func (c *Call) Transfer(ctx context.Context, number string) error {
 	to := c.trunk.address(number)
 	res, err := c.dialogue.ask(ctx, sip.REFER, func(req *sip.Request) {
 		req.AppendHeader(sip.NewHeader("Refer-To", "<"+to.String()+">"))
-		req.AppendHeader(sip.NewHeader("Referred-By", "<"+c.trunk.contact.Address.String()+">"))
+		req.AppendHeader(sip.NewHeader("Referred-By", "<"+c.dialogue.contact().Address.String()+">"))
 	})
 	if err != nil {
 		return err

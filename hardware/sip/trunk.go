@@ -26,8 +26,8 @@ type Trunk struct {
 	media    media.Config
 	ua       *sipgo.UserAgent
 	client   *sipgo.Client
-	listener interface{ Close() error }
-	contact  sip.ContactHeader
+	listener interface{ Close() error } // nil: the far end uses the connection that we opened
+	contact  sip.ContactHeader          // its port is 0 where there is no listener
 	pace     *rate.Limiter
 	closing  chan struct{}
 	running  context.Context // until Close; of what goes on in the background
@@ -154,7 +154,7 @@ func (t *Trunk) listen(local netip.AddrPort, public netip.Addr) (err error) {
 	}
 	t.client, err = sipgo.NewClient(t.ua, options...)
 	if err != nil {
-		return errors.Join(err, t.listener.Close(), t.ua.Close())
+		return errors.Join(err, t.stopListening(), t.ua.Close())
 	}
 	own := t.address(t.cfg.From)
 	own.Host, own.Port = public.String(), int(at.Port())
@@ -176,32 +176,48 @@ func (t *Trunk) serve(server *sipgo.Server, local netip.AddrPort) (netip.AddrPor
 		<-read.reading
 		return conn.LocalAddr().(*net.UDPAddr).AddrPort(), nil
 	}
+	if t.cfg.Transport == TLS && len(t.cfg.TLS.Certificates) == 0 && t.cfg.TLS.GetCertificate == nil {
+		return netip.AddrPortFrom(local.Addr(), 0), nil // nobody could be served
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", local.String())
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	at := listener.Addr().(*net.TCPAddr).AddrPort()
 	t.listener = listener
-	switch {
-	case t.cfg.Transport == TCP:
+	if t.cfg.Transport == TCP {
 		t.serving.Go(func() { _ = server.ServeTCP(listener) })
-	case len(t.cfg.TLS.Certificates) > 0 || t.cfg.TLS.GetCertificate != nil:
+	} else {
 		t.serving.Go(func() { _ = server.ServeTLS(tls.NewListener(listener, t.cfg.TLS)) })
-	default: // the provider uses the connection that is open (RFC 5923)
-		t.serving.Go(func() { turnAway(listener) })
 	}
-	return at, nil
+	return listener.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
-// turnAway closes what connects: without a certificate nobody can be served.
-func turnAway(listener net.Listener) {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		_ = conn.Close() // nothing was said
+// stopListening has nobody connect any more.
+func (t *Trunk) stopListening() error {
+	if t.listener == nil {
+		return nil
 	}
+	return t.listener.Close()
+}
+
+// send sends a request that is in no dialogue. Where nobody can connect to us,
+// its contact is the end of the connection that it leaves by: a far end that
+// has something to ask in a call, or hangs up, finds that connection by it and
+// opens no other. Proxies and telephones look for one to an address before they
+// make one (RFC 3261, section 18.1.1).
+func (t *Trunk) send(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
+	if t.listener != nil {
+		return t.client.TransactionRequest(ctx, req)
+	}
+	return t.client.TransactionRequest(ctx, req, sipgo.ClientRequestBuild, func(_ *sipgo.Client, req *sip.Request) error {
+		conn, err := t.ua.TransportLayer().ClientRequestConnection(ctx, req) // it names its port in Via
+		if err != nil {
+			return err
+		}
+		req.Contact().Address.Port = req.Via().Port
+		_, err = conn.TryClose() // it stays open: it is not used for the moment
+		return err
+	})
 }
 
 // firstRead tells when it is read from for the first time: then sipgo knows
@@ -246,7 +262,7 @@ func (t *Trunk) Close() error {
 	t.work.Wait()
 	timer.Stop()
 	t.stop()
-	err := errors.Join(t.ua.Close(), t.listener.Close())
+	err := errors.Join(t.ua.Close(), t.stopListening())
 	t.serving.Wait()
 	if t.cfg.Wheel == nil {
 		t.media.Wheel.Wait()

@@ -117,6 +117,36 @@ func TestAPhoneThatRingsForEverIsCancelled(t *testing.T) {
 	far.Succeeded()
 }
 
+// TestACallIsNotCancelledBeforeItIsHeardOf: the provider would not know which
+// one is meant (RFC 3261, section 9.1). It is as soon as it rings, though nobody
+// waits for it any more.
+func TestACallIsNotCancelledBeforeItIsHeardOf(t *testing.T) {
+	t.Parallel()
+	for name, give := range map[string]func() (context.Context, CallOptions){
+		"it rang for too long": func() (context.Context, CallOptions) {
+			return t.Context(), CallOptions{Ring: 200 * time.Millisecond}
+		},
+		"it was given up": func() (context.Context, CallOptions) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			t.Cleanup(cancel)
+			return ctx, CallOptions{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// What comes during the pause is not expected, and fails the scenario.
+			far := siptest.Playing(t, `<pause milliseconds="450"/>`+siptest.Answer("180 Ringing", "")+`<recv request="CANCEL"></recv>`+siptest.Answer("200 OK", "")+
+				strings.NewReplacer("[last_CSeq:]", "CSeq: 1 INVITE").Replace(siptest.Answer("487 Request Terminated", ""))+`<recv request="ACK"></recv>`, "-m", "1")
+			trunk := open(t, Config{Server: far.Addr, AskEvery: -1})
+			ctx, options := give()
+			if call, err := trunk.Call(ctx, "15550199", options); err == nil {
+				t.Errorf("%s is answered", call.id)
+			}
+			far.Succeeded()
+		})
+	}
+}
+
 func TestAnAnswerThatCrossesTheCancelIsHungUp(t *testing.T) {
 	t.Parallel()
 	answer := strings.NewReplacer("[last_CSeq:]", "CSeq: 1 INVITE").Replace(siptest.Answer("200 OK", siptest.Sound))
@@ -227,6 +257,49 @@ func TestAFarEndMayHoldRefreshPressAndHangUp(t *testing.T) {
 	}
 	if err := call.Hangup(t.Context()); err != nil {
 		t.Errorf("a call that is over: %v", err)
+	}
+	far.Succeeded()
+}
+
+// TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged (RFC 3261, section
+// 13.3.1.4), and no more after that.
+func TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	far := siptest.Playing(t, siptest.Answer("200 OK", siptest.Sound)+siptest.Gets("ACK")+
+		siptest.Ask("INVITE", 1, siptest.Sound, "Content-Type: application/sdp")+`<recv response="100" optional="true"></recv>`+
+		siptest.Gets("200")+siptest.Gets("200")+siptest.Ask("ACK", 1, "")+
+		`<recv response="200" timeout="1300" ontimeout="1"></recv><recv request="REGISTER"></recv><label id="1"/>`+ // which never comes
+		siptest.Ask("BYE", 2, "")+siptest.Gets("200"), "-m", "1", "-nr")
+	call, err := open(t, Config{Server: far.Addr, AskEvery: -1}).Call(t.Context(), "15550199", CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-call.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not hang up:\n%s", far.Said())
+	}
+	far.Succeeded()
+}
+
+// TestASecondPhoneThatAnswersIsHungUp: a provider may ring several (RFC 3261,
+// section 13.2.2.4), and who was first is spoken to.
+func TestASecondPhoneThatAnswersIsHungUp(t *testing.T) {
+	t.Parallel()
+	second := strings.NewReplacer("tag=far", "tag=second").Replace(siptest.AnswerAgain("200 OK"))
+	far := siptest.Playing(t, siptest.Answer("200 OK", siptest.Sound)+siptest.Gets("ACK")+
+		second+siptest.Gets("ACK")+`<recv request="BYE"><action>
+<ereg regexp="tag=second" search_in="hdr" header="To:" check_it="true" assign_to="dummy"/></action></recv><Reference variables="dummy"/>`+
+		strings.NewReplacer(";tag=far[call_number]", "").Replace(siptest.Answer("200 OK", ""))+
+		siptest.Ask("BYE", 1, "")+siptest.Gets("200"), "-m", "1", "-nr")
+	call, err := open(t, Config{Server: far.Addr, AskEvery: -1}).Call(t.Context(), "15550199", CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-call.Done(): // by the first
+	case <-time.After(10 * time.Second):
+		t.Fatalf("the second is not hung up:\n%s", far.Said())
 	}
 	far.Succeeded()
 }

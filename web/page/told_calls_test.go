@@ -20,6 +20,7 @@ func calls(t *testing.T, who Audience) Course {
 		{"code": "call_pressed", "ok": true, "args": {"digit": "1"}},
 		{"code": "call_heard", "ok": true, "args": {"seconds": 12.3, "of": 14, "by": "person"}},
 		{"code": "call_confirmed", "ok": true},
+		{"code": "call_unconfirmed", "ok": false},
 		{"code": "call_stopped", "ok": true},
 		{"code": "call_transferred", "ok": true},
 		{"code": "call_consented", "ok": true, "args": {"digit": "1"}},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,7 +19,10 @@ import (
 	"herald/problem"
 )
 
-const espeak = "espeak-ng"
+const (
+	espeak = "espeak-ng"
+	markup = "-m" // has it read markup
+)
 
 // engine is the program that speaks.
 type engine struct {
@@ -42,6 +46,9 @@ func newEngine(cfg Config) engine {
 }
 
 func (e engine) program() string { return filepath.Base(e.command[0]) }
+
+// readsMarkup reports whether espeak-ng was told that its texts have markup.
+func (e engine) readsMarkup() bool { return slices.Contains(e.command, markup) }
 
 // key names a text as this engine speaks it.
 func (e engine) key(voice, text string) key {

@@ -100,8 +100,8 @@ func New(cfg Config) (*Speaker, error) {
 
 func (c Config) withDefaults() Config {
 	if len(c.Command) == 0 {
-		// -b 1: the text is UTF-8; -z: no pause at its end.
-		c.Command = []string{espeak, "--stdin", "--stdout", "-b", "1", "-z", "-v", "{voice}", "-s", "{speed}"}
+		// -b 1: the text is UTF-8; -m: it has markup; -z: no pause at its end.
+		c.Command = []string{espeak, "--stdin", "--stdout", "-b", "1", markup, "-z", "-v", "{voice}", "-s", "{speed}"}
 	}
 	c.Speed = cmp.Or(c.Speed, 160)
 	c.Timeout, c.Longest = cmp.Or(c.Timeout, 30*time.Second), cmp.Or(c.Longest, 5*time.Minute)
@@ -185,14 +185,15 @@ func (s *Speaker) speak(ctx context.Context, text, locale string, get func(conte
 		return nil, fmt.Errorf("speech: %w", err)
 	}
 	text = speakable(text)
-	if s.engine.program() == espeak {
-		text = spoken(text, locale)
-	}
 	if text == "" {
 		return []int16{}, nil
 	}
-	samples, err := get(ctx, s.engine.key(voice, text), func(ctx context.Context) ([]int16, error) {
-		file, err := s.engine.speak(ctx, voice, text)
+	given, err := s.given(text, locale, voice)
+	if err != nil {
+		return nil, fmt.Errorf("speech: %w", err)
+	}
+	samples, err := get(ctx, s.engine.key(voice, given), func(ctx context.Context) ([]int16, error) {
+		file, err := s.engine.speak(ctx, voice, given)
 		if err != nil {
 			return nil, err
 		}
@@ -209,6 +210,21 @@ func (s *Speaker) speak(ctx context.Context, text, locale string, get func(conte
 		return nil, fmt.Errorf("speech: %w", err)
 	}
 	return samples, nil
+}
+
+// given is a text as the program is given it.
+func (s *Speaker) given(text, locale, voice string) (string, error) {
+	switch {
+	case s.engine.program() != espeak:
+		return text, nil
+	case !s.engine.readsMarkup():
+		return spoken(text, locale), nil
+	}
+	english, err := s.voices.of("en")
+	if err != nil {
+		return "", err
+	}
+	return marked(text, locale, voice, english), nil
 }
 
 // Check speaks a word in each of the languages, past what is kept, and fails

@@ -22,15 +22,21 @@ var currencies = map[string]map[string]string{
 	"zh": {"¥": "元", "￥": "元", "$": "美元", "€": "欧元", "£": "英镑"},
 }
 
-// spoken is a text as espeak-ng should be given it.
-func spoken(text, locale string) string {
+// languageOf is the language of a locale: zh for all that is Chinese.
+func languageOf(locale string) string {
 	language, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(locale, "_", "-")), "-")
 	switch language {
 	case "":
-		language = "en"
+		return "en"
 	case "cmn", "yue":
-		language = "zh"
+		return "zh"
 	}
+	return language
+}
+
+// spoken is a text as espeak-ng should be given it.
+func spoken(text, locale string) string {
+	language := languageOf(locale)
 	return figures.ReplaceAllStringFunc(text, func(figure string) string {
 		part := figures.FindStringSubmatch(figure)
 		return figureSpoken(language, strings.TrimSpace(part[1]), part[2], part[3], part[4])

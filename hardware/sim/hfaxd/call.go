@@ -120,6 +120,13 @@ func (s *Server) call(j *job) outcome {
 			return dropped
 		}
 	}
+	if fault.Kind == Linger {
+		select {
+		case <-j.kill:
+		case <-s.closing:
+		}
+		return killed
+	}
 	return delivered
 }
 

@@ -26,10 +26,11 @@ const (
 	Unconfirmed FaultKind = "unconfirmed" // the line drops after Page arrived, before it was confirmed
 	Slow        FaultKind = "slow"        // each page takes Delay longer
 	Kill        FaultKind = "kill"        // somebody kills the job during the call
+	Linger      FaultKind = "linger"      // the call goes on behind the last page, until the job is killed
 )
 
 // ofCalls are those that concern calls.
-var ofCalls = []FaultKind{Busy, NoAnswer, Human, NoDialTone, Drop, Unconfirmed, Slow, Kill}
+var ofCalls = []FaultKind{Busy, NoAnswer, Human, NoDialTone, Drop, Unconfirmed, Slow, Kill, Linger}
 
 // Fault makes the server fail for some numbers; a fault of calls happens once
 // for each call.
@@ -57,7 +58,7 @@ func (s *Server) Faults() []Fault { return s.faults.All() }
 // complete fills in what was left out and notes what is wrong.
 func (f *Fault) complete(mistakes *problem.Fields, at string) {
 	if !slices.Contains(append([]FaultKind{Close, RefuseJob, DropBefore, DropAfter, SlowJob}, ofCalls...), f.Kind) {
-		mistakes.Add(at+".kind", "one_of", "use close, refuse_job, drop_before, drop_after, slow_job, busy, no_answer, human, no_dialtone, drop, unconfirmed, slow or kill")
+		mistakes.Add(at+".kind", "one_of", "use close, refuse_job, drop_before, drop_after, slow_job, busy, no_answer, human, no_dialtone, drop, unconfirmed, slow, kill or linger")
 	}
 	if f.Kind == Unconfirmed {
 		f.Page = cmp.Or(f.Page, 1)

@@ -1,9 +1,11 @@
 package media
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,8 +102,8 @@ func parseSDP(text []byte) (description, error) {
 	if len(text) > mostSDP {
 		return d, fmt.Errorf("%w: the description has %d octets", ErrNoAudio, len(text))
 	}
-	var session sdp.SessionDescription
-	if err := session.Unmarshal(text); err != nil {
+	session, err := parseSession(text)
+	if err != nil {
 		return d, fmt.Errorf("%w: %w", ErrNoAudio, err)
 	}
 	i := slices.IndexFunc(session.MediaDescriptions, func(m *sdp.MediaDescription) bool {
@@ -120,12 +122,41 @@ func parseSDP(text []byte) (description, error) {
 	if err := d.place(audio, session.ConnectionInformation); err != nil {
 		return d, err
 	}
-	d.goes = directionOf(audio, &session)
+	d.goes = directionOf(audio, session)
 	d.formats(audio)
 	if len(d.codecs) == 0 {
 		return d, fmt.Errorf("%w: its formats are %s", ErrNoAudio, strings.Join(audio.MediaName.Formats, " "))
 	}
 	return d, nil
+}
+
+// mediaLine is the line of a medium, up to its formats: what it is, its port,
+// and what carries it (RFC 8866, section 5.14).
+var mediaLine = regexp.MustCompile(`(?m)^m=(\S+) (\S+) (\S+)`)
+
+// parseSession reads a description, with its media whatever they are: the
+// library takes the whole for wrong where it does not know one, such as the fax
+// of T.38 (m=image 4000 udptl t38).
+func parseSession(text []byte) (*sdp.SessionDescription, error) {
+	lines := mediaLine.FindAllSubmatch(text, -1)
+	text = mediaLine.ReplaceAllFunc(text, func(line []byte) []byte {
+		if bytes.HasPrefix(line, []byte("m=audio ")) {
+			return line
+		}
+		return mediaLine.ReplaceAll(line, []byte("m=application $2 UDP"))
+	})
+	var session sdp.SessionDescription
+	if err := session.Unmarshal(text); err != nil {
+		return nil, err
+	}
+	if len(lines) != len(session.MediaDescriptions) {
+		return nil, errors.New("its media cannot be told apart")
+	}
+	for i, line := range lines {
+		name := &session.MediaDescriptions[i].MediaName
+		name.Media, name.Protos = string(line[1]), strings.Split(string(line[3]), "/")
+	}
+	return &session, nil
 }
 
 func isPlain(m *sdp.MediaDescription) bool {

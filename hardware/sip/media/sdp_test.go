@@ -45,6 +45,10 @@ func TestDescriptionsAreRead(t *testing.T) {
 			describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 4000 RTP/SAVP 0", "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:"+someKey, "a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:"+someKey),
 			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.Mu, 0}}, 0, false, both, []secret{read(t, "2 AES_CM_128_HMAC_SHA1_32 inline:"+someKey)}, others{}},
 		},
+		"beside a fax": {
+			describes("c=IN IP4 192.0.2.1", "t=0 0", "m=image 4002 udptl t38", "a=T38FaxVersion:0", "m=audio 4000 RTP/AVP 0"),
+			description{netip.MustParseAddrPort("192.0.2.1:4000"), []codec{{g711.Mu, 0}}, 0, false, both, nil, others{}},
+		},
 		"IPv6": {
 			describes("c=IN IP6 2001:db8::1", "t=0 0", "m=audio 4000 RTP/AVP 0"),
 			description{netip.MustParseAddrPort("[2001:db8::1]:4000"), []codec{{g711.Mu, 0}}, 0, false, both, nil, others{}},
@@ -61,6 +65,8 @@ func TestWhatCannotBeSpokenWithFails(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"nothing":       nil,
 		"no sound":      describes("c=IN IP4 192.0.2.1", "t=0 0", "m=image 4000 udptl t38"),
+		"a fax instead": describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 0 RTP/AVP 0", "m=image 4000 udptl t38"),
+		"no medium":     describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio"),
 		"refused":       describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 0 RTP/AVP 0"),
 		"no address":    describes("t=0 0", "m=audio 4000 RTP/AVP 0"),
 		"a name":        describes("c=IN IP4 host.example", "t=0 0", "m=audio 4000 RTP/AVP 0"),
@@ -81,6 +87,7 @@ func TestWhatCannotBeSpokenWithFails(t *testing.T) {
 func FuzzSDP(f *testing.F) {
 	f.Add(describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 4000 RTP/AVP 8 0 101", "a=rtpmap:101 telephone-event/8000"))
 	f.Add(describes("c=IN IP4 192.0.2.1", "t=0 0", "m=audio 4000 RTP/SAVP 0", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+someKey+"|2^20|1:4"))
+	f.Add(describes("c=IN IP4 192.0.2.1", "t=0 0", "m=image 4002 udptl t38", "m=audio 4000 RTP/AVP 0", "m=x y z"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := parseSDP(text)
 		if err == nil && len(d.codecs) == 0 {

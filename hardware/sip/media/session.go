@@ -4,7 +4,8 @@
 // order and handed to those who Listen, and its digits come out of Digits.
 // How the two sides speak is agreed in descriptions (SDP, RFC 8866 and 3264)
 // that Offer and Answer write and Accept reads; by them, too, the keys that
-// packets are encrypted with, where they are (SRTP, RFC 3711 and 4568).
+// packets are encrypted with, where they are (SRTP, RFC 3711 and 4568). There are
+// no reports about either (RTCP): nobody here would read them.
 package media
 
 import (

@@ -174,7 +174,7 @@ func TestWhatIsBesideTheSoundIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := s.Answer(describes("c=IN IP4 127.0.0.1", "t=0 0", "m=text 4002 RTP/AVP 98", "a=rtpmap:98 t140/1000", "m=audio 4000 RTP/AVP 8", "m=video 4004/2 RTP/AVP 31 99", "a=rtpmap:99 H264/90000"))
+	answer, err := s.Answer(describes("c=IN IP4 127.0.0.1", "t=0 0", "m=image 4002 udptl t38", "a=T38FaxVersion:0", "m=audio 4000 RTP/AVP 8", "m=video 4004/2 RTP/AVP 31 99", "a=rtpmap:99 H264/90000"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestWhatIsBesideTheSoundIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports := regexp.MustCompile(`m=audio \d+`)
-	for i, want := range []string{"m=text 0 RTP/AVP 98", "m=audio 1 RTP/AVP", "m=video 0 RTP/AVP 31 99"} {
+	for i, want := range []string{"m=image 0 udptl t38", "m=audio 1 RTP/AVP", "m=video 0 RTP/AVP 31 99"} {
 		for name, text := range map[string][]byte{"the answer": answer, "an offer after it": second} {
 			media := regexp.MustCompile(`(?m)^m=.*?\r?$`).FindAllString(ports.ReplaceAllString(string(text), "m=audio 1"), -1)
 			if len(media) != 3 || !strings.HasPrefix(media[i], want) {
@@ -191,7 +191,7 @@ func TestWhatIsBesideTheSoundIsRefused(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(string(answer), "t140") || strings.Count(string(answer), "a=sendrecv") != 1 {
+	if strings.Contains(string(answer), "T38FaxVersion") || strings.Count(string(answer), "a=sendrecv") != 1 {
 		t.Errorf("what is refused is described:\n%s", answer)
 	}
 	origin := regexp.MustCompile(`o=- (\d+) (\d+) `)

@@ -25,7 +25,7 @@ func TestEverybodyHasATurnEvery20ms(t *testing.T) {
 		w.Wait()
 		places := map[time.Duration]int{}
 		for i, at := range turns {
-			if len(at) < 50 || len(at) > 52 {
+			if len(at) < 49 || len(at) > 52 { // the wheel may have passed its place as it got on
 				t.Fatalf("rider %d had %d turns in a second", i, len(at))
 			}
 			for n := range at {
