@@ -122,6 +122,8 @@ func (c console) routes() []page.Route {
 		operator("POST /console/suppress", c.suppress),
 		operator("POST /console/suppress/lift", c.lift),
 		operator("GET /console/suppressions", c.suppressions),
+		operator("GET /console/suppressions/new", c.suppressionForm),
+		operator("POST /console/suppressions/new", c.addSuppression),
 		operator("GET /console/members", c.members),
 		operator("GET /console/members/{id}", c.member),
 		operator("GET /console/triggers", c.triggers),

@@ -29,7 +29,7 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 		"/console", "/console/deliveries", "/console/deliveries?member=nobody", "/console/deliveries?since=x", "/console/members",
 		"/console/members?q=nobody", fmt.Sprint("/console/members/", found[0].MemberID), "/console/triggers", "/console/triggers/price_drop",
 		"/console/replies", "/console/replies?keywords=1", "/console/replies?address=nobody",
-		"/console/suppressions", "/console/suppressions?address=nobody", "/console/nothing",
+		"/console/suppressions", "/console/suppressions?address=nobody", "/console/suppressions/new", "/console/attention", "/console/attention?reason=busy&account=smtp", "/console/nothing",
 		"/console/calendars", "/console/calendars/fairs", "/console/calendars/_import", "/console/calendars/_import?name=fairs",
 	}
 	for _, d := range found {
