@@ -55,6 +55,7 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 			}
 		}
 	}
+	v.get("/console/no/such/page?lang=en").is(http.StatusNotFound).has("There is nothing here", "Sign out")
 	s.visitor().get("/console/sign-in?lang=zh-CN").is(http.StatusOK).has("登录控制台")
 }
 
