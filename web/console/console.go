@@ -115,7 +115,7 @@ func (c console) routes() []page.Route {
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
 
 		operator("GET /console", c.overview),
-		operator("GET /console/{elsewhere...}", c.nothing),
+		{Pattern: "GET /console/{elsewhere...}", Handle: c.nothing},
 		{Pattern: "GET /console/live", Handle: c.live, Live: true},
 		operator("GET /console/deliveries", c.deliveries),
 		export,
@@ -207,8 +207,14 @@ func (c console) signOut(v *page.Visit) error {
 	return v.Go(Base + "/sign-in")
 }
 
-// nothing answers an address that has no page, with the bar that leads back.
-func (c console) nothing(*page.Visit, access.Operator) error { return missing("page") }
+// nothing answers an address that has no page; who is signed in keeps the bar
+// that leads back.
+func (c console) nothing(v *page.Visit) error {
+	if operator, err := c.who(v); err == nil {
+		v.Name = operator.Name
+	}
+	return missing("page")
+}
 
 // missing is a page for something that is not there.
 func missing(what string) error { return problem.New(problem.NotFound, "there is no such %s", what) }
