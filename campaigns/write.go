@@ -150,11 +150,24 @@ func (s *Store) checkPlan(ctx context.Context, p *Plan) (problem.Fields, error) 
 	return f, err
 }
 
+// templateName is what the messages of a campaign's version are kept under.
+const templateName = "campaign_%d_%d"
+
+// OwnsTemplate reports whether a template of this name is the messages of a
+// campaign, and of which.
+func OwnsTemplate(name string) (id int64, owns bool) {
+	var version int
+	if _, err := fmt.Sscanf(name, templateName, &id, &version); err != nil || name != fmt.Sprintf(templateName, id, version) {
+		return 0, false // the scan alone takes 01 for 1, and what stands behind
+	}
+	return id, true
+}
+
 // saveMessages keeps what a plan says as templates, and gives the name they
 // have: one for each version, so that a language that was taken out is gone.
 // It fails for the mistakes found so far too.
 func (s *Store) saveMessages(ctx context.Context, tx pgx.Tx, id int64, version int, p Plan, actor string, f problem.Fields) (string, error) {
-	name := fmt.Sprintf("campaign_%d_%d", id, version)
+	name := fmt.Sprintf(templateName, id, version)
 	for i, m := range p.Messages {
 		if !m.Channel.Known() {
 			continue // told by check

@@ -44,7 +44,7 @@ func lookAtOperatorsPages(t *testing.T, d demonstration) {
 	o.picture("console-overview.png")
 	for _, path := range []string{
 		"/console/deliveries", "/console/deliveries?state=failed", "/console/deliveries?state=deferred",
-		"/console/members", "/console/triggers", "/console/suppressions", "/console/accounts", "/console/accounts/modem", "/console/replies",
+		"/console/members", "/console/triggers", "/console/templates", "/console/templates/price_drop", "/console/suppressions", "/console/suppressions/new", "/console/accounts", "/console/accounts/modem", "/console/replies",
 	} {
 		o.open(path)
 	}

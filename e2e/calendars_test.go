@@ -44,7 +44,7 @@ func (o *operator) importsACalendar() {
 	o.press("See what is in it")
 	o.sees("not imported yet", "Summer fair", "18 Jun")
 	o.press("Import it")
-	o.sees("Imported: 81 dates.", "operator:anna")
+	o.sees("Imported: 81 dates.", "operator anna")
 	o.press("Replace with another file")
 	upload("DTSTART;VALUE=DATE:20200620\r\nRRULE:FREQ=YEARLY\r\nSUMMARY:Summer fair")
 	o.press("See what is in it")

@@ -3,7 +3,7 @@
 // A package returns a *Error where a caller outside Herald can do something
 // about it: mend a field, sign in, wait. Everything else stays a plain error:
 // it is logged, and the outside sees only that Herald failed. The web turns a
-// Code into a status and a page; nothing below it knows of HTTP.
+// Code into an answer or a page; nothing below it knows of HTTP.
 package problem
 
 import (
@@ -28,6 +28,35 @@ const (
 	TooLarge     Code = "too_large"    // send less
 	Unavailable  Code = "unavailable"  // Herald cannot take it now; nothing was changed
 )
+
+// statuses are the HTTP statuses of the kinds (RFC 9110, sections 15.5 and
+// 15.6; 429 is of RFC 6585), the same on every face of Herald.
+var statuses = map[Code]int{
+	Malformed:    400,
+	Unauthorized: 401,
+	Forbidden:    403,
+	NotFound:     404,
+	Conflict:     409,
+	TooLarge:     413,
+	Invalid:      422,
+	Throttled:    429,
+	Unavailable:  503,
+}
+
+// Status is the HTTP status that a kind of problem is answered with; 0: it is
+// none of these kinds.
+func (c Code) Status() int { return statuses[c] }
+
+// OfStatus is the kind of problem that is answered with an HTTP status; "":
+// there is none.
+func OfStatus(status int) Code {
+	for c, s := range statuses {
+		if s == status {
+			return c
+		}
+	}
+	return ""
+}
 
 // Field is one mistake at one place of what was sent.
 type Field struct {

@@ -3,6 +3,7 @@ package problem_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"herald/problem"
@@ -48,5 +49,28 @@ func TestCodeOfLooksThroughTheChain(t *testing.T) {
 		if got := problem.CodeOf(plain); got != "" {
 			t.Errorf("CodeOf(%v) = %q, want none", plain, got)
 		}
+	}
+}
+
+func TestEveryKindHasAStatusOfItsOwn(t *testing.T) {
+	seen := map[int]problem.Code{}
+	for _, c := range []problem.Code{
+		problem.Malformed, problem.Invalid, problem.NotFound, problem.Conflict, problem.Unauthorized,
+		problem.Forbidden, problem.Throttled, problem.TooLarge, problem.Unavailable,
+	} {
+		status := c.Status()
+		if http.StatusText(status) == "" || seen[status] != "" {
+			t.Errorf("%s has status %d, as has %q", c, status, seen[status])
+		}
+		seen[status] = c
+		if got := problem.OfStatus(status); got != c {
+			t.Errorf("%d is of %q, want %q", status, got, c)
+		}
+	}
+	if got := problem.Code("").Status(); got != 0 {
+		t.Errorf("no kind has status %d", got)
+	}
+	if got := problem.OfStatus(http.StatusTeapot); got != "" {
+		t.Errorf("418 is of %q", got)
 	}
 }

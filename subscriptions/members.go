@@ -156,6 +156,25 @@ func (s *Members) ByAccount(ctx context.Context, account string) (Member, error)
 	return selectMember(ctx, s.pool, `account = $1`, storable(normaliseAccount(account), maxAccount+1))
 }
 
+// Accounts are the accounts of members by their IDs; an ID that nobody has is
+// not among them.
+func (s *Members) Accounts(ctx context.Context, ids []int64) (map[int64]string, error) {
+	rows, err := s.pool.Query(ctx, `SELECT id, account FROM members WHERE id = ANY($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("accounts of members: %w", err)
+	}
+	accounts := make(map[int64]string, len(ids))
+	var id int64
+	var account string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &account}, func() error {
+		accounts[id] = account
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("accounts of members: %w", err)
+	}
+	return accounts, nil
+}
+
 // Find is a page of members in the order of their IDs.
 func (s *Members) Find(ctx context.Context, f MemberFilter) ([]Member, error) {
 	query := storable(strings.TrimSpace(f.Query), maxEmail)

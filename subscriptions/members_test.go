@@ -54,6 +54,19 @@ func TestRegisterKeepsEverythingNormalised(t *testing.T) {
 	}
 }
 
+func TestAccountsAreFoundByID(t *testing.T) {
+	p := newPeople(t)
+	wei, _ := p.registered(t, "wei")
+	mei, _ := p.registered(t, "mei")
+	got, err := p.members.Accounts(t.Context(), []int64{mei.ID, wei.ID, wei.ID + mei.ID + 1})
+	if diff := cmp.Diff(map[int64]string{wei.ID: "wei", mei.ID: "mei"}, got); err != nil || diff != "" {
+		t.Errorf("-want +got:\n%s%v", diff, err)
+	}
+	if none, err := p.members.Accounts(t.Context(), nil); err != nil || len(none) != 0 {
+		t.Errorf("of nobody: %v, %v", none, err)
+	}
+}
+
 func TestRegisterFillsInWhatWasNotTold(t *testing.T) {
 	m := newPeople(t).register(t, Registration{Account: "wei"})
 	if m.CustomerType != "person" || m.Locale != "en" || m.TimeZone != "UTC" || m.Birthday != "" || len(m.Attributes) != 0 ||

@@ -226,8 +226,8 @@ func (a *API) answerResults(w http.ResponseWriter, r *http.Request, results *Eve
 	}
 	first := results.Results[0].Problem
 	status := http.StatusUnprocessableEntity
-	if mapped, ok := statuses[first.Code]; single && ok {
-		status = mapped
+	if own := first.Code.Status(); single && own != 0 {
+		status = own
 	}
 	p := newProblem(status, first.Code, "all %d events were refused", len(results.Results))
 	if single {

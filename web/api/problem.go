@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -54,20 +55,6 @@ func (p *Problem) ContentType(negotiated string) string {
 	return "application/problem+" + strings.TrimPrefix(negotiated, "application/")
 }
 
-// statuses says which status a kind of problem has here; page.Status says the
-// same of pages.
-var statuses = map[problem.Code]int{
-	problem.Malformed:    http.StatusBadRequest,
-	problem.Invalid:      http.StatusUnprocessableEntity,
-	problem.NotFound:     http.StatusNotFound,
-	problem.Conflict:     http.StatusConflict,
-	problem.Unauthorized: http.StatusUnauthorized,
-	problem.Forbidden:    http.StatusForbidden,
-	problem.Throttled:    http.StatusTooManyRequests,
-	problem.TooLarge:     http.StatusRequestEntityTooLarge,
-	problem.Unavailable:  http.StatusServiceUnavailable,
-}
-
 // The kinds of problem that only HTTP has.
 const (
 	codeMediaType problem.Code = "media_type"
@@ -94,8 +81,8 @@ func problemOf(err error) *Problem {
 	if !errors.As(err, &p) {
 		return nil
 	}
-	status, known := statuses[p.Code]
-	if !known {
+	status := p.Code.Status()
+	if status == 0 {
 		return nil
 	}
 	answer = newProblem(status, p.Code, "%s", p.Message)
@@ -157,12 +144,7 @@ func (a *API) ownErrors(ctx huma.Context, _ string, v any) (any, error) {
 const maxErrors = 50
 
 func fromHuma(e *huma.ErrorModel) *Problem {
-	code := problem.Invalid
-	for c, status := range statuses {
-		if status == e.Status {
-			code = c
-		}
-	}
+	code := cmp.Or(problem.OfStatus(e.Status), problem.Invalid)
 	switch e.Status {
 	case http.StatusUnsupportedMediaType:
 		code = codeMediaType

@@ -98,13 +98,13 @@ func TestAnOperatorWatchesAModemsLine(t *testing.T) {
 	s.someAccounts()
 	bob, ann := s.signedIn("bob"), s.signedIn("ann")
 	const page = "/console/accounts/modem-1"
-	bob.post(page+"/trace", url.Values{"watch": {"true"}}).is(http.StatusOK).at(page).has("being watched", "appear here", "operator:bob", "Stop watching")
+	bob.post(page+"/trace", url.Values{"watch": {"true"}}).is(http.StatusOK).at(page).has("being watched", "appear here", "operator bob", "Stop watching")
 	lines, err := json.Marshal([]dispatch.TraceLine{{At: time.Now(), Sent: true, Text: "0011000D9168AB", Covered: "‹7 octets›"}})
 	must(t, err)
 	s.exec(`UPDATE account_traces SET lines = $1`, lines)
 	bob.get(page).is(http.StatusOK).has("‹7 octets›", "an admin sees them").lacks("0D9168")
 	ann.get(page).is(http.StatusOK).has("0011000D9168AB").lacks("an admin sees them")
-	bob.post(page+"/trace", url.Values{"watch": {"false"}}).is(http.StatusOK).has("Watch for 10 minutes", "operator:bob").lacks("being watched")
+	bob.post(page+"/trace", url.Values{"watch": {"false"}}).is(http.StatusOK).has("Watch for 10 minutes", "operator bob").lacks("being watched")
 	bob.post("/console/accounts/smtp-1/trace", url.Values{"watch": {"true"}}).is(http.StatusNotFound)
 	s.visitor().post(page+"/trace", url.Values{"watch": {"true"}}).at("/console/sign-in")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"herald/dispatch"
+	"herald/subscriptions"
 )
 
 func TestOnlyWhatFailedOrIsInDoubtIsSentAgain(t *testing.T) {
@@ -22,7 +23,7 @@ func TestOnlyWhatFailedOrIsInDoubtIsSentAgain(t *testing.T) {
 		return v.post(path+"/retry", nil).is(http.StatusOK).at(path)
 	}
 	again(found[0]).has("Nothing was done.")
-	again(found[1]).has("It will be sent again.", "retried by operator:bob")
+	again(found[1]).has("It will be sent again.", "retried by operator bob")
 	again(found[1]).has("Nothing was done.")
 	again(found[2]).has("It will be sent again.")
 	v.post("/console/deliveries/x/retry", nil).is(http.StatusNotFound)
@@ -46,7 +47,7 @@ func TestAnAddressIsSuppressedAndLiftedAgain(t *testing.T) {
 	if !s.suppressed("fine@example.com") {
 		t.Error("not suppressed")
 	}
-	v.get("/console/suppressions?address=Fine@example.com").has("operator:bob")
+	v.get("/console/suppressions?address=Fine@example.com").has("operator bob")
 	v.post("/console/suppress/lift", form).at(back).has("may be contacted again") // what Undo posts
 	if s.suppressed("fine@example.com") {
 		t.Error("not lifted")
@@ -54,6 +55,47 @@ func TestAnAddressIsSuppressedAndLiftedAgain(t *testing.T) {
 	v.post("/console/suppress/lift", form).is(http.StatusNotFound)
 	form.Set("address", "no address")
 	v.post("/console/suppress", form).is(http.StatusUnprocessableEntity)
+}
+
+func TestAnOperatorAddsAnAddressByHand(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("bob")
+	v.get("/console/suppressions").is(http.StatusOK).has("No address is suppressed", `href="/console/suppressions/new"`)
+	const path, list = "/console/suppressions/new", "/console/suppressions"
+	v.get(path).is(http.StatusOK).has("for any purpose", "Phone call", "Your name is kept with it.")
+	v.post(path, url.Values{"channel": {"sms"}, "address": {"+86 138 0013 8000"}, "note": {"rang us: <no> more"}}).is(http.StatusOK).at(list).
+		has("&#43;86 138 0013 8000 will not be contacted.", "Undo", "by an operator", "operator bob: rang us: &lt;no&gt; more")
+	v.get(list+"?lang=zh-CN").has("由操作员停发", "操作员 bob: rang us")
+	v.get(list + "?lang=en")
+
+	must(t, s.Consents.Suppress(t.Context(), subscriptions.Suppression{Channel: subscriptions.Email, Address: "angry@example.com", Reason: subscriptions.Complained}))
+	v.post(path, url.Values{"channel": {"email"}, "address": {"Angry@example.com"}}).at(list).
+		has("angry@example.com was not contacted before either: complained", "Lift this only when they have asked").lacks("Undo")
+}
+
+func TestAnAddressThatCannotBeSuppressedSaysWhy(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	v := s.signedIn("bob")
+	for name, c := range map[string]struct{ channel, address, note, fault string }{
+		"nothing written":     {"email", "", "", "f-address-fault"},
+		"no mail address":     {"email", "wei at example", "", "f-address-fault"},
+		"no country code":     {"sms", "13800138000", "", "f-address-fault"},
+		"an unknown channel":  {"pigeon", "wei@example.com", "", "f-channel-fault"},
+		"a note without end":  {"email", "wei@example.com", strings.Repeat("茶", 501), "f-note-fault"},
+		"a number for a mail": {"email", "13800138000", "", "f-address-fault"},
+	} {
+		form := url.Values{"channel": {c.channel}, "address": {c.address}, "note": {c.note}}
+		a := v.post("/console/suppressions/new", form).is(http.StatusUnprocessableEntity).has(c.fault, `value="`+c.address)
+		if t.Failed() {
+			t.Fatalf("%s: %s", name, a.main())
+		}
+	}
+	v.postFrom("https://evil.example", "/console/suppressions/new", url.Values{"channel": {"email"}, "address": {"wei@example.com"}}).is(http.StatusForbidden)
+	if s.suppressed("wei@example.com") {
+		t.Error("suppressed all the same")
+	}
 }
 
 func TestAFormLeadsBackIntoTheConsoleOnly(t *testing.T) {

@@ -52,6 +52,8 @@ type attentionData struct {
 	State    dispatch.State
 	Triggers []page.Choice
 	Channels []page.Choice
+	Reasons  []page.Choice
+	Accounts []page.Choice
 	Found    deliveryRows
 	Matching int64 // all that fit, on every page
 	Rulings  []dispatch.Ruling
@@ -100,6 +102,29 @@ func (c console) attention(v *page.Visit, _ access.Operator) error {
 	return v.Show("attention", data)
 }
 
+// accountChoices are the accounts there are now, and the one that was asked for.
+func (c console) accountChoices(v *page.Visit, own string) ([]page.Choice, error) {
+	accounts, err := c.Deliveries.Accounts(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]page.Choice, len(accounts))
+	for i, a := range accounts {
+		list[i] = page.Choice{Value: a.Name, Label: a.Name}
+	}
+	return orOwn(v, list, own), nil
+}
+
+// orOwn are choices with one for any before them, and behind them the one that
+// an address asks for and the page does not know: a link says what it says.
+func orOwn(v *page.Visit, known []page.Choice, own string) []page.Choice {
+	list := append([]page.Choice{{Label: v.T("console.any")}}, known...)
+	if !slices.ContainsFunc(list, func(c page.Choice) bool { return c.Value == own }) {
+		list = append(list, page.Choice{Value: own, Label: own})
+	}
+	return list
+}
+
 // address is that of a page of the list with the same filters.
 func (d attentionData) address(before string) string {
 	q := url.Values{}
@@ -122,6 +147,10 @@ func (c console) readAttention(v *page.Visit, form *page.Form) (attentionData, d
 		Form: form, State: dispatch.State(form.Get("state")), Hidden: map[string]string{},
 		Found:    deliveryRows{Reader: v.Reader, Titles: titles},
 		Triggers: []page.Choice{{Label: v.T("console.any")}}, Channels: []page.Choice{{Label: v.T("console.any")}},
+		Reasons: orOwn(v, v.Choices("reason.operator"), form.Get("reason")),
+	}
+	if data.Accounts, err = c.accountChoices(v, form.Get("account")); err != nil {
+		return data, dispatch.Search{}, err
 	}
 	if !slices.Contains(attentionStates, data.State) {
 		data.State = dispatch.Failed

@@ -24,7 +24,7 @@ func TestManyAreRuledAboutAfterAQuestion(t *testing.T) {
 	v.get("/console/attention/confirm?state=failed&scope=all&action=assume_sent").is(http.StatusNotFound)
 	v.get("/console/attention/confirm?state=in_doubt&scope=all&action=retry").has("may get it twice")
 
-	begun := v.post("/console/attention", url.Values{"state": {"failed"}, "scope": {"all"}, "action": {"discard"}}).is(http.StatusOK).has("under way", "operator:bob")
+	begun := v.post("/console/attention", url.Values{"state": {"failed"}, "scope": {"all"}, "action": {"discard"}}).is(http.StatusOK).has("under way", "operator bob")
 	v.get("/console/bulk").is(http.StatusOK).has("Discards 2 messages")
 	v.post(begun.path+"/cancel", nil).is(http.StatusOK).has("cancelled")
 	v.get("/console/bulk/99").is(http.StatusNotFound)
@@ -49,6 +49,6 @@ func TestTheLedgerIsCheckedAndMended(t *testing.T) {
 	must(t, err)
 	v.post("/console/ledger/check", nil).is(http.StatusOK).has("trigger price_drop, accepted: the ledger says 2, there are 1.", "Recount…")
 	v.get("/console").is(http.StatusOK).has("the ledger says 2, there are 1.", "does not balance")
-	v.post("/console/ledger/recount", nil).is(http.StatusOK).has("The ledger was recounted.", "Recounted by operator:bob")
+	v.post("/console/ledger/recount", nil).is(http.StatusOK).has("The ledger was recounted.", "Recounted by operator bob")
 	v.get("/console/ledger.csv").is(http.StatusOK).has("day,targeted,accepted", ",1,1,0,0,0,0,0,0,true")
 }

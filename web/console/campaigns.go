@@ -102,6 +102,8 @@ type campaignData struct {
 	Next    []nextDate
 	CanEdit bool
 	SMS     campaignSizes
+	// Accounts are those of the members whom the dry run names as left out, by id.
+	Accounts map[int64]string
 }
 
 // campaignRun is a run and what became of its messages.
@@ -178,6 +180,9 @@ func (c console) readCampaign(v *page.Visit, o access.Operator) (campaignData, e
 		}
 		data.Runs = append(data.Runs, campaignRun{run, ledger})
 	}
+	if data.Accounts, err = c.leftOut(v, data.Outlook); err != nil {
+		return campaignData{}, err
+	}
 	if data.SMS, err = c.campaignSizes(v, data.Campaign, data.Outlook); err != nil {
 		return campaignData{}, err
 	}
@@ -188,6 +193,18 @@ func (c console) readCampaign(v *page.Visit, o access.Operator) (campaignData, e
 	}
 	data.History, err = c.Campaigns.History(v.Context(), id)
 	return data, err
+}
+
+// leftOut are the accounts of the members whom a dry run names as left out.
+func (c console) leftOut(v *page.Visit, o *campaigns.Outlook) (map[int64]string, error) {
+	if o == nil {
+		return nil, nil //nolint:nilnil // nobody was asked about, so nobody is named
+	}
+	var ids []int64
+	for _, refused := range o.Refused {
+		ids = append(ids, refused.Members...)
+	}
+	return c.Members.Accounts(v.Context(), ids)
 }
 
 // Waiting is how many messages have not left yet.

@@ -49,7 +49,7 @@ func TestACampaignIsWrittenTriedStartedAndStopped(t *testing.T) {
 	v.post(at+"/start", nil).is(http.StatusOK).has("Nothing was done")
 	v.post(at+"/pause", nil).is(http.StatusOK).has("It is paused.", "Resume")
 	v.post(at+"/resume", nil).is(http.StatusOK).has("It goes on.")
-	v.post(at+"/stop", nil).is(http.StatusOK).has("It is stopped.", "operator:mia").lacks("Stop for good")
+	v.post(at+"/stop", nil).is(http.StatusOK).has("It is stopped.", "operator mia").lacks("Stop for good")
 	v.post(at+"/copy", nil).is(http.StatusOK).has("This is the copy.", "A week of tea (2)")
 	v.get("/console/campaigns?state=stopped").has("A week of tea").lacks("(2)")
 	v.get("/console/campaigns?state=finished").has("No campaign is in this state")

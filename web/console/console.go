@@ -109,12 +109,13 @@ func (c console) routes() []page.Route {
 	}
 	export := operator("GET /console/deliveries.csv", c.deliveriesCSV)
 	export.Live = true // it takes as long as there are deliveries
-	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.calendarRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), c.eventRoutes(operator), c.evidenceRoutes(operator), []page.Route{
+	return slices.Concat(c.webhookRoutes(operator, admin), c.campaignRoutes(operator, marketer), c.calendarRoutes(operator, marketer), c.attentionRoutes(operator), c.ledgerRoutes(operator), c.replyRoutes(operator), c.collectorRoutes(operator, admin), c.accountRoutes(operator), c.eventRoutes(operator), c.evidenceRoutes(operator), c.templateRoutes(operator), []page.Route{
 		{Pattern: "GET /console/sign-in", Handle: c.signInPage},
 		{Pattern: "POST /console/sign-in", Handle: c.signIn},
 		{Pattern: "POST /console/sign-out", Handle: c.signOut},
 
 		operator("GET /console", c.overview),
+		{Pattern: "GET /console/{elsewhere...}", Handle: c.nothing},
 		{Pattern: "GET /console/live", Handle: c.live, Live: true},
 		operator("GET /console/deliveries", c.deliveries),
 		export,
@@ -122,6 +123,8 @@ func (c console) routes() []page.Route {
 		operator("POST /console/suppress", c.suppress),
 		operator("POST /console/suppress/lift", c.lift),
 		operator("GET /console/suppressions", c.suppressions),
+		operator("GET /console/suppressions/new", c.suppressionForm),
+		operator("POST /console/suppressions/new", c.addSuppression),
 		operator("GET /console/members", c.members),
 		operator("GET /console/members/{id}", c.member),
 		operator("GET /console/triggers", c.triggers),
@@ -202,6 +205,15 @@ func (c console) signOut(v *page.Visit) error {
 		return err
 	}
 	return v.Go(Base + "/sign-in")
+}
+
+// nothing answers an address that has no page; who is signed in keeps the bar
+// that leads back.
+func (c console) nothing(v *page.Visit) error {
+	if operator, err := c.who(v); err == nil {
+		v.Name = operator.Name
+	}
+	return missing("page")
 }
 
 // missing is a page for something that is not there.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,13 +94,21 @@ func (c console) describe(v *page.Visit, data *deliveryData) (subscriptions.Trig
 }
 
 func steps(v *page.Visit, course []page.Told) []step {
+	// A call and a fax tell how much went over in steps of their own, in the
+	// reader's words.
+	worded := slices.ContainsFunc(course, func(t page.Told) bool { return t.Code == "call_heard" || t.Code == "fax_ended" })
 	list := make([]step, len(course))
 	for i, told := range course {
 		clock := told.At.In(v.Zone).Format("15:04:05.000")
 		if i > 0 {
 			clock = "+" + v.Duration(told.At.Sub(course[0].At))
 		}
-		list[i] = step{Told: told, Clock: clock, Facts: facts(v, told.Detail)}
+		detail := told.Detail
+		if told.Code == "attempt_ended" && worded {
+			detail = maps.Clone(detail)
+			delete(detail, "detail")
+		}
+		list[i] = step{Told: told, Clock: clock, Facts: facts(v, detail)}
 		if id, recorded := told.Detail["recording"].(uuid.UUID); recorded {
 			list[i].Recording = id.String()
 		}

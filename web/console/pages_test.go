@@ -15,7 +15,7 @@ import (
 )
 
 // unworded finds keys that were shown in place of their wording.
-var unworded = regexp.MustCompile(`>\s*(calendars|console|replies|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
+var unworded = regexp.MustCompile(`>\s*(calendars|console|templates|campaign|replies|told|state|reason|rule|form|time|duration)\.[a-z_.]+`)
 
 func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 	t.Parallel()
@@ -29,7 +29,8 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 		"/console", "/console/deliveries", "/console/deliveries?member=nobody", "/console/deliveries?since=x", "/console/members",
 		"/console/members?q=nobody", fmt.Sprint("/console/members/", found[0].MemberID), "/console/triggers", "/console/triggers/price_drop",
 		"/console/replies", "/console/replies?keywords=1", "/console/replies?address=nobody",
-		"/console/suppressions", "/console/suppressions?address=nobody", "/console/nothing",
+		"/console/templates", "/console/templates/price_drop", "/console/templates/reply_stop", "/console/templates/nosuch",
+		"/console/suppressions", "/console/suppressions?address=nobody", "/console/suppressions/new", "/console/attention", "/console/attention?reason=busy&account=smtp", "/console/nothing",
 		"/console/calendars", "/console/calendars/fairs", "/console/calendars/_import", "/console/calendars/_import?name=fairs",
 	}
 	for _, d := range found {
@@ -54,6 +55,7 @@ func TestEveryPageIsThereInBothLanguages(t *testing.T) {
 			}
 		}
 	}
+	v.get("/console/no/such/page?lang=en").is(http.StatusNotFound).has("There is nothing here", "Sign out")
 	s.visitor().get("/console/sign-in?lang=zh-CN").is(http.StatusOK).has("登录控制台")
 }
 

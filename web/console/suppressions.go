@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"herald/access"
 	"herald/problem"
@@ -49,7 +50,79 @@ func (c console) suppressionOf(v *page.Visit, ch subscriptions.Channel, address 
 	return &found[0], nil
 }
 
-// suppress puts an address on the list of those that are not contacted.
+// suppressionNewData is the form of an address that shall not be contacted.
+type suppressionNewData struct {
+	Form     *page.Form
+	Channels []page.Choice
+}
+
+func newSuppression(v *page.Visit, form *page.Form) suppressionNewData {
+	data := suppressionNewData{Form: form}
+	for _, ch := range subscriptions.Channels {
+		data.Channels = append(data.Channels, page.Choice{Value: string(ch), Label: v.Word("channel", ch)})
+	}
+	return data
+}
+
+func (c console) suppressionForm(v *page.Visit, _ access.Operator) error {
+	return v.Show("suppression-new", newSuppression(v, v.NewForm(nil)))
+}
+
+// maxNote is the most characters of what an operator notes of a suppression.
+const maxNote = 500
+
+// addSuppression puts an address that an operator wrote on the list. One that
+// was on it already keeps its reason, which the operator is told.
+func (c console) addSuppression(v *page.Visit, o access.Operator) error {
+	form, err := v.Form()
+	if err != nil {
+		return err
+	}
+	channel, address, note := subscriptions.Channel(form.Get("channel")), form.Get("address"), form.Get("note")
+	var f problem.Fields
+	if utf8.RuneCountInString(note) > maxNote {
+		f.AddArgs("note", "max_len", map[string]any{"max_len": maxNote}, "must be at most %d characters", maxNote)
+	}
+	err = f.Err("this note cannot be kept")
+	if err == nil {
+		err = c.Consents.Suppress(v.Context(), subscriptions.Suppression{
+			Channel: channel, Address: address, Reason: subscriptions.ByOperator, Detail: noted(o, note),
+		})
+	}
+	if err != nil {
+		return v.Again(err, form, "suppression-new", newSuppression(v, form))
+	}
+	kept, err := c.suppressionOf(v, channel, address)
+	if err != nil {
+		return err
+	}
+	if kept != nil && (kept.Reason != subscriptions.ByOperator || kept.Detail != noted(o, note)) {
+		v.Tell(page.Flash{Text: v.T("console.suppressed.already", "address", v.Address(kept.Address), "reason", v.Word("console.suppressed_for", kept.Reason))})
+		return v.Go(Base + "/suppressions")
+	}
+	c.tellSuppressed(v, channel, address, Base+"/suppressions")
+	return v.Go(Base + "/suppressions")
+}
+
+// noted is the detail of a suppression: by whom, and what they noted.
+func noted(o access.Operator, note string) string {
+	if note == "" {
+		return actor(o)
+	}
+	return actor(o) + ": " + note
+}
+
+// tellSuppressed says on the next page that an address is not contacted any
+// more, with a way back.
+func (c console) tellSuppressed(v *page.Visit, channel subscriptions.Channel, address, back string) {
+	v.Tell(page.Flash{
+		Text: v.T("console.suppressed", "address", v.Address(address)),
+		Undo: Base + "/suppress/lift", UndoLabel: v.T("console.undo"),
+		Fields: map[string]string{"channel": string(channel), "address": address, "back": back},
+	})
+}
+
+// suppress puts the address of a page on the list of those that are not contacted.
 func (c console) suppress(v *page.Visit, o access.Operator) error {
 	form, err := v.Form()
 	if err != nil {
@@ -62,11 +135,7 @@ func (c console) suppress(v *page.Visit, o access.Operator) error {
 	if err != nil {
 		return err
 	}
-	v.Tell(page.Flash{
-		Text: v.T("console.suppressed", "address", v.Address(address)),
-		Undo: Base + "/suppress/lift", UndoLabel: v.T("console.undo"),
-		Fields: map[string]string{"channel": string(channel), "address": address, "back": form.Get("back")},
-	})
+	c.tellSuppressed(v, channel, address, form.Get("back"))
 	return goBack(v, form)
 }
 

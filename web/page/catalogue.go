@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -137,6 +138,18 @@ func (l *Locale) Word(family string, code any) string {
 		return l.T(key)
 	}
 	return fmt.Sprint(code)
+}
+
+// Choices are the codes of a family that have words, in the order of the words.
+func (l *Locale) Choices(family string) []Choice {
+	var list []Choice
+	for _, key := range l.Keys() {
+		if code, ok := strings.CutPrefix(key, family+"."); ok {
+			list = append(list, Choice{Value: code, Label: l.T(key)})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Choice) int { return strings.Compare(a.Label, b.Label) })
+	return list
 }
 
 // choose finds the language of a request: asked for in the address, kept in

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // symbols are the signs of currencies as both languages write them; others
@@ -170,6 +172,32 @@ func maskDigits(shown string) string {
 		}
 	}
 	return string(runes)
+}
+
+// dictionaries name languages in the words of each of Languages.
+var dictionaries = map[string]*display.Dictionary{"en": display.English, "zh-CN": display.SimplifiedChinese}
+
+// Language names a language by its BCP 47 tag: "Chinese (China)". What is no
+// tag, or one without a name, is shown as it is.
+func (l *Locale) Language(tag string) string {
+	parsed, err := language.Parse(tag)
+	if err != nil || parsed == language.Und {
+		return tag
+	}
+	if base, _ := parsed.Base(); dictionaries[l.Tag].Languages().Name(base) == "" {
+		return tag
+	}
+	return dictionaries[l.Tag].Tags().Name(parsed)
+}
+
+// Actor words who did something, as histories name them: "operator:ann",
+// "key:shop", "herald". What is named otherwise is shown as it is.
+func (l *Locale) Actor(actor string) string {
+	kind, name, _ := strings.Cut(actor, ":")
+	if key := "actor." + kind; l.Has(key) {
+		return l.T(key, "name", name)
+	}
+	return actor
 }
 
 // Duration says a length of time in the largest unit it fills, two at most:

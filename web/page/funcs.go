@@ -19,6 +19,8 @@ func (l *Locale) funcs(a *Assets) template.FuncMap {
 		"address":  l.Address,  // an address of any channel, in full
 		"masked":   l.Masked,   // the same with its middle hidden
 		"duration": l.Duration, // duration .CoolDown → 1 day
+		"language": l.Language, // language "zh-CN" → Chinese (China)
+		"actor":    l.Actor,    // actor "operator:ann" → operator ann
 		"occasion": l.Occasion, // occasion "mid_autumn" "" → Mid-Autumn Festival
 		"lang":     func() string { return l.Tag },
 		"icon":     a.Icon,

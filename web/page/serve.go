@@ -234,25 +234,8 @@ func (s *Site) fail(v *Visit, err error) {
 
 // Status is the HTTP status of an error.
 func Status(err error) int {
-	switch problem.CodeOf(err) {
-	case problem.Invalid:
-		return http.StatusUnprocessableEntity
-	case problem.Malformed:
-		return http.StatusBadRequest
-	case problem.NotFound:
-		return http.StatusNotFound
-	case problem.Conflict:
-		return http.StatusConflict
-	case problem.Unauthorized:
-		return http.StatusUnauthorized
-	case problem.Forbidden:
-		return http.StatusForbidden
-	case problem.Throttled:
-		return http.StatusTooManyRequests
-	case problem.TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case problem.Unavailable:
-		return http.StatusServiceUnavailable
+	if status := problem.CodeOf(err).Status(); status != 0 {
+		return status
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return http.StatusServiceUnavailable

@@ -209,6 +209,9 @@ func (r Reader) stepArgs(c Course, e dispatch.Entry) []any {
 	if sent, ok := figure(args["sent"]); ok {
 		args["number"] = sent + 1 // sent counts those before this one
 	}
+	if actor, ok := args["actor"].(string); ok {
+		args["actor"] = r.Actor(actor)
+	}
 	args["company"] = r.Company
 	r.wordCodes(c, args)
 	r.wordTimes(c, e, args)

@@ -82,6 +82,35 @@ func TestTimesAreTold(t *testing.T) {
 	}
 }
 
+func TestLanguagesAndActorsHaveNames(t *testing.T) {
+	c := catalogue(t)
+	en, zh := c.In("en"), c.In("zh-CN")
+	for got, want := range map[string]string{
+		en.Language("zh-CN"): "Chinese (China)",
+		zh.Language("zh-CN"): "中文 (中国)",
+		zh.Language("en"):    "英语",
+		en.Language("tlh-x"): "tlh-x",
+		en.Language("xx"):    "xx",
+		en.Language(""):      "",
+
+		en.Actor("operator:ann"):  "operator ann",
+		zh.Actor("key:the shop"):  "接口密钥 the shop",
+		zh.Actor("herald"):        "Herald 自动",
+		en.Actor("5.1.1 no: who"): "5.1.1 no: who",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestChoicesAreInTheOrderOfTheirWords(t *testing.T) {
+	want := []Choice{{"false", "no"}, {"true", "yes"}}
+	if diff := cmp.Diff(want, catalogue(t).In("en").Choices("boolean")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDurations(t *testing.T) {
 	en := catalogue(t).In("en")
 	for d, want := range map[time.Duration]string{
