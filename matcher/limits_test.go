@@ -41,6 +41,18 @@ func TestLimitsToTheInstant(t *testing.T) {
 			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.InCoolDown, matcher.Notified, matcher.InCoolDown},
 		},
 		{
+			"a clock that is set back is no cool-down",
+			func(*subscriptions.Order) {},
+			[]time.Duration{time.Hour, 0, time.Minute},
+			[]matcher.Outcome{matcher.Notified, matcher.Notified, matcher.Notified},
+		},
+		{
+			"a cool-down counts from the furthest clock",
+			func(o *subscriptions.Order) { o.CoolDown, o.MaxNotifications = &coolDown, 2 },
+			[]time.Duration{time.Hour, 0, 2*time.Hour - time.Microsecond, 2 * time.Hour},
+			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.InCoolDown, matcher.Notified},
+		},
+		{
 			"a cap counts what was sent",
 			func(o *subscriptions.Order) { o.MaxNotifications = 2 },
 			[]time.Duration{0, 0, time.Hour},

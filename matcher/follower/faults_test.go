@@ -311,3 +311,22 @@ func TestBackoffGrowsAndIsNotTheSameForAll(t *testing.T) {
 		t.Error("two nodes wait equally long")
 	}
 }
+
+// A dump takes the name of its line of transactions along, to a server that
+// has counted fewer of them.
+func TestAServerThatHasCountedLessIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	f := w.loaded()
+	there := *f.state.Load()
+	there.min, there.max, there.pending = there.max+1000, there.max+1000, nil
+	f.state.Store(&there)
+	w.subscribe(w.order("below", "a", 5, 0))
+	if !w.fence(f).Changed("below") {
+		t.Error("the fence lets an index decide that has come farther than this server")
+	}
+	w.sync(f)
+	w.equal(f)
+	if s := f.Stats(); s.Loads != 2 {
+		t.Errorf("the index was loaded %d times, want twice", s.Loads)
+	}
+}
