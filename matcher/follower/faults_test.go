@@ -48,20 +48,34 @@ func TestKilledConnectionsLoseNothing(t *testing.T) {
 	}
 }
 
-func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
-	w := newWorld(t)
-	w.subscribe(w.order("below", "a", 5, 0))
-	// The load waits for this lock with its snapshot taken.
+// barAnchors lets nobody read what subscriptions wait on while the
+// transaction lasts.
+func (w *world) barAnchors() pgx.Tx {
+	w.Helper()
 	holder := w.begin()
 	if _, err := holder.Exec(w.ctx, `LOCK TABLE subscription_anchors IN ACCESS EXCLUSIVE MODE`); err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
-	f := w.follow(Config{Poll: rare, IdlePoll: rare})
-	waitUntil(t, func() bool {
+	return holder
+}
+
+// awaitBarred returns when somebody waits for the lock of holder.
+func (w *world) awaitBarred(holder pgx.Tx) {
+	w.Helper()
+	waitUntil(w, func() bool {
 		var waiting int
 		err := holder.QueryRow(w.ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
 		return err == nil && waiting > 0
 	})
+}
+
+func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
+	w := newWorld(t)
+	w.subscribe(w.order("below", "a", 5, 0))
+	// The load waits for this lock with its snapshot taken.
+	holder := w.barAnchors()
+	f := w.follow(Config{Poll: rare, IdlePoll: rare})
+	w.awaitBarred(holder)
 	if _, ok := f.View(); ok {
 		t.Error("there is a view of what is not loaded")
 	}
@@ -73,8 +87,24 @@ func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
 	}
 }
 
+func TestChangesThatCouldNotBeTakenInAreNotPassedOver(t *testing.T) {
+	w := newWorld(t)
+	f := w.loaded()
+	w.subscribe(w.order("below", "a", 5, 0))
+	// The look finds the change, and waits for this lock to read what it is.
+	holder := w.barAnchors()
+	f.kick()
+	w.awaitBarred(holder)
+	w.kill()
+	w.sync(f)
+	w.equal(f)
+	if s := f.Stats(); s.Loads != 1 || s.Failures == 0 {
+		t.Errorf("stats %+v, want the one load, and a failure", s)
+	}
+}
+
 // waitUntil asks again and again; what it waits for has no signal.
-func waitUntil(t *testing.T, done func() bool) {
+func waitUntil(t testing.TB, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -324,6 +354,13 @@ func TestAServerThatHasCountedLessIsNotBelieved(t *testing.T) {
 	if !w.fence(f).Changed("below") {
 		t.Error("the fence lets an index decide that has come farther than this server")
 	}
+	holder := w.barAnchors()
+	f.kick()
+	w.awaitBarred(holder)
+	if _, ok := f.View(); ok {
+		t.Error("there is a view of what is being loaded anew")
+	}
+	w.commit(holder)
 	w.sync(f)
 	w.equal(f)
 	if s := f.Stats(); s.Loads != 2 {
