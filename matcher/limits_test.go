@@ -138,6 +138,36 @@ func TestAPausedSubscriptionIsNotTold(t *testing.T) {
 	}
 }
 
+// Validity is judged when the subscription is locked, which may be later than
+// it was looked up: the index leaves some time for that.
+func TestWhatBecomesValidWhileAnEventWaitsIsTold(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	from := opening.Add(time.Hour)
+	sub := s.subscribe(s.member("wei"), "kettle", 49, func(o *subscriptions.Order) { o.ValidFrom = &from })
+	i := s.intake(s.deliveries, matcher.IntakeConfig{Follower: s.follow()})
+	s.clock.set(from.Add(-time.Second))
+	holder, err := s.pool.Begin(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(s.ctx) }()
+	if _, err := holder.Exec(s.ctx, `SELECT FROM subscriptions WHERE id = $1 FOR UPDATE`, sub.ID); err != nil {
+		t.Fatal(err)
+	}
+	answers := s.send(s.ctx, i, priceEvent("1", "kettle", 49))
+	s.await("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", 1)
+	s.clock.set(from)
+	if err := holder.Commit(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	a := <-answers
+	taken(t, "the event", a)
+	if got := s.outcomes("/shop", "1")[sub.ID]; got != matcher.Notified {
+		t.Errorf("outcome %q", got)
+	}
+}
+
 // Eight callers on two nodes send the same events in their own order, singly
 // and in batches, again and again.
 func TestLimitsAreExactUnderConcurrentReplays(t *testing.T) {

@@ -64,7 +64,9 @@ func (w *world) awaitBarred(holder pgx.Tx) {
 	w.Helper()
 	waitUntil(w, func() bool {
 		var waiting int
-		err := holder.QueryRow(w.ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
+		err := holder.QueryRow(w.ctx, `
+			SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 		return err == nil && waiting > 0
 	})
 }
