@@ -35,8 +35,8 @@ func TestWhatWasAcknowledgedIsSeenByTheNextEventOnEveryNode(t *testing.T) {
 		told bool // of a kettle at 40
 	}{
 		{"subscribed", func() { wei = s.subscribe(s.member("wei"), "kettle", 49) }, true},
-		{"wants it cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 39.0}}) }, false},
-		{"takes it back", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 40.0}}) }, true},
+		{"wants it cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 40.0}}) }, true},
+		{"and cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 39.0}}) }, false},
 		{"the trigger is anchored anew", func() {
 			trigger := priceDrop()
 			trigger.Condition = "event.product == param.product && event.price >= param.target"

@@ -64,6 +64,12 @@ func TestLimitsToTheInstant(t *testing.T) {
 			[]time.Duration{0, time.Minute, time.Hour, 2 * time.Hour},
 			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.Notified, matcher.CapReached},
 		},
+		{
+			"of a cool-down and a cap the one that ends is named",
+			func(o *subscriptions.Order) { o.CoolDown, o.MaxNotifications = &coolDown, 1 },
+			[]time.Duration{0, time.Hour - time.Microsecond, time.Hour},
+			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.CapReached},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -92,15 +92,21 @@ func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
 func TestChangesThatCouldNotBeTakenInAreNotPassedOver(t *testing.T) {
 	w := newWorld(t)
 	f := w.loaded()
+	w.sync(f) // after the first look
 	w.subscribe(w.order("below", "a", 5, 0))
 	// The look finds the change, and waits for this lock to read what it is.
 	holder := w.barAnchors()
 	f.kick()
 	w.awaitBarred(holder)
-	w.kill()
+	if _, err := holder.Exec(w.ctx, `
+		SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+		WHERE datname = current_database() AND wait_event_type = 'Lock'`); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(holder)
 	w.sync(f)
 	w.equal(f)
-	if s := f.Stats(); s.Loads != 1 || s.Failures == 0 {
+	if s := f.Stats(); s.Loads != 1 || s.Failures != 1 {
 		t.Errorf("stats %+v, want the one load, and a failure", s)
 	}
 }
