@@ -15,7 +15,7 @@ import (
 func TestWhatWasAcknowledgedIsSeenByTheNextEventOnEveryNode(t *testing.T) {
 	s := openShop(t)
 	s.save(priceDrop())
-	s.subscribe(s.member("ann"), "kettle", 10)
+	ann := s.subscribe(s.member("ann"), "kettle", 10)
 	nodes := map[string]*follower.Follower{"one": s.followEvery(time.Hour), "other": s.followEvery(time.Hour)}
 	intakes := map[string]*matcher.Intake{}
 	for name, f := range nodes {
@@ -30,31 +30,33 @@ func TestWhatWasAcknowledgedIsSeenByTheNextEventOnEveryNode(t *testing.T) {
 		}
 	}
 	for n, step := range []struct {
-		what string
-		do   func()
-		told bool // of a kettle at 40
+		what     string
+		do       func()
+		ann, wei bool // are told of a kettle at 40
 	}{
-		{"subscribed", func() { wei = s.subscribe(s.member("wei"), "kettle", 49) }, true},
-		{"wants it cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 40.0}}) }, true},
-		{"and cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 39.0}}) }, false},
+		{"subscribed", func() { wei = s.subscribe(s.member("wei"), "kettle", 49) }, false, true},
+		{"wants it cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 40.0}}) }, false, true},
+		{"and cheaper", func() { change(subscriptions.Change{Params: map[string]any{"product": "kettle", "target": 39.0}}) }, false, false},
 		{"the trigger is anchored anew", func() {
 			trigger := priceDrop()
 			trigger.Condition = "event.product == param.product && event.price >= param.target"
 			s.save(trigger)
-		}, true},
-		{"an index is given up", func() { nodes["one"].Distrust("of a test") }, true},
+		}, true, true},
+		{"an index is given up", func() { nodes["one"].Distrust("of a test") }, true, true},
 		{"ended", func() {
 			if err := s.subscriptions.End(s.ctx, wei.ID, "cancelled", "member"); err != nil {
 				t.Fatal(err)
 			}
-		}, false},
+		}, true, false},
 	} {
 		step.do()
 		for name, i := range intakes {
 			id := fmt.Sprintf("%d-%s", n, name)
 			s.accept(i, priceEvent(id, "kettle", 40))
-			if _, told := s.outcomes("/shop", id)[wei.ID]; told != step.told {
-				t.Errorf("%s, node %s: told %t, want %t", step.what, name, told, step.told)
+			told := s.outcomes("/shop", id)
+			_, toAnn := told[ann.ID]
+			if _, toWei := told[wei.ID]; toAnn != step.ann || toWei != step.wei {
+				t.Errorf("%s, node %s: Ann told %t, want %t; Wei told %t, want %t", step.what, name, toAnn, step.ann, toWei, step.wei)
 			}
 		}
 	}

@@ -59,14 +59,15 @@ func (w *world) barAnchors() pgx.Tx {
 	return holder
 }
 
+// barred are those in this database who wait for a lock of a table.
+const barred = `pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
 // awaitBarred returns when somebody waits for the lock of holder.
 func (w *world) awaitBarred(holder pgx.Tx) {
 	w.Helper()
 	waitUntil(w, func() bool {
 		var waiting int
-		err := holder.QueryRow(w.ctx, `
-			SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		err := holder.QueryRow(w.ctx, `SELECT count(*) FROM `+barred).Scan(&waiting)
 		return err == nil && waiting > 0
 	})
 }
@@ -98,9 +99,7 @@ func TestChangesThatCouldNotBeTakenInAreNotPassedOver(t *testing.T) {
 	holder := w.barAnchors()
 	f.kick()
 	w.awaitBarred(holder)
-	if _, err := holder.Exec(w.ctx, `
-		SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event_type = 'Lock'`); err != nil {
+	if _, err := holder.Exec(w.ctx, `SELECT pg_terminate_backend(pid, 10000) FROM `+barred); err != nil {
 		t.Fatal(err)
 	}
 	w.commit(holder)
