@@ -166,6 +166,9 @@ type Change struct {
 // Enqueuer makes deliveries of notifications; *dispatch.Store does.
 type Enqueuer interface {
 	EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error
+	// Foresee says what EnqueueTx would decide of messages by quiet hours and
+	// frequency caps, without making them.
+	Foresee(ctx context.Context, q subscriptions.Querier, list []dispatch.Prospect) ([]dispatch.Foreseen, error)
 	// WakeTx lets what waits of these runs be looked at again at once.
 	WakeTx(ctx context.Context, tx pgx.Tx, runs []int64) error
 }
