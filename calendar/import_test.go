@@ -179,6 +179,17 @@ func TestCalendarsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestImportedEventsEnd(t *testing.T) {
+	c, err := Import(strings.NewReader(file("DTSTART;VALUE=DATE:20260501\nRRULE:FREQ=DAILY")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Schedule{Occasion: Occasion{imported: c}, Until: Date{2026, time.May, 2}}
+	if got := dates(s.Next(instant(t, "2026-04-01T00:00:00Z"), time.UTC, 5)); len(got) != 2 {
+		t.Errorf("%v, want two days", got)
+	}
+}
+
 func TestWhatIsWrongHasItsLine(t *testing.T) {
 	const summer = "SUMMARY:Summer\nDTSTART;VALUE=DATE:20260501"
 	for name, test := range map[string]struct {

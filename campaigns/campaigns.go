@@ -112,6 +112,9 @@ type When struct {
 	// LeapDay is when an anniversary of 29 February is kept in other years:
 	// "feb28" or "mar1"; empty: "feb28".
 	LeapDay calendar.LeapDay `json:"leap_day,omitempty"`
+	// Until is the last date of a Cron or an Occasion, "2026-12-31", by the
+	// clock that it goes by; empty: there is no end.
+	Until string `json:"until,omitempty"`
 	// Missed says what becomes of firings of a Cron or an Occasion that could
 	// not be in time: "skip" none, "once" the latest of them (of birthdays
 	// each: they concern others), "all" each; empty: "once". What is older

@@ -47,21 +47,11 @@ func (f *foresight) instant(zone string) time.Time {
 		return at
 	}
 	at := f.at
-	if next := f.schedule.Next(f.at, locationOf(zone), 1); len(next) > 0 {
+	if next := f.schedule.Next(f.at, location(zone), 1); len(next) > 0 {
 		at = next[0].At
 	}
 	f.byZone[zone] = at
 	return at
-}
-
-// locationOf is a time zone by its name; where this machine knows none of that
-// name, UTC.
-func locationOf(zone string) *time.Location {
-	location, err := calendar.LoadZone(zone)
-	if err != nil {
-		return time.UTC
-	}
-	return location
 }
 
 // prospect is a message to a member who can be reached. Of birthdays caps are

@@ -130,6 +130,26 @@ func TestAWatchThatIsBeingClosedIsLeftAlone(t *testing.T) {
 	}
 }
 
+// The closer has taken the watch after the sweep has read it, and not committed.
+func TestAWatchThatACloserHoldsIsLeftToIt(t *testing.T) {
+	y := newYard(t, orders())
+	y.record(happening{1, created, 0})
+	var closer pgx.Tx
+	y.before = func(ctx context.Context, _ pgx.Tx, _ []Absence) error {
+		closer = mustBegin(t, y.pool)
+		return y.recordTx(ctx, closer, "1", happening{2, paid, time.Hour})
+	}
+	y.sweep(2 * day)
+	if err := closer.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	y.sweep(2 * day)
+	y.expectFired("closed at the last moment")
+	if n := y.count("watches"); n != 0 {
+		t.Errorf("%d watches are left", n)
+	}
+}
+
 // The closer ran before its watch could be seen, and commits after the sweep
 // has read it: only its end tells.
 func TestACloserThatSawNoWatchMayComeWhileItIsTaken(t *testing.T) {
