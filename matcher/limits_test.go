@@ -91,6 +91,21 @@ func TestLimitsToTheInstant(t *testing.T) {
 	}
 }
 
+func TestTheLastTimeNeverGoesBack(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	sub := s.subscribe(s.member("wei"), "kettle", 49)
+	i := s.intake(s.deliveries, matcher.IntakeConfig{})
+	for n, at := range []time.Duration{time.Hour, 0} { // the second by a clock that is behind
+		s.clock.set(opening.Add(at))
+		s.accept(i, priceEvent(fmt.Sprint(n), "kettle", 1))
+	}
+	after, err := s.subscriptions.Get(s.ctx, sub.ID)
+	if err != nil || after.Sent != 2 || after.LastFiredAt == nil || !after.LastFiredAt.Equal(opening.Add(time.Hour)) {
+		t.Errorf("sent %d, last at %v, %v; want 2, the later time", after.Sent, after.LastFiredAt, err)
+	}
+}
+
 func TestLimitsHoldWithinABatchInTheOrderGiven(t *testing.T) {
 	s := openShop(t)
 	trigger := priceDrop()
