@@ -177,7 +177,7 @@ func TestWhatBecomesValidWhileAnEventWaitsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	answers := s.send(s.ctx, i, priceEvent("1", "kettle", 49))
-	s.await("pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'", 1)
+	s.blocked()
 	s.clock.set(from)
 	if err := holder.Commit(s.ctx); err != nil {
 		t.Fatal(err)
