@@ -45,7 +45,7 @@ var house = map[string][]string{
 	"herald/hardware/sip/tones":       {},
 	"herald/hardware/sip/wav":         {},
 	"herald/hardware/sim/phone":       {"herald/problem", "herald/hardware/sim", "herald/hardware/sip/g711", "herald/hardware/sip/media", "herald/hardware/sip/tones", "herald/hardware/sip/wav"},
-	"herald/calendar":                 {},
+	"herald/calendar":                 {"herald/problem"},
 	"herald/calendars":                {"herald/problem", "herald/calendar"},
 	"herald/subscriptions":            {"herald/problem", "herald/access", "herald/calendar", "herald/matcher/predicate"},
 	"herald/dispatch/pool":            {},

@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -65,6 +66,35 @@ func TestEveryMinuteOfAChangingDayFiresInOrder(t *testing.T) {
 			}
 			if left := from.Add(30 * time.Hour).Sub(last); left > 80*time.Minute {
 				t.Errorf("%s: nothing comes for %s after %s", name, left, last)
+			}
+		}
+	}
+}
+
+// Whenever it is asked, also in an hour that comes twice, the next moment is the
+// first one after that of all that the wall clock shows about a change.
+func TestTheNextMomentIsTheFirstAfterAnyInstantAboutAChange(t *testing.T) {
+	for _, spec := range []string{"*/15 * * * *", "30 2 * * *", "20,50 1-3 * * *", "0 0 * * *"} {
+		s := Schedule{Occasion: parse(t, "cron:"+spec)}
+		for change, name := range map[string]string{
+			"2026-03-08T07:00:00Z": "America/New_York", "2026-11-01T06:00:00Z": "America/New_York",
+			"2026-03-29T01:00:00Z": "Europe/Berlin", "2026-10-25T01:00:00Z": "Europe/Berlin",
+			"2026-04-04T15:00:00Z": "Australia/Lord_Howe", "2026-10-03T15:30:00Z": "Australia/Lord_Howe",
+			"2026-04-24T22:00:00Z": "Africa/Cairo", "2026-10-29T21:00:00Z": "Africa/Cairo", // about midnight
+		} {
+			at, in := instant(t, change), zone(t, name)
+			var all []time.Time
+			wall := wallClock(at.In(in)).Add(-6 * time.Hour)
+			for end := wall.Add(48 * time.Hour); wall.Before(end); wall = s.Occasion.wall.Next(wall) {
+				all = append(all, InstantOf(wall, in))
+			}
+			slices.SortFunc(all, time.Time.Compare)
+			for after := at.Add(-3 * time.Hour); after.Before(at.Add(3 * time.Hour)); after = after.Add(5 * time.Minute) {
+				i := slices.IndexFunc(all[1:], after.Before) + 1 // the first is no firing, but where it was begun
+				got := s.Next(after, in, 1)
+				if len(got) != 1 || !got[0].At.Equal(all[i]) {
+					t.Errorf("%s in %s after %s: %v, want %s", spec, name, after.In(in), got, all[i].In(in))
+				}
 			}
 		}
 	}

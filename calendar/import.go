@@ -3,7 +3,6 @@ package calendar
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -42,35 +41,35 @@ func Import(r io.Reader) (*Imported, error) {
 		return nil, fmt.Errorf("read the calendar: %w", err)
 	}
 	if len(text) > MaxFile {
-		return nil, whole("the calendar has more than %d bytes", MaxFile)
+		return nil, whole("calendar_size", figures{"max": MaxFile}, "the calendar has more than %d bytes", MaxFile)
 	}
 	if !utf8.Valid(text) {
-		return nil, whole("the calendar is not written in UTF-8")
+		return nil, whole("calendar_utf8", nil, "the calendar is not written in UTF-8")
 	}
 	if n := bytes.Count(text, []byte("BEGIN:")); n > 4*maxEvents {
-		return nil, whole("the calendar has too many parts: at most %d events are read", maxEvents)
+		return nil, whole("calendar_parts", figures{"max": maxEvents}, "the calendar has too many parts: at most %d events are read", maxEvents)
 	}
 	if !bytes.Contains(text, []byte("BEGIN:VCALENDAR")) || !bytes.Contains(text, []byte("END:VCALENDAR")) {
-		return nil, whole("this is no iCalendar file, or not the whole of one")
+		return nil, whole("calendar_none", nil, "this is no iCalendar file, or not the whole of one")
 	}
 	lines := unfold(text)
 	file, err := ics.ParseCalendar(bytes.NewReader(text))
 	if err != nil {
-		return nil, &Fault{Line: unreadable(lines), Err: fmt.Errorf("this is no iCalendar file: %w", err)}
+		return nil, &Fault{Line: unreadable(lines), Reason: flawOf("calendar_unreadable", nil, "this is no iCalendar file: %v", err).Field}
 	}
 	return importEvents(file.Events(), lines)
 }
 
 func importEvents(events []*ics.VEvent, lines []line) (*Imported, error) {
 	if len(events) > maxEvents {
-		return nil, whole("the calendar has %d events: at most %d are read", len(events), maxEvents)
+		return nil, whole("calendar_events", figures{"count": len(events), "max": maxEvents}, "the calendar has %d events: at most %d are read", len(events), maxEvents)
 	}
 	i := importer{lines: eventsIn(lines), moved: map[string][]time.Time{}, notes: otherParts(lines)}
 	if err := i.events(events); err != nil {
 		return nil, err
 	}
 	if len(i.entries) == 0 {
-		return nil, whole("the calendar has no event that comes")
+		return nil, whole("calendar_empty", nil, "the calendar has no event that comes")
 	}
 	slices.SortStableFunc(i.entries, func(a, b entry) int { return cmp.Or(a.date.Compare(b.date), a.wall.Compare(b.wall)) })
 	slices.SortStableFunc(i.notes, func(a, b Note) int { return cmp.Compare(a.Line, b.Line) })
@@ -78,7 +77,9 @@ func importEvents(events []*ics.VEvent, lines []line) (*Imported, error) {
 }
 
 // whole is a fault of a whole file.
-func whole(format string, args ...any) error { return &Fault{Err: fmt.Errorf(format, args...)} }
+func whole(rule string, of figures, format string, args ...any) error {
+	return &Fault{Reason: flawOf(rule, of, format, args...).Field}
+}
 
 // importer writes events out.
 type importer struct {
@@ -91,25 +92,21 @@ type importer struct {
 
 func (i *importer) events(events []*ics.VEvent) error {
 	for n, event := range events {
-		if err := i.noteMoved(event); err != nil {
-			return i.inEvent(n, event, err)
+		if wrong := i.noteMoved(event); wrong != nil {
+			return i.inEvent(n, event, wrong)
 		}
 	}
 	for n, event := range events {
-		if err := i.event(n, event); err != nil {
-			return i.inEvent(n, event, err)
+		if wrong := i.event(n, event); wrong != nil {
+			return i.inEvent(n, event, wrong)
 		}
 	}
 	return nil
 }
 
-// inEvent says where an error is.
-func (i *importer) inEvent(n int, event *ics.VEvent, err error) error {
-	var property propertyFault
-	if p, is := errors.AsType[*propertyFault](err); is {
-		property = *p
-	}
-	return &Fault{Line: i.lineOf(n, property.name), Event: titleOf(event), Err: err}
+// inEvent says where a flaw is.
+func (i *importer) inEvent(n int, event *ics.VEvent, wrong *flaw) error {
+	return &Fault{Line: i.lineOf(n, wrong.Path), Event: titleOf(event), Reason: wrong.Field}
 }
 
 func titleOf(event *ics.VEvent) string {
@@ -121,38 +118,39 @@ func titleOf(event *ics.VEvent) string {
 	return string(title[:min(len(title), maxTitle)])
 }
 
-func (i *importer) noteMoved(event *ics.VEvent) error {
+func (i *importer) noteMoved(event *ics.VEvent) *flaw {
 	p := event.GetProperty(ics.ComponentPropertyRecurrenceId)
 	if p == nil {
 		return nil
 	}
-	at, err := parseMoment(p, p.Value)
-	if err != nil {
-		return &propertyFault{"RECURRENCE-ID", err}
+	at, wrong := parseMoment(p, p.Value)
+	if wrong != nil {
+		return wrong.at("RECURRENCE-ID")
 	}
 	i.moved[event.Id()] = append(i.moved[event.Id()], at.instant())
 	return nil
 }
 
-func (i *importer) event(n int, event *ics.VEvent) error {
+func (i *importer) event(n int, event *ics.VEvent) *flaw {
 	if p := event.GetProperty(ics.ComponentPropertyStatus); p != nil && strings.EqualFold(p.Value, "cancelled") {
 		i.note(Cancelled, n, event)
 		return nil
 	}
 	p := event.GetProperty(ics.ComponentPropertyDtStart)
 	if p == nil {
-		return errors.New("it has no DTSTART")
+		return flawOf("calendar_no_start", nil, "it has no DTSTART")
 	}
-	start, err := parseMoment(p, p.Value)
-	if err != nil {
-		return &propertyFault{"DTSTART", err}
+	start, wrong := parseMoment(p, p.Value)
+	if wrong != nil {
+		return wrong.at("DTSTART")
 	}
-	if start.wall.Year() < firstLunarYear || start.wall.Year() > lastLunarYear {
-		return &propertyFault{"DTSTART", fmt.Errorf("it begins in %d: dates of 1900 to 2100 are read", start.wall.Year())}
+	if year := start.wall.Year(); year < firstLunarYear || year > lastLunarYear {
+		years := figures{"year": strconv.Itoa(year)} // which is not written as a number is
+		return flawOf("calendar_years", years, "it begins in %d: dates of 1900 to 2100 are read", year).at("DTSTART")
 	}
-	walls, err := i.walls(event, start)
-	if err != nil {
-		return err
+	walls, wrong := i.walls(event, start)
+	if wrong != nil {
+		return wrong
 	}
 	if lastsForDays(event, start) {
 		i.note(FirstDay, n, event)
@@ -166,7 +164,7 @@ func (i *importer) event(n int, event *ics.VEvent) error {
 		i.entries = append(i.entries, entry{date: DateOf(wall), wall: wall, zone: one.zone, allDay: one.allDay, title: title})
 	}
 	if len(i.entries) > maxOccurrences {
-		return errDates
+		return tooManyDates()
 	}
 	return nil
 }
@@ -201,8 +199,10 @@ func lastsForDays(event *ics.VEvent, start moment) bool {
 	return false
 }
 
-// errDates says that a file comes to too many dates.
-var errDates = fmt.Errorf("the calendar comes to more than %d dates: give its rules an end", maxOccurrences)
+func tooManyDates() *flaw {
+	return flawOf("calendar_dates", figures{"max": maxOccurrences},
+		"the calendar comes to more than %d dates: give its rules an end", maxOccurrences)
+}
 
 // isMoved reports whether an occurrence is told by an event of its own.
 func (i *importer) isMoved(event *ics.VEvent, one moment) bool {
@@ -212,38 +212,38 @@ func (i *importer) isMoved(event *ics.VEvent, one moment) bool {
 
 // walls are the wall clocks at which an event comes: those of its rule, or its
 // first, and what is added, without what is taken out.
-func (i *importer) walls(event *ics.VEvent, start moment) ([]time.Time, error) {
+func (i *importer) walls(event *ics.VEvent, start moment) ([]time.Time, *flaw) {
 	walls := []time.Time{start.wall}
 	rules := event.GetProperties(ics.ComponentPropertyRrule)
 	if len(rules) > 1 {
-		return nil, errors.New("it has more than one RRULE")
+		return nil, flawOf("calendar_rules", nil, "it has more than one RRULE")
 	}
 	if len(rules) == 1 {
-		rule, err := parseRecurrence(rules[0].Value, start, &i.looks)
-		if err != nil {
-			return nil, &propertyFault{"RRULE", err}
+		rule, wrong := parseRecurrence(rules[0].Value, start, &i.looks)
+		if wrong != nil {
+			return nil, wrong.at("RRULE")
 		}
 		walls = walls[:0]
-		for date, err := range rule.dates() {
+		for date, wrong := range rule.dates() {
 			wall := start.clockOn(date)
 			switch {
-			case err != nil:
-				return nil, err
+			case wrong != nil:
+				return nil, wrong
 			case wall.After(rule.until):
 				continue
 			case len(walls) > maxOccurrences:
-				return nil, errDates
+				return nil, tooManyDates()
 			}
 			walls = append(walls, wall)
 		}
 	}
-	added, err := moments(event, ics.ComponentPropertyRdate, start)
-	if err != nil {
-		return nil, err
+	added, wrong := moments(event, ics.ComponentPropertyRdate, start)
+	if wrong != nil {
+		return nil, wrong
 	}
-	without, err := moments(event, ics.ComponentPropertyExdate, start)
-	if err != nil {
-		return nil, err
+	without, wrong := moments(event, ics.ComponentPropertyExdate, start)
+	if wrong != nil {
+		return nil, wrong
 	}
 	out := make(map[time.Time]bool, len(without))
 	for _, wall := range without {
@@ -254,13 +254,13 @@ func (i *importer) walls(event *ics.VEvent, start moment) ([]time.Time, error) {
 
 // moments are the values of a property that may come more than once, on the
 // clock that the event goes by.
-func moments(event *ics.VEvent, name ics.ComponentProperty, start moment) ([]time.Time, error) {
+func moments(event *ics.VEvent, name ics.ComponentProperty, start moment) ([]time.Time, *flaw) {
 	var list []time.Time
 	for _, p := range event.GetProperties(name) {
 		for value := range strings.SplitSeq(p.Value, ",") {
-			at, err := parseMoment(p, value)
-			if err != nil {
-				return nil, &propertyFault{string(name), err}
+			at, wrong := parseMoment(p, value)
+			if wrong != nil {
+				return nil, wrong.at(string(name))
 			}
 			list = append(list, at.on(start))
 		}
@@ -277,7 +277,7 @@ type moment struct {
 
 // parseMoment reads a value of a property (RFC 5545, sections 3.3.4, 3.3.5 and
 // 3.2.19; of a period, 3.3.9, its beginning).
-func parseMoment(p *ics.IANAProperty, value string) (moment, error) {
+func parseMoment(p *ics.IANAProperty, value string) (moment, *flaw) {
 	value, _, _ = strings.Cut(strings.TrimSpace(value), "/")
 	if date, err := time.Parse("20060102", value); err == nil {
 		return moment{wall: date, allDay: true}, nil
@@ -285,7 +285,7 @@ func parseMoment(p *ics.IANAProperty, value string) (moment, error) {
 	at, utc := strings.CutSuffix(value, "Z")
 	wall, err := time.Parse("20060102T150405", at)
 	if err != nil {
-		return moment{}, fmt.Errorf("%q is no date and no time", value)
+		return moment{}, flawOf("calendar_no_moment", figures{"value": value}, "%q is no date and no time", value)
 	}
 	if utc {
 		return moment{wall: wall, zone: time.UTC}, nil
@@ -296,7 +296,7 @@ func parseMoment(p *ics.IANAProperty, value string) (moment, error) {
 	}
 	zone, err := LoadZone(names[0])
 	if err != nil {
-		return moment{}, fmt.Errorf("the time zone %q has no IANA name such as Asia/Shanghai", names[0])
+		return moment{}, flawOf("calendar_zone", figures{"zone": names[0]}, "the time zone %q has no IANA name such as Asia/Shanghai", names[0])
 	}
 	return moment{wall: wall, zone: zone}, nil
 }

@@ -179,22 +179,34 @@ func TestCalendarsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestImportedEventsEnd(t *testing.T) {
+	c, err := Import(strings.NewReader(file("DTSTART;VALUE=DATE:20260501\nRRULE:FREQ=DAILY")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Schedule{Occasion: Occasion{imported: c}, Until: Date{2026, time.May, 2}}
+	if got := dates(s.Next(instant(t, "2026-04-01T00:00:00Z"), time.UTC, 5)); len(got) != 2 {
+		t.Errorf("%v, want two days", got)
+	}
+}
+
 func TestWhatIsWrongHasItsLine(t *testing.T) {
 	const summer = "SUMMARY:Summer\nDTSTART;VALUE=DATE:20260501"
 	for name, test := range map[string]struct {
 		text string
 		want Fault
+		rule string
 	}{
-		"a rule":          {file(summer, "SUMMARY:Sale\nDTSTART:20260501T000000\nRRULE:FREQ=HOURLY"), Fault{Line: 13, Event: "Sale"}},
-		"no start":        {file(summer, "SUMMARY:Sale"), Fault{Line: 9, Event: "Sale"}},
-		"after a fold":    {file("SUMMARY:A long\n  one\nDTSTART:tomorrow"), Fault{Line: 8, Event: "A long one"}},
-		"no property":     {file("SUMMARY:x\n  y\nnothing"), Fault{Line: 8}},
-		"the whole of it": {file(), Fault{}},
+		"a rule":          {file(summer, "SUMMARY:Sale\nDTSTART:20260501T000000\nRRULE:FREQ=HOURLY"), Fault{Line: 13, Event: "Sale"}, "calendar_hours"},
+		"no start":        {file(summer, "SUMMARY:Sale"), Fault{Line: 9, Event: "Sale"}, "calendar_no_start"},
+		"after a fold":    {file("SUMMARY:A long\n  one\nDTSTART:tomorrow"), Fault{Line: 8, Event: "A long one"}, "calendar_no_moment"},
+		"no property":     {file("SUMMARY:x\n  y\nnothing"), Fault{Line: 8}, "calendar_unreadable"},
+		"the whole of it": {file(), Fault{}, "calendar_empty"},
 	} {
 		_, err := Import(strings.NewReader(test.text))
 		var fault *Fault
-		if !errors.As(err, &fault) || fault.Line != test.want.Line || fault.Event != test.want.Event {
-			t.Errorf("%s: %+v, want %+v", name, fault, test.want)
+		if !errors.As(err, &fault) || fault.Line != test.want.Line || fault.Event != test.want.Event || fault.Reason.Rule != test.rule {
+			t.Errorf("%s: %+v, want %+v, %s", name, fault, test.want, test.rule)
 		}
 	}
 }

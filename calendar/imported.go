@@ -63,7 +63,7 @@ func (c *Imported) between(s Schedule, after, until time.Time, zone *time.Locati
 	last := DateOf(until.UTC()).AddDays(s.Lead + 3)
 	var list []Moment
 	for _, e := range c.entries[c.from(first):] {
-		if e.date.Compare(last) > 0 {
+		if e.date.Compare(last) > 0 || s.over(e.date) {
 			break
 		}
 		if m := e.moment(s, zone); m.At.After(after) && !m.At.After(until) {

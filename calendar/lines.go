@@ -6,36 +6,52 @@ import (
 	"strings"
 
 	ics "github.com/arran4/golang-ical"
+
+	"herald/problem"
 )
 
 // Fault is what is wrong with an iCalendar file, and where.
 type Fault struct {
 	Line  int    // of the file, counted from 1; 0: it concerns the whole file
 	Event string // what the event calls itself; empty: no event, or one without a title
-	Err   error  // in words for the one who gave the file
+	// Reason is what is wrong: its path is the property, such as "RRULE", where
+	// it is one; its rule one of those named "calendar_…".
+	Reason problem.Field
 }
 
 func (f *Fault) Error() string {
+	reason := (&flaw{f.Reason}).Error()
 	switch {
 	case f.Line == 0:
-		return f.Err.Error()
+		return reason
 	case f.Event == "":
-		return fmt.Sprintf("line %d: %v", f.Line, f.Err)
+		return fmt.Sprintf("line %d: %s", f.Line, reason)
 	}
-	return fmt.Sprintf("line %d (%q): %v", f.Line, f.Event, f.Err)
+	return fmt.Sprintf("line %d (%q): %s", f.Line, f.Event, reason)
 }
 
-func (f *Fault) Unwrap() error { return f.Err }
+// flaw is the reason of a fault, before it is known where it is.
+type flaw struct{ problem.Field }
 
-// propertyFault is what is wrong with a property of an event.
-type propertyFault struct {
-	name string // "RRULE"
-	err  error
+func (f *flaw) Error() string {
+	if f.Path == "" {
+		return f.Message
+	}
+	return f.Path + ": " + f.Message
 }
 
-func (f *propertyFault) Error() string { return f.name + ": " + f.err.Error() }
+// figures are those of a rule.
+type figures = map[string]any
 
-func (f *propertyFault) Unwrap() error { return f.err }
+func flawOf(rule string, of figures, format string, args ...any) *flaw {
+	return &flaw{problem.Field{Rule: rule, Args: of, Message: fmt.Sprintf(format, args...)}}
+}
+
+// at says in which property of an event the flaw is.
+func (f *flaw) at(property string) *flaw {
+	f.Path = property
+	return f
+}
 
 // line is a content line of a file, put together again where it was folded
 // (RFC 5545, section 3.1).

@@ -1,8 +1,6 @@
 package calendar
 
 import (
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -17,9 +15,6 @@ const (
 	maxLooks    = 20_000_000 // days that the rules of a file may look at
 )
 
-// errReach says that the rules of a file are too much work.
-var errReach = errors.New("the calendar's rules reach too far: give them an end")
-
 // recurrence is an RRULE, of days at least. rrule-go reads it; its own
 // expansion looks for a date up to the year 9999, and breaks on a BYDAY such
 // as 8FR, so the dates are found here.
@@ -33,21 +28,21 @@ type recurrence struct {
 
 // parseRecurrence reads an RRULE (RFC 5545, section 3.3.10) of an event that
 // begins at a moment.
-func parseRecurrence(text string, start moment, looks *int) (*recurrence, error) {
+func parseRecurrence(text string, start moment, looks *int) (*recurrence, *flaw) {
 	option, err := rrule.StrToROption(text)
 	if err != nil {
-		return nil, err
+		return nil, flawOf("calendar_rule", nil, "it is no rule: %v", err)
 	}
 	ordinals := slices.ContainsFunc(option.Byweekday, func(d rrule.Weekday) bool { return d.N() != 0 })
 	switch {
 	case option.Freq > rrule.DAILY || len(option.Byhour)+len(option.Byminute)+len(option.Bysecond) > 0:
-		return nil, errors.New("it recurs within a day")
+		return nil, flawOf("calendar_hours", nil, "it recurs within a day")
 	case len(option.Byweekno) > 0 || len(option.Byeaster) > 0:
-		return nil, errors.New("it recurs by the number of the week")
+		return nil, flawOf("calendar_weeks", nil, "it recurs by the number of the week")
 	case ordinals && option.Freq > rrule.MONTHLY:
-		return nil, errors.New("only months and years have a first weekday")
+		return nil, flawOf("calendar_ordinals", nil, "only months and years have a first weekday")
 	case option.Interval < 0 || option.Interval > maxInterval:
-		return nil, fmt.Errorf("INTERVAL must be 1 to %d", maxInterval)
+		return nil, flawOf("calendar_interval", figures{"max": maxInterval}, "INTERVAL must be 1 to %d", maxInterval)
 	}
 	option.Interval = max(1, option.Interval)
 	r := &recurrence{ROption: option, start: DateOf(start.wall), looks: looks, first: weekdayOf(option.Wkst)}
@@ -96,14 +91,14 @@ func endOf(text string, until time.Time, start moment) time.Time {
 	return end
 }
 
-// dates are those of the rule, in order, at most COUNT; an error ends them.
-func (r *recurrence) dates() iter.Seq2[Date, error] {
-	return func(yield func(Date, error) bool) {
+// dates are those of the rule, in order, at most COUNT; a flaw ends them.
+func (r *recurrence) dates() iter.Seq2[Date, *flaw] {
+	return func(yield func(Date, *flaw) bool) {
 		last, told := DateOf(r.until), 0
 		for n := 0; ; n++ {
 			days := r.period(n)
 			if *r.looks > maxLooks {
-				yield(Date{}, errReach)
+				yield(Date{}, flawOf("calendar_reach", nil, "the calendar's rules reach too far: give them an end"))
 				return
 			}
 			if r.begin(n).Compare(last) > 0 {

@@ -13,7 +13,11 @@ type Schedule struct {
 	Minute  int
 	Lead    int     // days before the date
 	LeapDay LeapDay // when 29 February is kept in other years
+	Until   Date    // the last date that is told; zero: there is no end
 }
+
+// over reports whether a date comes after the end.
+func (s Schedule) over(d Date) bool { return s.Until != (Date{}) && d.Compare(s.Until) > 0 }
 
 // Moment is a date on which an occasion falls, and when people hear of it.
 type Moment struct {
@@ -129,6 +133,9 @@ func (s Schedule) moments(after time.Time, zone *time.Location) func(yield func(
 		// A zone that leaves a date out tells it a day later.
 		from := DateOf(after.In(zone)).AddDays(s.Lead - 2)
 		for date := range s.Occasion.dates(from, s.LeapDay) {
+			if s.over(date) {
+				return
+			}
 			at := onDate(date.AddDays(-s.Lead), s.Minute, zone)
 			if at.After(after) && !yield(Moment{Date: date, At: at, Occasion: s.Occasion.spec}) {
 				return
@@ -141,7 +148,7 @@ func (s Schedule) firings(after time.Time, zone *time.Location) func(yield func(
 	return func(yield func(Moment) bool) {
 		for {
 			at, shown := nextFiring(s.Occasion.wall, after, zone)
-			if at.IsZero() || !yield(Moment{Date: DateOf(shown), At: at, Hour: shown.Format("15:04"), Occasion: s.Occasion.spec}) {
+			if at.IsZero() || s.over(DateOf(shown)) || !yield(Moment{Date: DateOf(shown), At: at, Hour: shown.Format("15:04"), Occasion: s.Occasion.spec}) {
 				return
 			}
 			after = at

@@ -86,19 +86,20 @@ func (f File) Check() (*calendar.Imported, error) {
 	return imported, bad.Err("the calendar cannot be saved")
 }
 
-// figuresOf are the parts of what is wrong with a file. Their "type" says what
-// is known of the place: "event", "line", or nothing of it.
+// figuresOf are the parts of what is wrong with a file: the reason is a rule
+// with figures of its own. Their "type" says what is known of the place:
+// "event", "line", or nothing of it.
 func figuresOf(err error) map[string]any {
 	fault, is := errors.AsType[*calendar.Fault](err)
 	switch {
 	case !is:
 		return map[string]any{"reason": err.Error()}
 	case fault.Line == 0:
-		return map[string]any{"reason": fault.Err.Error()}
+		return map[string]any{"reason": fault.Reason}
 	case fault.Event == "":
-		return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "type": "line"}
+		return map[string]any{"reason": fault.Reason, "line": fault.Line, "type": "line"}
 	}
-	return map[string]any{"reason": fault.Err.Error(), "line": fault.Line, "event": fault.Event, "type": "event"}
+	return map[string]any{"reason": fault.Reason, "line": fault.Line, "event": fault.Event, "type": "event"}
 }
 
 // Save keeps a file, in the place of one of the same name. Errors: those of

@@ -20,6 +20,10 @@ type nobodyTold struct{}
 
 func (nobodyTold) EnqueueTx(context.Context, pgx.Tx, []dispatch.Notification) error { return nil }
 
+func (nobodyTold) Foresee(_ context.Context, _ subscriptions.Querier, list []dispatch.Prospect) ([]dispatch.Foreseen, error) {
+	return make([]dispatch.Foreseen, len(list)), nil
+}
+
 func (nobodyTold) WakeTx(context.Context, pgx.Tx, []int64) error { return nil }
 
 // BenchmarkPrepare prepares a run of HERALD_BENCH_MEMBERS (20,000) by two

@@ -112,6 +112,9 @@ type When struct {
 	// LeapDay is when an anniversary of 29 February is kept in other years:
 	// "feb28" or "mar1"; empty: "feb28".
 	LeapDay calendar.LeapDay `json:"leap_day,omitempty"`
+	// Until is the last date of a Cron or an Occasion, "2026-12-31", by the
+	// clock that it goes by; empty: there is no end.
+	Until string `json:"until,omitempty"`
 	// Missed says what becomes of firings of a Cron or an Occasion that could
 	// not be in time: "skip" none, "once" the latest of them (of birthdays
 	// each: they concern others), "all" each; empty: "once". What is older
@@ -166,6 +169,9 @@ type Change struct {
 // Enqueuer makes deliveries of notifications; *dispatch.Store does.
 type Enqueuer interface {
 	EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error
+	// Foresee says what EnqueueTx would decide of messages by quiet hours and
+	// frequency caps, without making them.
+	Foresee(ctx context.Context, q subscriptions.Querier, list []dispatch.Prospect) ([]dispatch.Foreseen, error)
 	// WakeTx lets what waits of these runs be looked at again at once.
 	WakeTx(ctx context.Context, tx pgx.Tx, runs []int64) error
 }

@@ -32,7 +32,7 @@ func (p *Plan) normalise() {
 	p.Name = strings.TrimSpace(p.Name)
 	p.Segment.Condition = strings.TrimSpace(p.Segment.Condition)
 	p.Segment.Trigger = strings.TrimSpace(p.Segment.Trigger)
-	p.When.Cron = strings.TrimSpace(p.When.Cron)
+	p.When.Cron, p.When.Until = strings.TrimSpace(p.When.Cron), strings.TrimSpace(p.When.Until)
 	p.Patience = strings.TrimSpace(p.Patience)
 	if p.Purpose == "" {
 		p.Purpose = subscriptions.Marketing

@@ -46,6 +46,8 @@ func TestMistakesInAPlanAreToldByField(t *testing.T) {
 		"two ways to fire":        {func(p *Plan) { p.When = When{At: &now, Cron: "0 9 * * *"} }, "when"},
 		"a bad schedule":          {func(p *Plan) { p.When.Cron = "often" }, "when.cron"},
 		"a schedule with a zone":  {func(p *Plan) { p.When.Cron = "TZ=UTC 0 9 * * *" }, "when.cron"},
+		"no last date":            {func(p *Plan) { p.When = When{Cron: "0 9 * * *", Until: "soon"} }, "when.until"},
+		"an end of one moment":    {func(p *Plan) { p.When.Until = "2026-12-31" }, "when.until"},
 		"a distance":              {func(p *Plan) { p.When.Cron = "@every 5m" }, "when.cron"},
 		"an unknown zone":         {func(p *Plan) { p.When.TimeZone = "Mars/Olympus" }, "when.time_zone"},
 		"the machine's zone":      {func(p *Plan) { p.When.TimeZone = "Local" }, "when.time_zone"},

@@ -43,12 +43,13 @@ func (c *clock) set(at time.Time) {
 type book struct {
 	pool *pgxpool.Pool
 
-	mu     sync.Mutex
-	fault  func(batch int) error // asked before each batch
-	batch  int
-	open   int64 // notifications that are not final yet, by the ledger
-	events []string
-	woken  []int64
+	mu        sync.Mutex
+	fault     func(batch int) error // asked before each batch
+	batch     int
+	foresight func(dispatch.Prospect) dispatch.Foreseen
+	open      int64 // notifications that are not final yet, by the ledger
+	events    []string
+	woken     []int64
 }
 
 func (b *book) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notification) error {
@@ -67,6 +68,20 @@ func (b *book) EnqueueTx(ctx context.Context, tx pgx.Tx, ns []dispatch.Notificat
 		return fault(batch)
 	}
 	return nil
+}
+
+// Foresee asks the test's foresight, or lets everything go at once.
+func (b *book) Foresee(_ context.Context, _ subscriptions.Querier, list []dispatch.Prospect) ([]dispatch.Foreseen, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	foreseen := make([]dispatch.Foreseen, len(list))
+	for i, one := range list {
+		foreseen[i].State = dispatch.Pending
+		if b.foresight != nil {
+			foreseen[i] = b.foresight(one)
+		}
+	}
+	return foreseen, nil
 }
 
 func (b *book) WakeTx(_ context.Context, _ pgx.Tx, runs []int64) error {

@@ -20,6 +20,11 @@ import (
 // Outlook is what a campaign would do if it were told now, as far as it has
 // been counted. A campaign of birthdays is counted over a whole year:
 // everybody who told one.
+//
+// Quiet hours and frequency caps are foreseen for the moment at which it is
+// told next. Caps are held against what has been sent so far: what is sent
+// until then counts too, so that they are exact only for what is told at once.
+// Of birthdays they are not foreseen.
 type Outlook struct {
 	State   string    `json:"state"`   // counting, done, cancelled
 	Version int       `json:"version"` // of the plan it is about
@@ -35,8 +40,11 @@ type Outlook struct {
 type Tally struct {
 	Meant   int64     `json:"meant"`
 	Reached []Reached `json:"reached"` // the most first
-	Refused []Refused `json:"refused"` // the most first; by the refusal of the first channel
-	Chosen  []int64   `json:"-"`       // members for Samples
+	Waiting int64     `json:"waiting"` // those of Reached whose message would wait for the end of their quiet hours
+	// Refused are the most first; by the refusal of the first channel, by
+	// "frequency_cap", or by "expired": their quiet hours outlast the message.
+	Refused []Refused `json:"refused"`
+	Chosen  []int64   `json:"-"` // members for Samples
 }
 
 // Reached is how many would be told on a channel in a language.
@@ -167,12 +175,13 @@ WHERE campaign_id = $1`, id).Scan(&o.State, &o.Version, &o.AskedBy, &o.AskedAt, 
 type storedTally struct {
 	Meant   int64                              `json:"meant"`
 	Reached map[string]int64                   `json:"reached"` // by "email zh-CN"
+	Waiting int64                              `json:"waiting"`
 	Refused map[subscriptions.Refusal]*Refused `json:"refused"`
 	Chosen  []int64                            `json:"chosen"`
 }
 
 func (t storedTally) tally() Tally {
-	out := Tally{Meant: t.Meant, Chosen: t.Chosen, Reached: []Reached{}, Refused: []Refused{}}
+	out := Tally{Meant: t.Meant, Waiting: t.Waiting, Chosen: t.Chosen, Reached: []Reached{}, Refused: []Refused{}}
 	for key, count := range t.Reached {
 		ch, locale, _ := strings.Cut(key, " ")
 		out.Reached = append(out.Reached, Reached{subscriptions.Channel(ch), locale, count})
@@ -195,27 +204,29 @@ func (t storedTally) tally() Tally {
 	return out
 }
 
-// add counts a member as EnqueueTx would decide.
-func (t *storedTally) add(p Plan, r subscriptions.Reach, sendable []subscriptions.Channel) {
+// add counts a member.
+func (t *storedTally) add(o outcome) {
 	if t.Reached == nil {
 		t.Reached, t.Refused = map[string]int64{}, map[subscriptions.Refusal]*Refused{}
 	}
 	t.Meant++
-	ch, refusal := chosen(p, r, sendable)
-	if refusal == "" {
-		t.Reached[string(ch)+" "+r.Member.Locale]++
+	if o.refusal == "" {
+		t.Reached[string(o.channel)+" "+o.member.Locale]++
+		if o.waits {
+			t.Waiting++
+		}
 		if len(t.Chosen) < samples {
-			t.Chosen = append(t.Chosen, r.Member.ID)
+			t.Chosen = append(t.Chosen, o.member.ID)
 		}
 		return
 	}
-	if t.Refused[refusal] == nil {
-		t.Refused[refusal] = &Refused{Refusal: refusal, Members: []int64{}}
+	if t.Refused[o.refusal] == nil {
+		t.Refused[o.refusal] = &Refused{Refusal: o.refusal, Members: []int64{}}
 	}
-	refused := t.Refused[refusal]
+	refused := t.Refused[o.refusal]
 	refused.Count++
 	if len(refused.Members) < refusedMembers {
-		refused.Members = append(refused.Members, r.Member.ID)
+		refused.Members = append(refused.Members, o.member.ID)
 	}
 }
 
@@ -340,7 +351,7 @@ FOR UPDATE OF d`, id, number).Scan(&p.next, &p.last, &p.at, &t, &p.plan)
 		if err != nil {
 			return err
 		}
-		if err := s.countMembers(ctx, tx, &t, p.plan, found); err != nil {
+		if err := s.countMembers(ctx, tx, &t, p, found); err != nil {
 			return err
 		}
 		more = next <= p.last
@@ -353,7 +364,7 @@ WHERE campaign_id = $1`, id, next, t, more, s.instant())
 	return more, err
 }
 
-func (s *Store) countMembers(ctx context.Context, tx pgx.Tx, t *storedTally, p Plan, found []meant) error {
+func (s *Store) countMembers(ctx context.Context, tx pgx.Tx, t *storedTally, p part, found []meant) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -361,12 +372,16 @@ func (s *Store) countMembers(ctx context.Context, tx pgx.Tx, t *storedTally, p P
 	for i, m := range found {
 		ids[i] = m.id
 	}
-	reach, err := s.cfg.Consents.Reach(ctx, tx, ids)
+	f, err := s.foresight(ctx, p.plan, p.at)
 	if err != nil {
-		return fmt.Errorf("ask how members can be reached: %w", err)
+		return err
 	}
-	for _, id := range ids {
-		t.add(p, reach[id], s.cfg.Channels)
+	list, err := s.outcomes(ctx, tx, f, ids)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		t.add(o)
 	}
 	return nil
 }

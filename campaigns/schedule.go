@@ -54,6 +54,13 @@ func (w When) check(f *problem.Fields) {
 	if !w.LeapDay.Known() {
 		f.AddArgs("when.leap_day", "options", map[string]any{"options": []calendar.LeapDay{calendar.February28, calendar.March1}}, "must be feb28 or mar1")
 	}
+	if w.Until != "" {
+		if _, err := calendar.ParseDate(w.Until); err != nil {
+			f.Add("when.until", "date", "write the last date as 2026-12-31")
+		} else if !w.Recurs() {
+			f.Add("when.until", "recurs", "only a schedule or an occasion has a last date")
+		}
+	}
 	if w.Missed != "" && !w.Missed.Known() {
 		f.AddArgs("when.missed", "options", map[string]any{"options": []calendar.Missed{calendar.Once, calendar.Skip, calendar.All}}, "must be skip, once or all")
 	}
@@ -71,12 +78,19 @@ const late = 5 * time.Minute
 // schedule is when the occasion or the schedule of a plan comes; an occasion
 // of an imported calendar still needs that.
 func (w When) schedule() (calendar.Schedule, error) {
+	var until calendar.Date
+	if w.Until != "" {
+		var err error
+		if until, err = calendar.ParseDate(w.Until); err != nil {
+			return calendar.Schedule{}, fmt.Errorf("last date: %w", err)
+		}
+	}
 	if w.Cron != "" {
 		o, err := calendar.Cron(w.Cron)
 		if err != nil {
 			return calendar.Schedule{}, fmt.Errorf("schedule: %w", err)
 		}
-		return calendar.Schedule{Occasion: o}, nil
+		return calendar.Schedule{Occasion: o, Until: until}, nil
 	}
 	o, err := calendar.Parse(w.Occasion)
 	if err != nil {
@@ -86,7 +100,7 @@ func (w When) schedule() (calendar.Schedule, error) {
 	if err != nil {
 		return calendar.Schedule{}, fmt.Errorf("hour of the occasion: %w", err)
 	}
-	return calendar.Schedule{Occasion: o, Minute: minute, LeapDay: w.LeapDay}, nil
+	return calendar.Schedule{Occasion: o, Minute: minute, LeapDay: w.LeapDay, Until: until}, nil
 }
 
 // scheduleOf is a plan's with the calendar it needs; where that is gone, the
@@ -126,7 +140,7 @@ func (s *Store) NextDates(ctx context.Context, w When, n int) ([]calendar.Moment
 }
 
 // nextFiring is the first instant after another at which the schedule's wall
-// clock is due; zero when there is none within five years.
+// clock is due; zero when there is none within five years or up to its end.
 func (w When) nextFiring(after time.Time) (time.Time, error) {
 	zone, err := calendar.LoadZone(w.TimeZone)
 	if err != nil {

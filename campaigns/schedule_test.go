@@ -1,10 +1,12 @@
 package campaigns
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"herald/calendar"
+	"herald/problem"
 )
 
 func at(t *testing.T, s string) time.Time {
@@ -60,5 +62,65 @@ func TestNextLook(t *testing.T) {
 	}
 	if got := nextLook(over, at(t, "2026-03-07T00:00:00Z")); !got.IsZero() {
 		t.Errorf("a date that has passed is looked for at %s", got)
+	}
+}
+
+func TestAPlanEndsOnItsLastDate(t *testing.T) {
+	for name, test := range map[string]struct {
+		when When
+		want []string // its dates from 2 March 2026 on
+	}{
+		"a schedule, by the clock of its zone": {When{Cron: "30 23 * * *", TimeZone: "America/New_York", Until: "2026-03-03"}, []string{"2026-03-03T04:30:00Z", "2026-03-04T04:30:00Z"}},
+		"an occasion that comes every year":    {When{Occasion: "03-05", Hour: "09:00", Until: "2027-03-05"}, []string{"2026-03-05T09:00:00Z", "2027-03-05T09:00:00Z"}},
+		"several occasions":                    {When{Occasion: "03-05, 04-01", Hour: "09:00", Until: "2026-03-31"}, []string{"2026-03-05T09:00:00Z"}},
+		"over":                                 {When{Cron: "0 9 * * *", Until: "2026-03-01"}, nil},
+	} {
+		d := newDesk(t)
+		moments, err := d.store.NextDates(t.Context(), test.when, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range moments {
+			got = append(got, m.At.UTC().Format(time.RFC3339))
+		}
+		if sprint(got) != sprint(test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+	last, err := When{Occasion: "03-05", Hour: "09:00", Until: "2026-03-05"}.schedule()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := nextLook(last, at(t, "2026-03-05T21:00:00Z")); !got.Equal(at(t, "2026-03-05T21:15:00Z")) {
+		t.Errorf("where it comes last is looked at %s", got)
+	}
+	if got := nextLook(last, at(t, "2026-03-06T00:00:00Z")); !got.IsZero() {
+		t.Errorf("after its last date it is looked for at %s", got)
+	}
+}
+
+func TestACampaignFinishesAfterItsLastDate(t *testing.T) {
+	d := newDesk(t)
+	d.members(2)
+	c := d.started(func(p *Plan) { p.When = When{Cron: "0 10 * * *", Until: "2026-03-03", TimeZone: "UTC"} })
+	for day := range 3 {
+		d.clock.set(monday.AddDate(0, 0, day).Add(time.Hour))
+		if err := d.store.fireDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.prepare()
+		if err := d.store.tend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := d.must(d.store.Get(t.Context(), c.ID)); after.State != Finished || after.DueAt != nil || d.told() != 4 {
+		t.Errorf("%s, due at %v, %d told; want it finished after two days", after.State, after.DueAt, d.told())
+	}
+	over := d.create(func(p *Plan) { p.When = When{Cron: "0 10 * * *", Until: "2026-03-03", TimeZone: "UTC"} })
+	_, err := d.store.Start(t.Context(), over.ID, "operator:ann")
+	var p *problem.Error
+	if !errors.As(err, &p) || p.Fields[0].Path != "when.until" {
+		t.Errorf("started after its end: %v", err)
 	}
 }

@@ -51,7 +51,7 @@ func (s *Store) first(ctx context.Context, w When, at time.Time) (time.Time, err
 	case w.Cron != "":
 		next, err := w.nextFiring(at)
 		if err == nil && next.IsZero() {
-			f.Add("when.cron", "never", "this never comes")
+			f.Add(w.never("when.cron"), "never", "this never comes")
 			err = f.Err("the campaign cannot be started")
 		}
 		return next, err
@@ -62,9 +62,18 @@ func (s *Store) first(ctx context.Context, w When, at time.Time) (time.Time, err
 	}
 	next := nextLook(schedule, at)
 	if next.IsZero() {
-		f.Add("when.occasion", "never", "this never comes")
+		f.Add(w.never("when.occasion"), "never", "this never comes")
 	}
 	return next, f.Err("the campaign cannot be started")
+}
+
+// never is the field to mend where a plan never comes: what recurs comes when
+// it has no end.
+func (w When) never(recurs string) string {
+	if w.Until != "" {
+		return "when.until"
+	}
+	return recurs
 }
 
 // Pause holds a campaign: nothing more is read, and what has not left waits.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"herald/dispatch"
+	"herald/dispatch/caps"
+	"herald/dispatch/timing"
 	"herald/problem"
 	"herald/subscriptions"
 )
@@ -316,9 +318,22 @@ func TestAnOutlookDecidesAsDispatchDoes(t *testing.T) {
 		SELECT id, unnest(ARRAY['email', 'sms']), account, CASE WHEN id % 2 = 0 THEN now() END FROM members WHERE id % 7 <> 0`)
 	d.exec(`INSERT INTO consents (member_id, channel, purpose, granted) SELECT id, unnest(ARRAY['email', 'sms']), 'marketing', id % 3 <> 0 FROM members`)
 	d.exec(`INSERT INTO suppressions (channel, address, reason) SELECT 'email', account, 'complained' FROM members WHERE id % 5 = 0`)
+	// At nine in the morning it is four in New York and one in Los Angeles.
+	d.exec(`UPDATE members SET time_zone = CASE id % 8 WHEN 0 THEN 'America/New_York' WHEN 2 THEN 'America/Los_Angeles' ELSE 'UTC' END`)
+	d.exec(`INSERT INTO cap_counts (member_id, purpose, ids, taken)
+		SELECT id, 'marketing', ARRAY[gen_random_uuid()], ARRAY[$1::timestamptz] FROM members WHERE id % 11 < 3`, monday.AddDate(0, 0, -1))
+	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, dispatch.StoreConfig{
+		Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS},
+		Quiet:    timing.Quiet{From: 22 * 60, Until: 8 * 60},
+		Caps:     caps.Rules{subscriptions.Marketing: {{Max: 1, Within: 7 * 24 * time.Hour}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.store.cfg.Enqueuer = deliveries
 	ladder := []subscriptions.Channel{subscriptions.Email, subscriptions.SMS, subscriptions.Fax}
 	c := d.create(func(p *Plan) {
-		p.Channels = ladder
+		p.Channels, p.Expiry = ladder, "6h"
 		p.Messages = append(p.Messages, Wording{Channel: subscriptions.SMS, Locale: "en", Body: "x"}, Wording{Channel: subscriptions.Fax, Locale: "en", Body: "x"})
 	})
 	if err := d.store.DryRun(t.Context(), c.ID, "operator:ann"); err != nil {
@@ -331,18 +346,13 @@ func TestAnOutlookDecidesAsDispatchDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foretold := map[string]int64{}
+	foretold := map[string]int64{"waiting": o.Waiting}
 	for _, r := range o.Reached {
 		foretold[string(r.Channel)] += r.Count
 	}
 	for _, r := range o.Refused {
 		foretold[string(r.Refusal)] += r.Count
 	}
-	deliveries, err := dispatch.NewStore(d.pool, subscriptions.NewConsents(d.pool, d.clock.now), d.clock.now, dispatch.StoreConfig{Channels: []subscriptions.Channel{subscriptions.Email, subscriptions.SMS}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.store.cfg.Enqueuer = deliveries
 	d.must(d.store.Start(t.Context(), c.ID, "operator:ann"))
 	d.prepare()
 	rows, err := d.pool.Query(t.Context(), `SELECT CASE WHEN state = 'suppressed' THEN reason ELSE channel END, count(*) FROM deliveries GROUP BY 1`)
@@ -358,7 +368,56 @@ func TestAnOutlookDecidesAsDispatchDoes(t *testing.T) {
 		}
 		came[what] = n
 	}
-	if sprint(came) != sprint(foretold) || len(came) < 5 {
+	came["waiting"] = int64(d.number(`SELECT count(*) FROM deliveries WHERE state = 'deferred' AND reason = 'quiet_hours'`))
+	if sprint(came) != sprint(foretold) || len(came) < 8 {
 		t.Errorf("foretold %v, came %v", foretold, came)
+	}
+}
+
+func TestAnOutlookIsOfTheNextFiring(t *testing.T) {
+	at := monday.Add(12 * time.Hour)
+	for name, test := range map[string]struct {
+		when When
+		want string // in UTC, of a member in Shanghai
+	}{
+		"as soon as it is started":  {When{}, "2026-03-02T09:00:00Z"},
+		"its moment":                {When{At: &at}, "2026-03-02T21:00:00Z"},
+		"by its own clock":          {When{Cron: "0 8 * * TUE", TimeZone: "Europe/Berlin"}, "2026-03-03T07:00:00Z"},
+		"by the member's clock":     {When{Occasion: "03-05", Hour: "07:30"}, "2026-03-04T23:30:00Z"},
+		"of birthdays the next day": {When{Occasion: "birthday", Hour: "07:30"}, "2026-03-02T23:30:00Z"},
+		"of what comes no more now": {When{Occasion: "2026-01-01"}, "2026-03-02T09:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.members(1)
+			d.exec(`UPDATE members SET time_zone = 'Asia/Shanghai', birthday = '1990-07-01'`)
+			d.exec(`INSERT INTO contact_points (member_id, channel, address, verified_at) SELECT id, 'email', account, now() FROM members`)
+			d.exec(`INSERT INTO consents (member_id, channel, purpose, granted) SELECT id, 'email', 'marketing', true FROM members`)
+			var asked []dispatch.Prospect
+			d.book.set(func(b *book) {
+				b.foresight = func(p dispatch.Prospect) dispatch.Foreseen {
+					asked = append(asked, p)
+					return dispatch.Foreseen{State: dispatch.Deferred, Reason: "quiet_hours"}
+				}
+			})
+			c := d.create(func(p *Plan) { p.When = test.when })
+			if err := d.store.DryRun(t.Context(), c.ID, "operator:ann"); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.store.count(t.Context(), c.ID, 1); err != nil {
+				t.Fatal(err)
+			}
+			o, err := d.store.Outlook(t.Context(), c.ID)
+			if err != nil || o.Waiting != 1 || len(asked) != 1 {
+				t.Fatalf("%+v, %v; asked %v", o, err, asked)
+			}
+			p := asked[0]
+			if got := p.At.UTC().Format(time.RFC3339); got != test.want || !p.ExpiresAt.Equal(p.At.Add(24*time.Hour)) {
+				t.Errorf("at %s until %s, want %s", got, p.ExpiresAt, test.want)
+			}
+			if p.Purpose != subscriptions.Marketing || p.Priority != 4 || p.Uncapped != (test.when.Occasion == Birthday) {
+				t.Errorf("%+v", p)
+			}
+		})
 	}
 }

@@ -88,13 +88,17 @@ func (t *transaction) find(ctx context.Context) ([]candidate, error) {
 			}
 		}
 	}
-	found := slices.DeleteFunc(s.found, candidate.moot)
-	slices.SortFunc(found, candidate.compare)
-	found = slices.Compact(found)
+	found := eachOnce(slices.DeleteFunc(s.found, candidate.moot))
 	if s.sampled {
 		found = t.audit(found, slices.DeleteFunc(s.joined, candidate.moot))
 	}
 	return found, nil
+}
+
+// eachOnce is candidates in the order of their events, each once.
+func eachOnce(list []candidate) []candidate {
+	slices.SortFunc(list, candidate.compare)
+	return slices.Compact(list)
 }
 
 // moot is a candidate whose event was recorded before, or came too late.
@@ -133,7 +137,7 @@ func (t *transaction) audit(found, joined []candidate) []candidate {
 	t.counts.audited.Add(1)
 	known := found
 	missed := 0
-	for _, c := range joined {
+	for _, c := range eachOnce(joined) {
 		if _, ok := slices.BinarySearchFunc(known, c, candidate.compare); ok {
 			continue
 		}
@@ -149,5 +153,5 @@ func (t *transaction) audit(found, joined []candidate) []candidate {
 		t.counts.missed.Add(int64(missed))
 		t.cfg.Follower.Distrust(fmt.Sprintf("%d candidates were missed", missed))
 	}
-	return found
+	return eachOnce(found)
 }

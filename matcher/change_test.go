@@ -128,7 +128,18 @@ func (s *shop) blocked() {
 }
 
 // While an event waits for a subscription's row, the subscription changes.
+// Candidates that an anchor tells all of are locked when they are loaded, the
+// others once they have met.
 func TestASubscriptionIsJudgedAsItIsWhenLocked(t *testing.T) {
+	t.Run("when loaded", func(t *testing.T) { judgedWhenLocked(t, priceDrop()) })
+	t.Run("when met", func(t *testing.T) {
+		trigger := priceDrop()
+		trigger.Condition += " && event.product.contains(param.product)"
+		judgedWhenLocked(t, trigger)
+	})
+}
+
+func judgedWhenLocked(t *testing.T, trigger subscriptions.Trigger) {
 	for name, c := range map[string]struct {
 		change string
 		want   int
@@ -137,14 +148,16 @@ func TestASubscriptionIsJudgedAsItIsWhenLocked(t *testing.T) {
 		"no longer met":  {`UPDATE subscriptions SET params = '{"product": "kettle", "target": 29}' WHERE id = $1`, 0},
 		"ended":          {`DELETE FROM subscriptions WHERE id = $1`, 0},
 		"sent meanwhile": {`UPDATE subscriptions SET sent = sent + 1 WHERE id = $1`, 1},
+		"gathered now":   {`UPDATE subscriptions SET digest = 'hourly' WHERE id = $1`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openShop(t)
-			s.save(priceDrop())
+			s.save(trigger)
 			sub := s.subscribe(s.member("wei"), "kettle", 49, func(o *subscriptions.Order) { o.MaxNotifications = 1 })
 			i := s.intake(s.deliveries, matcher.IntakeConfig{})
 			var pending <-chan answer
 			err := pgx.BeginFunc(s.ctx, s.pool, func(tx pgx.Tx) error {
+				s.clock.set(opening.Add(time.Minute))
 				if _, err := tx.Exec(s.ctx, c.change, sub.ID); err != nil {
 					return err
 				}
@@ -162,6 +175,9 @@ func TestASubscriptionIsJudgedAsItIsWhenLocked(t *testing.T) {
 			}
 			if name == "sent meanwhile" && s.outcomes("/shop", "1")[sub.ID] != matcher.CapReached {
 				t.Errorf("outcomes %v, want the cap reached", s.outcomes("/shop", "1"))
+			}
+			if gathered := s.count(`deliveries WHERE state = 'deferred' AND reason = 'digest'`) == 1; gathered != (name == "gathered now") {
+				t.Errorf("gathered: %t", gathered)
 			}
 		})
 	}

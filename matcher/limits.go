@@ -21,7 +21,7 @@ func (s *standing) judge(byTrigger time.Duration, at time.Time) Outcome {
 		return WasPaused
 	case at.Before(s.from), s.until != nil && !at.Before(*s.until):
 		return NotValid
-	case s.last != nil && at.Sub(*s.last) < s.effective(byTrigger):
+	case s.coolsDown(s.effective(byTrigger), at):
 		return InCoolDown
 	case s.max > 0 && s.sent >= s.max:
 		return CapReached
@@ -33,6 +33,12 @@ func (s *standing) judge(byTrigger time.Duration, at time.Time) Outcome {
 		s.last = &at
 	}
 	return Notified
+}
+
+// coolsDown reports whether it fired less than a cool-down before. Where there
+// is none, it never does, even if the last time was that of a clock ahead.
+func (s *standing) coolsDown(wait time.Duration, at time.Time) bool {
+	return wait > 0 && s.last != nil && at.Sub(*s.last) < wait
 }
 
 // effective is the cool-down in force.

@@ -41,6 +41,18 @@ func TestLimitsToTheInstant(t *testing.T) {
 			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.InCoolDown, matcher.Notified, matcher.InCoolDown},
 		},
 		{
+			"a clock that is set back is no cool-down",
+			func(*subscriptions.Order) {},
+			[]time.Duration{time.Hour, 0, time.Minute},
+			[]matcher.Outcome{matcher.Notified, matcher.Notified, matcher.Notified},
+		},
+		{
+			"a cool-down counts from the furthest clock",
+			func(o *subscriptions.Order) { o.CoolDown, o.MaxNotifications = &coolDown, 2 },
+			[]time.Duration{time.Hour, 0, 2*time.Hour - time.Microsecond, 2 * time.Hour},
+			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.InCoolDown, matcher.Notified},
+		},
+		{
 			"a cap counts what was sent",
 			func(o *subscriptions.Order) { o.MaxNotifications = 2 },
 			[]time.Duration{0, 0, time.Hour},
@@ -51,6 +63,12 @@ func TestLimitsToTheInstant(t *testing.T) {
 			func(o *subscriptions.Order) { o.CoolDown, o.MaxNotifications = &coolDown, 2 },
 			[]time.Duration{0, time.Minute, time.Hour, 2 * time.Hour},
 			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.Notified, matcher.CapReached},
+		},
+		{
+			"of a cool-down and a cap the one that ends is named",
+			func(o *subscriptions.Order) { o.CoolDown, o.MaxNotifications = &coolDown, 1 },
+			[]time.Duration{0, time.Hour - time.Microsecond, time.Hour},
+			[]matcher.Outcome{matcher.Notified, matcher.InCoolDown, matcher.CapReached},
 		},
 	}
 	for _, c := range cases {
@@ -70,6 +88,21 @@ func TestLimitsToTheInstant(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheLastTimeNeverGoesBack(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	sub := s.subscribe(s.member("wei"), "kettle", 49)
+	i := s.intake(s.deliveries, matcher.IntakeConfig{})
+	for n, at := range []time.Duration{time.Hour, 0} { // the second by a clock that is behind
+		s.clock.set(opening.Add(at))
+		s.accept(i, priceEvent(fmt.Sprint(n), "kettle", 1))
+	}
+	after, err := s.subscriptions.Get(s.ctx, sub.ID)
+	if err != nil || after.Sent != 2 || after.LastFiredAt == nil || !after.LastFiredAt.Equal(opening.Add(time.Hour)) {
+		t.Errorf("sent %d, last at %v, %v; want 2, the later time", after.Sent, after.LastFiredAt, err)
 	}
 }
 
@@ -123,6 +156,36 @@ func TestAPausedSubscriptionIsNotTold(t *testing.T) {
 	}
 	if got := s.outcomes("/shop", "1")[sub.ID]; got != matcher.WasPaused {
 		t.Errorf("outcome %s", got)
+	}
+}
+
+// Validity is judged when the subscription is locked, which may be later than
+// it was looked up: the index leaves some time for that.
+func TestWhatBecomesValidWhileAnEventWaitsIsTold(t *testing.T) {
+	s := openShop(t)
+	s.save(priceDrop())
+	from := opening.Add(time.Hour)
+	sub := s.subscribe(s.member("wei"), "kettle", 49, func(o *subscriptions.Order) { o.ValidFrom = &from })
+	i := s.intake(s.deliveries, matcher.IntakeConfig{Follower: s.follow()})
+	s.clock.set(from.Add(-time.Second))
+	holder, err := s.pool.Begin(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(s.ctx) }()
+	if _, err := holder.Exec(s.ctx, `SELECT FROM subscriptions WHERE id = $1 FOR UPDATE`, sub.ID); err != nil {
+		t.Fatal(err)
+	}
+	answers := s.send(s.ctx, i, priceEvent("1", "kettle", 49))
+	s.blocked()
+	s.clock.set(from)
+	if err := holder.Commit(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	a := <-answers
+	taken(t, "the event", a)
+	if got := s.outcomes("/shop", "1")[sub.ID]; got != matcher.Notified {
+		t.Errorf("outcome %q", got)
 	}
 }
 

@@ -89,8 +89,14 @@ func (s *shop) intake(enqueue matcher.Enqueuer, cfg matcher.IntakeConfig) *match
 // follow is an index that follows the tables until the end of the test.
 func (s *shop) follow() *follower.Follower {
 	s.Helper()
+	return s.followEvery(5 * time.Millisecond)
+}
+
+// followEvery is the same at another pace.
+func (s *shop) followEvery(poll time.Duration) *follower.Follower {
+	s.Helper()
 	ctx, cancel := context.WithCancel(s.ctx)
-	f := follower.New(s.pool, index.New(), follower.Config{Poll: 5 * time.Millisecond})
+	f := follower.New(s.pool, index.New(), follower.Config{Poll: poll})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

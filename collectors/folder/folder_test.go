@@ -175,11 +175,12 @@ func TestAFileThatCannotBeReadIsSetApart(t *testing.T) {
 		taken            int
 	}{
 		"an empty file":       {"a.csv", "", "empty", 0},
-		"a missing column":    {"a.csv", "sku,price\nx,1\n", `no column "product"`, 0},
+		"a missing column":    {"a.csv", "sku,price\nx,1\n", `no column "product": the first line names ["sku" "price"], with ',' between them`, 0},
 		"a column twice":      {"a.csv", "product,price,price\nx,1,2\n", `two columns are called "price"`, 0},
 		"an open quote":       {"a.csv", priceRows(4) + "x,\"" + strings.Repeat("long\n", 100_000), "a record has more than", 4},
 		"UTF-16":              {"a.csv", "\xff\xfep\x00", "UTF-16", 0},
-		"XML that is cut off": {"a.xml", `<batch><event specversion="1.0"><id>1</id><source>/s</source><type>t</type></event><event>`, "rest of the file", 1},
+		"XML that is cut off": {"a.xml", `<batch><event specversion="1.0"><id>1</id><source>/s</source><type>t</type></event><event>`, "give it as a file of its own", 1},
+		"an entity bomb":      {"a.xml", `<!DOCTYPE batch [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><batch>&b;</batch>`, "line 1: document type declarations are not allowed", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

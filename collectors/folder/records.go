@@ -113,11 +113,14 @@ func (f *Folder) csv(in io.Reader, types eventform.Types) (*rows, error) {
 	}
 	for _, want := range f.cfg.Mapping.Columns() {
 		if !slices.Contains(r.header, want) {
-			return nil, unreadable{fmt.Errorf("there is no column %q", want)}
+			return nil, unreadable{fmt.Errorf("there is no column %q: the first line names %.60q, with %q between them", want, first(r.header), r.in.Comma)}
 		}
 	}
 	return r, nil
 }
+
+// first are so many names as somebody reads to see what is wrong.
+func first(names []string) []string { return names[:min(len(names), 20)] }
 
 // read is the next record and its text. csv.ParseError is that of one record.
 func (r *rows) read() (cells []string, text []byte, err error) {
@@ -147,7 +150,7 @@ func (r *rows) next() (record, error) {
 	one := record{line: line, given: true, text: slices.Concat(bytes.TrimRight(r.head, "\r\n"), []byte("\n"), bytes.TrimRight(text, "\r\n"), []byte("\n"))}
 	switch {
 	case errors.Is(err, csv.ErrFieldCount):
-		one.err = fmt.Errorf("there are %d values for %d columns", len(cells), len(r.header))
+		one.err = fmt.Errorf("there are %d values for %d columns: put a value that holds %q into double quotes, and leave none out", len(cells), len(r.header), r.in.Comma)
 	case err != nil:
 		one.err = err
 	case !utf8.Valid(text):

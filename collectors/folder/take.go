@@ -199,8 +199,12 @@ func (f *Folder) buryEnd(ctx context.Context, turn *collectors.Turn, at *positio
 	if errors.As(end, &p) {
 		why = p.Message
 	}
+	reason := "the file cannot be read: " + why
+	if at.Records > 0 {
+		reason = "the rest of the file cannot be read: " + why + "; what comes before is taken: mend the rest and give it as a file of its own"
+	}
 	return turn.Take(ctx, []collectors.Item{{
-		Err: errors.New("the rest of the file cannot be read: " + why), Key: at.Reading + ":end", Batch: at.Reading, Place: at.File,
+		Err: errors.New(reason), Key: at.Reading + ":end", Batch: at.Reading, Place: at.File,
 	}}, *at)
 }
 

@@ -315,7 +315,7 @@ func (p *Poller) checkColumns(ctx context.Context, s session) error {
 	}
 	for _, want := range append(p.cfg.Mapping.Columns(), p.cfg.Cursor) {
 		if !slices.Contains(have, want) {
-			return fmt.Errorf("the query has no column %q", want)
+			return fmt.Errorf("the query has no column %q: it has %.60q", want, have[:min(len(have), 20)])
 		}
 	}
 	return nil

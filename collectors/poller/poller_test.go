@@ -220,7 +220,7 @@ func TestASourceThatIsAwayOrWrongSaysSoWithoutItsPassword(t *testing.T) {
 			c.URL = withPassword(*good)
 		}, "(hidden)"},
 		"no table":  {func(c *poller.Config) { c.Query = "SELECT * FROM nothing WHERE id >= {cursor}" }, "nothing"},
-		"no column": {func(c *poller.Config) { c.Mapping.Subject = "sku" }, `no column "sku"`},
+		"no column": {func(c *poller.Config) { c.Mapping.Subject = "sku" }, `no column "sku": it has ["`},
 		"a query that writes": {func(c *poller.Config) {
 			c.Query = "SELECT setval('s', 1) AS id, 'p' AS product WHERE 1 >= {cursor}::int"
 		}, "read-only"},

@@ -22,10 +22,12 @@ FROM unnest($1::bigint[], $2::text[], $3::uuid[]) WITH ORDINALITY AS want (membe
 ORDER BY place
 ON CONFLICT DO NOTHING`
 
-	lockSQL = `
+	readSQL = `
 SELECT member_id, purpose, ids, taken
 FROM cap_counts
-WHERE (member_id, purpose) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))
+WHERE (member_id, purpose) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))`
+
+	lockSQL = readSQL + `
 ORDER BY member_id, purpose COLLATE "C"
 FOR UPDATE`
 

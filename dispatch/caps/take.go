@@ -69,6 +69,43 @@ func (c *Caps) TakeTx(ctx context.Context, tx pgx.Tx, at time.Time, wants []Want
 	return verdicts, nil
 }
 
+// Question asks about a notification that nobody has made.
+type Question struct {
+	MemberID int64
+	Purpose  subscriptions.Purpose
+	At       time.Time
+}
+
+// Ask says of each question by itself what TakeTx would say at its instant if
+// nothing else were sent before. It counts and locks nothing.
+func (c *Caps) Ask(ctx context.Context, q subscriptions.Querier, questions []Question) ([]Verdict, error) {
+	verdicts, wants := make([]Verdict, len(questions)), make([]Want, len(questions))
+	for i, one := range questions {
+		verdicts[i].OK = true
+		wants[i] = Want{MemberID: one.MemberID, Purpose: one.Purpose}
+	}
+	keys, places := c.limited(wants)
+	if len(keys) == 0 {
+		return verdicts, nil
+	}
+	members, purposes := columns(keys)
+	rows, err := q.Query(ctx, readSQL, members, purposes)
+	if err != nil {
+		return nil, fmt.Errorf("foresee frequency caps: %w", err)
+	}
+	stored, err := collect(rows, len(keys))
+	if err != nil {
+		return nil, fmt.Errorf("foresee frequency caps: %w", err)
+	}
+	for _, k := range keys {
+		for _, place := range places[k] {
+			is := stored[k].clone()
+			verdicts[place] = is.judge(c.rules[k.purpose], uuid.Nil, questions[place].At)
+		}
+	}
+	return verdicts, nil
+}
+
 // GiveBackTx takes notifications that ended without having gone out of the
 // counts, so that others may go instead. What is not counted is passed over.
 func (c *Caps) GiveBackTx(ctx context.Context, tx pgx.Tx, wants []Want) error {

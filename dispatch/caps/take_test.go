@@ -346,3 +346,37 @@ func BenchmarkTakeTx(b *testing.B) {
 		}
 	})
 }
+
+func TestWhatIsAskedIsWhatWouldBeTaken(t *testing.T) {
+	pool := pgtest.New(t)
+	c := newCaps(t, Rules{subscriptions.Marketing: {{Max: 2, Within: 24 * time.Hour}}})
+	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	question := func(member int64, purpose subscriptions.Purpose, at time.Time) Question {
+		return Question{MemberID: member, Purpose: purpose, At: at}
+	}
+	for i := range 2 {
+		take(t, c, pool, start.Add(time.Duration(i)*time.Hour), marketing(1))
+	}
+	for range 2 { // asking counts nothing
+		got, err := c.Ask(t.Context(), pool, []Question{
+			question(1, subscriptions.Marketing, start.Add(2*time.Hour)),
+			question(1, subscriptions.Marketing, start.Add(24*time.Hour-time.Microsecond)),
+			question(1, subscriptions.Marketing, start.Add(24*time.Hour)),
+			question(1, subscriptions.Service, start.Add(2*time.Hour)),
+			question(2, subscriptions.Marketing, start.Add(2*time.Hour)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var may []bool
+		for _, v := range got {
+			may = append(may, v.OK)
+		}
+		if want := []bool{false, false, true, true, true}; !slices.Equal(may, want) {
+			t.Errorf("may go: %v, want %v", may, want)
+		}
+	}
+	if v := take(t, c, pool, start.Add(24*time.Hour), marketing(1)); !v[0].OK {
+		t.Errorf("what was foreseen is not so: %+v", v)
+	}
+}

@@ -188,17 +188,19 @@ func dropTx(ctx context.Context, tx pgx.Tx, list []watch) error {
 	return nil
 }
 
-// Index: watch_ends_forget_at. An end is needed by watches that are due before
-// it is to be forgotten: not while there are such.
+// Indexes: watch_ends_forget_at, and the primary key of watches. An end stays
+// while there is a watch that it ends: one that could not see it, and that a
+// sweep has yet to look at. OFFSET 0 lets that be asked of each by the key,
+// rather than of all watches together.
 const forgetSQL = `
 DELETE FROM watch_ends
 WHERE (trigger, key, ended_at, event_id) IN (
-    SELECT trigger, key, ended_at, event_id
-    FROM watch_ends
-    WHERE forget_at < least($1, (SELECT min(due_at) FROM watches))
-    ORDER BY forget_at
+    SELECT e.trigger, e.key, e.ended_at, e.event_id
+    FROM watch_ends e
+    WHERE e.forget_at < $1 AND NOT EXISTS (SELECT FROM watches w WHERE` + ended + ` OFFSET 0)
+    ORDER BY e.forget_at
     LIMIT 5000
-    FOR UPDATE SKIP LOCKED)`
+    FOR UPDATE OF e SKIP LOCKED)`
 
 const (
 	// forgetLater leaves time to transactions that began before the end they

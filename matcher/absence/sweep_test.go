@@ -130,6 +130,75 @@ func TestAWatchThatIsBeingClosedIsLeftAlone(t *testing.T) {
 	}
 }
 
+// The closer has taken the watch after the sweep has read it, and not committed.
+func TestAWatchThatACloserHoldsIsLeftToIt(t *testing.T) {
+	y := newYard(t, orders())
+	y.record(happening{1, created, 0})
+	var closer pgx.Tx
+	y.before = func(ctx context.Context, _ pgx.Tx, _ []Absence) error {
+		closer = mustBegin(t, y.pool)
+		return y.recordTx(ctx, closer, "1", happening{2, paid, time.Hour})
+	}
+	y.sweep(2 * day)
+	if err := closer.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	y.sweep(2 * day)
+	y.expectFired("closed at the last moment")
+	if n := y.count("watches"); n != 0 {
+		t.Errorf("%d watches are left", n)
+	}
+}
+
+// The closer ran before its watch could be seen, and commits after the sweep
+// has read it: only its end tells.
+func TestACloserThatSawNoWatchMayComeWhileItIsTaken(t *testing.T) {
+	y := newYard(t, orders())
+	closer := mustBegin(t, y.pool)
+	if err := y.recordTx(t.Context(), closer, "1", happening{2, paid, time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	y.record(happening{1, created, 0})
+	taken := 0
+	y.before = func(ctx context.Context, _ pgx.Tx, _ []Absence) error {
+		if taken++; taken > 1 {
+			return nil
+		}
+		return closer.Commit(ctx)
+	}
+	y.sweep(2 * day)
+	y.expectFired("closed at the last moment")
+	if n := y.count("watches"); n != 0 || taken != 1 {
+		t.Errorf("%d watches are left; taken %d times, want once", n, taken)
+	}
+}
+
+// A closer and its watch have not seen each other, and the trigger has waited
+// longer once: the end is forgotten only after the watch was looked at.
+func TestAnEndStaysWhileThereIsAWatchThatItEnds(t *testing.T) {
+	y := newYard(t, orders())
+	opener := mustBegin(t, y.pool)
+	if err := y.recordTx(t.Context(), opener, "1", happening{1, created, 0}); err != nil {
+		t.Fatal(err)
+	}
+	short := orders()
+	short.Version, short.Absence.Within = 2, "1h"
+	y.save(short)
+	y.record(happening{2, paid, time.Minute})
+	if err := opener.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	y.sweep(3 * time.Hour)
+	if n := y.count("watch_ends"); n != 1 {
+		t.Errorf("%d ends, want the one that is needed", n)
+	}
+	y.sweep(2 * day)
+	y.expectFired("closed in time")
+	if watches, ends := y.count("watches"), y.count("watch_ends"); watches != 0 || ends != 0 {
+		t.Errorf("%d watches and %d ends are left", watches, ends)
+	}
+}
+
 // TestAnOpenerAndItsCloserNeedNotSeeEachOther commits them in transactions that
 // run at once.
 func TestAnOpenerAndItsCloserNeedNotSeeEachOther(t *testing.T) {

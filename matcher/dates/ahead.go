@@ -40,11 +40,16 @@ func (a *Ahead) OfTrigger(ctx context.Context, t subscriptions.Trigger, zone *ti
 
 // OfSubscription is the next n moments at which a subscription to a trigger on
 // dates is met by its member's clock; none where it is paused, has ended or
-// will have ended by then.
+// will have ended by then, and no more than it still has to tell.
 func (a *Ahead) OfSubscription(ctx context.Context, t subscriptions.Trigger, sub subscriptions.Subscription, n int) ([]calendar.Moment, error) {
 	s, known, err := a.schedule(ctx, t)
 	if err != nil || !known || sub.State != subscriptions.Active {
 		return nil, err
+	}
+	if sub.MaxNotifications > 0 {
+		if n = min(n, sub.MaxNotifications-sub.Sent); n <= 0 {
+			return nil, nil
+		}
 	}
 	member, err := a.members.Get(ctx, sub.MemberID)
 	if err != nil {

@@ -37,12 +37,14 @@ func TestWhichDatesComeNext(t *testing.T) {
 	}
 	birthday := on("birthday", "event.zone == member.time_zone && event.day == member.birthday")
 	feast := on("qixi", "event.zone == member.time_zone")
-	until := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
+	until := time.Date(2028, 5, 17, 1, 0, 0, 0, time.UTC) // when a birthday is told
 	active := subscriptions.Subscription{MemberID: 1, State: subscriptions.Active}
-	later, ends, paused := active, active, active
+	later, ends, paused, last, spent := active, active, active, active, active
 	later.ValidFrom = time.Date(2027, 5, 17, 1, 0, 0, 0, time.UTC)
 	ends.ValidUntil = &until
 	paused.State = subscriptions.Paused
+	last.MaxNotifications, last.Sent = 3, 2
+	spent.MaxNotifications, spent.Sent = 3, 3
 	for name, c := range map[string]struct{ got, want []string }{
 		"a trigger":             {shown(a.OfTrigger(w.ctx, feast, time.UTC, 2)), []string{"2026-08-19T09:00:00Z", "2027-08-08T09:00:00Z"}},
 		"people's own days":     {shown(a.OfTrigger(w.ctx, birthday, time.UTC, 2)), nil},
@@ -51,6 +53,8 @@ func TestWhichDatesComeNext(t *testing.T) {
 		"a birthday":            {shown(a.OfSubscription(w.ctx, birthday, active, 2)), []string{"2026-05-17T01:00:00Z", "2027-05-17T01:00:00Z"}},
 		"valid later":           {shown(a.OfSubscription(w.ctx, birthday, later, 1)), []string{"2027-05-17T01:00:00Z"}},
 		"that ends":             {shown(a.OfSubscription(w.ctx, birthday, ends, 3)), []string{"2026-05-17T01:00:00Z", "2027-05-17T01:00:00Z"}},
+		"the last that is told": {shown(a.OfSubscription(w.ctx, birthday, last, 3)), []string{"2026-05-17T01:00:00Z"}},
+		"all are told":          {shown(a.OfSubscription(w.ctx, birthday, spent, 3)), nil},
 		"paused":                {shown(a.OfSubscription(w.ctx, birthday, paused, 3)), nil},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {

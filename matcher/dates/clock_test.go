@@ -38,6 +38,7 @@ type tower struct {
 	at   time.Time
 	told []Event // by transactions that have committed
 	fail error   // of the consumer
+	only string  // the trigger whose dates fail; empty: all
 }
 
 func open(t testing.TB, at string) *tower {
@@ -70,6 +71,9 @@ func (w *tower) set(at string) {
 func (w *tower) AcceptDates(ctx context.Context, list []Event, in func(context.Context, pgx.Tx) error) error {
 	w.mu.Lock()
 	fail := w.fail
+	if w.only != "" && list[0].Trigger != w.only {
+		fail = nil
+	}
 	w.mu.Unlock()
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		return errors.Join(in(ctx, tx), fail)
@@ -289,6 +293,36 @@ func TestWhatCannotBeHandedOnIsToldLater(t *testing.T) {
 	}
 	w.fail = nil
 	w.expect("another clock, after a restart", w.hears(w.clock(), "2026-03-01T09:01:00Z"), "birthday/UTC/2026-03-01")
+}
+
+func TestATriggerThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
+	w := open(t, "2026-03-01T00:00:00Z")
+	w.members("UTC")
+	for _, name := range []string{"a", "b", "c"} {
+		w.trigger(name, "03-01", "09:00")
+	}
+	c := w.clock()
+	w.set("2026-03-01T09:00:00Z")
+	for _, failing := range []string{"a", "b"} { // whichever comes first
+		w.fail, w.only = errors.New("it is refused"), failing
+		if _, err := c.turn(w.ctx); !errors.Is(err, w.fail) {
+			t.Errorf("%s: %v", failing, err)
+		}
+		if failing == "a" {
+			w.expect("the others", w.heard(), "b/UTC/2026-03-01", "c/UTC/2026-03-01")
+			w.trigger("b", "03-01", "09:01")
+			w.set("2026-03-01T09:01:00Z")
+		}
+	}
+	w.expect("once it is well", w.heard(), "a/UTC/2026-03-01")
+}
+
+// A trigger is saved, and its hour comes before anybody looks.
+func TestAnHourBeforeTheFirstLookIsTold(t *testing.T) {
+	w := open(t, "2026-03-01T08:59:30Z")
+	w.members("UTC")
+	w.trigger("feast", "03-01", "09:00")
+	w.expect("at the first look", w.hears(w.clock(), "2026-03-01T09:00:10Z"), "feast/UTC/2026-03-01")
 }
 
 func TestAClockThatIsSet(t *testing.T) {

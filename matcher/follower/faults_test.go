@@ -48,20 +48,37 @@ func TestKilledConnectionsLoseNothing(t *testing.T) {
 	}
 }
 
+// barAnchors lets nobody read what subscriptions wait on while the
+// transaction lasts.
+func (w *world) barAnchors() pgx.Tx {
+	w.Helper()
+	holder := w.begin()
+	if _, err := holder.Exec(w.ctx, `LOCK TABLE subscription_anchors IN ACCESS EXCLUSIVE MODE`); err != nil {
+		w.Fatal(err)
+	}
+	return holder
+}
+
+// barred are those in this database who wait for a lock of a table.
+const barred = `pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
+// awaitBarred returns when somebody waits for the lock of holder.
+func (w *world) awaitBarred(holder pgx.Tx) {
+	w.Helper()
+	waitUntil(w, func() bool {
+		var waiting int
+		err := holder.QueryRow(w.ctx, `SELECT count(*) FROM `+barred).Scan(&waiting)
+		return err == nil && waiting > 0
+	})
+}
+
 func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
 	w := newWorld(t)
 	w.subscribe(w.order("below", "a", 5, 0))
 	// The load waits for this lock with its snapshot taken.
-	holder := w.begin()
-	if _, err := holder.Exec(w.ctx, `LOCK TABLE subscription_anchors IN ACCESS EXCLUSIVE MODE`); err != nil {
-		t.Fatal(err)
-	}
+	holder := w.barAnchors()
 	f := w.follow(Config{Poll: rare, IdlePoll: rare})
-	waitUntil(t, func() bool {
-		var waiting int
-		err := holder.QueryRow(w.ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
-		return err == nil && waiting > 0
-	})
+	w.awaitBarred(holder)
 	if _, ok := f.View(); ok {
 		t.Error("there is a view of what is not loaded")
 	}
@@ -73,8 +90,28 @@ func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
 	}
 }
 
+func TestChangesThatCouldNotBeTakenInAreNotPassedOver(t *testing.T) {
+	w := newWorld(t)
+	f := w.loaded()
+	w.sync(f) // after the first look
+	w.subscribe(w.order("below", "a", 5, 0))
+	// The look finds the change, and waits for this lock to read what it is.
+	holder := w.barAnchors()
+	f.kick()
+	w.awaitBarred(holder)
+	if _, err := holder.Exec(w.ctx, `SELECT pg_terminate_backend(pid, 10000) FROM `+barred); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(holder)
+	w.sync(f)
+	w.equal(f)
+	if s := f.Stats(); s.Loads != 1 || s.Failures != 1 {
+		t.Errorf("stats %+v, want the one load, and a failure", s)
+	}
+}
+
 // waitUntil asks again and again; what it waits for has no signal.
-func waitUntil(t *testing.T, done func() bool) {
+func waitUntil(t testing.TB, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -309,5 +346,31 @@ func TestBackoffGrowsAndIsNotTheSameForAll(t *testing.T) {
 	var other backoff
 	if waits[0] == other.next() {
 		t.Error("two nodes wait equally long")
+	}
+}
+
+// A dump takes the name of its line of transactions along, to a server that
+// has counted fewer of them.
+func TestAServerThatHasCountedLessIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	f := w.loaded()
+	there := *f.state.Load()
+	there.min, there.max, there.pending = there.max+1000, there.max+1000, nil
+	f.state.Store(&there)
+	w.subscribe(w.order("below", "a", 5, 0))
+	if !w.fence(f).Changed("below") {
+		t.Error("the fence lets an index decide that has come farther than this server")
+	}
+	holder := w.barAnchors()
+	f.kick()
+	w.awaitBarred(holder)
+	if _, ok := f.View(); ok {
+		t.Error("there is a view of what is being loaded anew")
+	}
+	w.commit(holder)
+	w.sync(f)
+	w.equal(f)
+	if s := f.Stats(); s.Loads != 2 {
+		t.Errorf("the index was loaded %d times, want twice", s.Loads)
 	}
 }

@@ -97,6 +97,20 @@ func TestAnchorsBeyondWhatAFenceCarriesAreLeftToTheJoin(t *testing.T) {
 	w.equal(f)
 }
 
+func TestManyThatLeftHideNobodyWhoCame(t *testing.T) {
+	w := newWorld(t)
+	tx := w.begin()
+	w.many(tx, maxFence+1)
+	w.commit(tx)
+	f := w.loaded()
+	w.exec(`DELETE FROM subscriptions`) // changes without anchors
+	w.subscribe(w.order("equal", "a", 0, 0))
+	if !w.fence(f).Changed("equal") {
+		t.Error("a fence that was cut off before the last change says so")
+	}
+	w.equal(f)
+}
+
 func TestALongTransactionHoldsNothingUp(t *testing.T) {
 	w := newWorld(t)
 	f := w.loaded()

@@ -109,11 +109,11 @@ func TestAFileThatCannotBeImportedHasItsLine(t *testing.T) {
 	s := newStand(t)
 	v := s.marketer()
 	bad := ics("SUMMARY:Sale <x>\nDTSTART:20260501T000000\nRRULE:FREQ=HOURLY")
-	v.upload("tea", "Tea", bad).is(http.StatusUnprocessableEntity).has("Line 8, “Sale &lt;x&gt;”: RRULE: it recurs within a day", `value="Tea"`, `value="tea"`)
+	v.upload("tea", "Tea", bad).is(http.StatusUnprocessableEntity).has("Line 8, “Sale &lt;x&gt;”: RRULE: the event recurs within a day.", `value="Tea"`, `value="tea"`)
 	v.upload("tea", "Tea", ics("SUMMARY:x")+"nothing").is(http.StatusUnprocessableEntity).has("iCalendar")
 	v.upload("Our Tea", "", ics("DTSTART;VALUE=DATE:20270105")).is(http.StatusUnprocessableEntity).has("2 things need another look")
 	v.upload("tea", "Tea", "").is(http.StatusUnprocessableEntity).has("Please choose a file.", `value="Tea"`)
-	v.upload("tea", "Tea", strings.Repeat("x", calendar.MaxFile+1)).is(http.StatusUnprocessableEntity).has("1048576 bytes")
+	v.upload("tea", "Tea", strings.Repeat("x", calendar.MaxFile+1)).is(http.StatusUnprocessableEntity).has("1,048,576 bytes")
 	v.upload("tea", "Tea", strings.Repeat("x", 9*calendar.MaxFile)).is(http.StatusRequestEntityTooLarge).has("at most 1 MiB")
 	v.upload("tea", "Tea\x00", "x").is(http.StatusBadRequest)
 	v.post("/console/calendars/_import", url.Values{"name": {"tea"}}).is(http.StatusUnprocessableEntity) // no multipart
@@ -128,7 +128,45 @@ func TestAFileThatCannotBeImportedHasItsLine(t *testing.T) {
 	}
 	v.post("/console/calendars", url.Values{"name": {"tea"}, "title": {"Tea"}, "version": {"0"}, "body": {""}}).is(http.StatusUnprocessableEntity).has("Import a calendar")
 	v.get("/console?lang=zh-CN")
-	v.upload("tea", "Tea", bad).is(http.StatusUnprocessableEntity).has("第 8 行“Sale &lt;x&gt;”无法读取")
+	v.upload("tea", "Tea", bad).is(http.StatusUnprocessableEntity).has("第 8 行“Sale &lt;x&gt;”：RRULE：活动在一天之内重复")
+}
+
+func TestWhatIsWrongWithAFileIsWordedInChinese(t *testing.T) {
+	t.Parallel()
+	v := newStand(t).marketer()
+	v.get("/console?lang=zh-CN")
+	const day = "DTSTART;VALUE=DATE:20260501\n"
+	never := make([]string, 600)
+	for i := range never {
+		never[i] = "DTSTART;VALUE=DATE:19500101\nRRULE:FREQ=YEARLY;BYMONTHDAY=-1;BYYEARDAY=1"
+	}
+	daily := make([]string, 2)
+	for i := range daily {
+		daily[i] = day + "RRULE:FREQ=DAILY"
+	}
+	for want, file := range map[string]string{
+		"文件超过 1,048,576 字节":     strings.Repeat("x", calendar.MaxFile+1),
+		"文件不是 UTF-8 编码":         "\xff",
+		"文件内容过多，最多读取 5,000 个活动": strings.Repeat("BEGIN:", 20_001),
+		"这不是 iCalendar 文件":      "x",
+		"此处不符合 iCalendar":       ics("x"),
+		"文件中有 5,001 个活动":        ics(make([]string, 5_001)...),
+		"文件中没有会举行的活动":           ics(),
+		"没有注明开始时间":              ics("SUMMARY:x"),
+		"活动开始于 1850 年":          ics("DTSTART;VALUE=DATE:18500501"),
+		"日期超过 50,000 个":         ics(daily...),
+		"重复规则延续得太久":             ics(never...),
+		"活动有多条 RRULE":           ics(day + "RRULE:FREQ=DAILY\nRRULE:FREQ=DAILY"),
+		"不是有效的重复规则":             ics(day + "RRULE:often"),
+		"活动在一天之内重复":             ics(day + "RRULE:FREQ=HOURLY"),
+		"不支持按周数":                ics(day + "RRULE:FREQ=YEARLY;BYWEEKNO=1"),
+		"才能写“第几个星期几”":           ics(day + "RRULE:FREQ=WEEKLY;BYDAY=1FR"),
+		"INTERVAL 须在 1 至 1,000": ics(day + "RRULE:FREQ=DAILY;INTERVAL=1001"),
+		"EXDATE：“never”不是日期":    ics(day + "EXDATE:never"),
+		"时区“Mars”没有 IANA 名称":    ics("DTSTART;TZID=Mars:20260501T000000"),
+	} {
+		v.upload("tea", "Tea", file).is(http.StatusUnprocessableEntity).has(want)
+	}
 }
 
 func TestACalendarIsReadAndTakenOut(t *testing.T) {

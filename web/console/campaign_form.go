@@ -325,7 +325,7 @@ func readWhen(form *page.Form, zone *time.Location, w *campaigns.When, f *proble
 		w.Hour, w.LeapDay = form.Get("when.hour"), calendar.LeapDay(form.Get("when.leap_day"))
 	}
 	if w.Recurs() {
-		w.Missed = calendar.Missed(form.Get("when.missed"))
+		w.Missed, w.Until = calendar.Missed(form.Get("when.missed")), form.Get("when.until")
 	}
 }
 
@@ -336,6 +336,7 @@ func planValues(p campaigns.Plan, zone *time.Location) url.Values {
 		"audience": {"some"}, "segment.trigger": {p.Segment.Trigger}, "segment.condition": {p.Segment.Condition},
 		"how": {"now"}, "when.time_zone": {p.When.TimeZone}, "when.cron": {p.When.Cron}, "when.hour": {p.When.Hour},
 		"when.leap_day": {string(p.When.LeapDay)}, "when.missed": {string(p.When.Missed)},
+		"when.until": {p.When.Until},
 	}
 	if p.Segment.All {
 		values.Set("audience", "all")

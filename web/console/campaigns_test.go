@@ -62,7 +62,8 @@ func TestADraftIsEditedAndDeleted(t *testing.T) {
 	v := s.marketer()
 	at := v.post("/console/campaigns", tea("how", "cron", "when.cron", "0 9 * * MON")).is(http.StatusOK).path
 	v.get(at+"/edit").is(http.StatusOK).has(`value="A week of tea"`, `value="0 9 * * MON"`, "member.locale == &#34;en&#34;")
-	v.post(at+"/edit", tea("version", "1", "name", "Two weeks")).is(http.StatusOK).has("Two weeks")
+	v.post(at+"/edit", tea("version", "1", "name", "Two weeks", "how", "cron", "when.cron", "0 9 * * MON", "when.until", "2126-12-31")).is(http.StatusOK).has("Two weeks", "until 2126-12-31")
+	v.get(at + "/edit").is(http.StatusOK).has(`value="2126-12-31"`)
 	v.post(at+"/edit", tea("version", "1", "name", "Three weeks")).is(http.StatusConflict).has("changed somewhere else", "Three weeks")
 	v.post(at+"/delete", nil).is(http.StatusOK).at("/console/campaigns").has("The draft is gone.")
 	v.get(at).is(http.StatusNotFound)

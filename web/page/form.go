@@ -127,14 +127,18 @@ func (f *Form) Blame(err error) error {
 }
 
 // Rule words a broken rule by rule.<rule>, or rule.<rule>.<type> where there
-// is wording for its Args' type. What has none is told by its English message.
+// is wording for its Args' type. One of the Args may be a broken rule itself,
+// and is worded likewise. What has no wording is told by its English message.
 func (l *Locale) Rule(field problem.Field) string {
 	key := "rule." + field.Rule
 	if variant := fmt.Sprintf("%s.%v", key, field.Args["type"]); l.Has(variant) {
 		key = variant
 	}
-	pairs := []any{}
+	pairs := []any{"path", field.Path}
 	for name, value := range field.Args {
+		if reason, is := value.(problem.Field); is {
+			value = l.Rule(reason)
+		}
 		if f, ok := figure(value); ok {
 			value = l.Number(f)
 		}
