@@ -262,7 +262,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 		"a file that is not there":   {nil, []string{"--config", file + "x", "serve"}, "no such file"},
 		"a taken port":               {[]string{"HERALD_HTTP_LISTEN=" + taken.Addr().String()}, []string{"serve"}, "address already in use"},
 		"an unknown variable":        {[]string{"HERALD_LISTEN=:1"}, []string{"serve"}, "HERALD_LISTEN: no such setting"},
-		"a database that is not one": {[]string{"HERALD_DATABASE_URL=postgres://localhost:1/none", "HERALD_SECRET_KEY=0123456789abcdef0123456789abcdef"}, []string{"serve"}, "refused"},
+		"a database that is not one": {[]string{"HERALD_HTTP_LISTEN=127.0.0.1:0", "HERALD_DATABASE_URL=postgres://localhost:1/none", "HERALD_SECRET_KEY=0123456789abcdef0123456789abcdef"}, []string{"serve"}, "refused"},
 		"an unknown command":         {nil, []string{"servee"}, "unexpected argument servee"},
 	}
 	for name, tt := range tests {

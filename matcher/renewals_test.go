@@ -256,7 +256,7 @@ func TestAKilledOfferIsMadeOnce(t *testing.T) {
 		if err := tx.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
 			return err
 		}
-		_, err := s.pool.Exec(ctx, `SELECT pg_terminate_backend($1)`, pid)
+		_, err := s.pool.Exec(ctx, `SELECT pg_terminate_backend($1, 10000)`, pid) // which waits until it is gone, with its locks
 		return err
 	})
 	if made, err := s.renewals(killed).Offer(s.ctx); err == nil || made != 0 {
