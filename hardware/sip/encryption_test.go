@@ -135,11 +135,7 @@ func TestACallStaysEncrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-call.Done():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("it does not hang up:\n%s", far.Said())
-	}
+	far.HangsUp(t, call.Done())
 	far.Succeeded()
 }
 

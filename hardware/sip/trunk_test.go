@@ -243,11 +243,7 @@ func TestAFarEndMayHoldRefreshPressAndHangUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-call.Done():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("it does not hang up:\n%s", far.Said())
-	}
+	far.HangsUp(t, call.Done())
 	steps := call.Timeline()
 	if got := kinds(steps); got != "dialled answered held resumed pressed hung_up" || steps[len(steps)-1].By != Them {
 		t.Errorf("the timeline is %s, %+v", got, steps[len(steps)-1])
@@ -274,11 +270,7 @@ func TestAnAnswerToAReinviteIsSentUntilItIsAcknowledged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-call.Done():
-	case <-time.After(10 * time.Second):
-		t.Fatalf("it does not hang up:\n%s", far.Said())
-	}
+	far.HangsUp(t, call.Done())
 	far.Succeeded()
 }
 

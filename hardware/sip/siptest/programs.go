@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"herald/e2e/peers"
 )
@@ -67,6 +68,16 @@ type SIPp struct {
 // Succeeded waits until the scenario was played to its end, once.
 func (s SIPp) Succeeded() {
 	s.UntilSaid("Successful call        |        0                  |        1")
+}
+
+// HangsUp waits until a call, whose end done tells, is over.
+func (s SIPp) HangsUp(t testing.TB, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it does not hang up:\n%s", s.Said())
+	}
 }
 
 // Answering is SIPp as it answers by itself: it rings, answers, sends back
