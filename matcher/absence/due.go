@@ -20,6 +20,7 @@ type watch struct {
 	key     string
 	version int
 	ended   bool // by an end that is known
+	held    bool // by another transaction, which may end it or fire it
 }
 
 // line is what a watch is ended on.
@@ -28,16 +29,24 @@ type line struct{ trigger, key string }
 func (w watch) line() line { return line{w.absence.Trigger, w.key} }
 
 // Index: watches_due (due_at). Of what is due at once the earlier opener comes
-// first. Rows that a closer has locked are left to it; the statement holds its
-// own locks no longer than it takes.
+// first. A row that another transaction has locked is not waited for, but it is
+// told: those that come after it on its line depend on it. The statement holds
+// its own locks no longer than it takes.
 const readDueSQL = `
-SELECT w.trigger, w.key, w.opened_at, w.event_id, w.due_at, w.version, w.subject, w.data,
-       EXISTS (SELECT FROM watch_ends e WHERE` + ended + `)
-FROM watches w
-WHERE w.due_at < $1
-ORDER BY w.due_at, w.opened_at, w.event_id
-LIMIT $2
-FOR UPDATE OF w SKIP LOCKED`
+WITH due AS MATERIALIZED (
+    SELECT w.*, EXISTS (SELECT FROM watch_ends e WHERE` + ended + `) AS ended
+    FROM watches w
+    WHERE w.due_at < $1
+    ORDER BY w.due_at, w.opened_at, w.event_id
+    LIMIT $2
+), free AS MATERIALIZED (
+    SELECT w.trigger, w.key, w.opened_at, w.event_id
+    FROM due JOIN watches w USING (trigger, key, opened_at, event_id)
+    FOR UPDATE OF w SKIP LOCKED
+)
+SELECT trigger, key, opened_at, event_id, due.due_at, due.version, due.subject, due.data, due.ended, free.event_id IS NULL
+FROM due LEFT JOIN free USING (trigger, key, opened_at, event_id)
+ORDER BY due.due_at, opened_at, event_id`
 
 func (s *Sweep) read(ctx context.Context) ([]watch, error) {
 	rows, err := s.pool.Query(ctx, readDueSQL, s.cfg.Now(), s.cfg.Batch)
@@ -47,7 +56,7 @@ func (s *Sweep) read(ctx context.Context) ([]watch, error) {
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (watch, error) {
 		var w watch
 		a := &w.absence
-		err := row.Scan(&a.Trigger, &w.key, &a.OpenedAt, &a.Opener, &a.DueAt, &w.version, &a.Subject, &a.Data, &w.ended)
+		err := row.Scan(&a.Trigger, &w.key, &a.OpenedAt, &a.Opener, &a.DueAt, &w.version, &a.Subject, &a.Data, &w.ended, &w.held)
 		a.OpenedAt, a.DueAt = a.OpenedAt.UTC(), a.DueAt.UTC()
 		return w, err
 	})

@@ -109,7 +109,8 @@ func (s *Sweep) fireAll(ctx context.Context) error {
 // errOvertaken says that a watch was ended after it was read.
 var errOvertaken = errors.New("a watch was ended meanwhile")
 
-// fireSome decides of a batch of watches that are due; found is how many.
+// fireSome decides of a batch of watches that are due. Found is how many there
+// were, or none when it could decide of none.
 func (s *Sweep) fireSome(ctx context.Context) (found int, err error) {
 	due, err := s.read(ctx)
 	if err != nil || len(due) == 0 {
@@ -120,6 +121,9 @@ func (s *Sweep) fireSome(ctx context.Context) (found int, err error) {
 		return 0, err
 	}
 	fire, drop := decide(due, since)
+	if len(fire)+len(drop) == 0 {
+		return 0, nil // all are held: the next turn sees to them
+	}
 	if len(fire) == 0 {
 		return len(due), pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return dropTx(ctx, tx, drop) })
 	}
@@ -151,18 +155,25 @@ func (s *Sweep) hand(ctx context.Context, fire, drop []watch) error {
 }
 
 // handSingly tries again one by one what failed together, so that one cannot
-// hold up the others. After some failures in a row it is not the absences that
+// hold up the others, but those that come after it on its line: whether they
+// fire depends on it. After some failures in a row it is not the absences that
 // are the trouble.
 func (s *Sweep) handSingly(ctx context.Context, fire []watch, failed error) error {
+	left := map[line]bool{}
 	for inARow, i := 0, 0; i < len(fire) && inARow < contested; i++ {
+		w := fire[i]
+		if left[w.line()] {
+			continue
+		}
 		err := s.hand(ctx, fire[i:i+1], nil)
+		left[w.line()] = err != nil
 		switch {
 		case err == nil:
 			inARow = 0
 		case errors.Is(err, errOvertaken):
 		default:
 			inARow++
-			s.cfg.Logger.ErrorContext(ctx, "an absence could not be handed on", "absence", fire[i].absence.ID(), "error", err)
+			s.cfg.Logger.ErrorContext(ctx, "an absence could not be handed on", "absence", w.absence.ID(), "error", err)
 		}
 	}
 	return failed
@@ -171,12 +182,15 @@ func (s *Sweep) handSingly(ctx context.Context, fire []watch, failed error) erro
 // decide says which watches fire, and which are dropped because they have
 // ended or their trigger is not what it was. They come in the order in which
 // they were due: the first of a key that fires ends those that were opened
-// before it was due.
+// before it was due. One that is held is left, and with it those after it on
+// its line: it may yet fire, and end them.
 func decide(due []watch, since map[string]int) (fire, drop []watch) {
-	fired := map[line][]Closing{}
+	fired, held := map[line][]Closing{}, map[line]bool{}
 	for _, w := range due {
 		from, known := since[w.absence.Trigger]
 		switch {
+		case w.held || held[w.line()]:
+			held[w.line()] = true
 		case w.ended || !known || w.version < from:
 			drop = append(drop, w)
 		case endedByOneOf(fired[w.line()], w):

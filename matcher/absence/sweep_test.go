@@ -150,6 +150,77 @@ func TestAWatchThatACloserHoldsIsLeftToIt(t *testing.T) {
 	}
 }
 
+// Another node is about to tell of the first of two openers, which ends the
+// second: whoever does not see that yet leaves both.
+func TestWhatDependsOnAWatchThatIsHeldIsLeft(t *testing.T) {
+	for _, commits := range []bool{true, false} {
+		t.Run(fmt.Sprint(commits), func(t *testing.T) {
+			y := newYard(t, orders())
+			y.record(happening{1, created, 0}, happening{2, created, time.Hour})
+			if err := y.recordFor("2", happening{3, created, 2 * time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			due, err := y.read(t.Context())
+			if err != nil || len(due) != 0 {
+				t.Fatalf("%d are due at once, %v", len(due), err)
+			}
+			y.clock = noon.Add(2 * day)
+			if due, err = y.read(t.Context()); err != nil || len(due) != 3 {
+				t.Fatalf("%d are due, %v", len(due), err)
+			}
+			other := mustBegin(t, y.pool)
+			if err := fireTx(t.Context(), other, due[:1], y.clock); err != nil {
+				t.Fatal(err)
+			}
+			y.sweep(2 * day)
+			y.expectFired("while the first is held", 3)
+			if commits {
+				err = other.Commit(t.Context())
+			} else {
+				err = other.Rollback(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			y.sweep(2 * day)
+			if commits {
+				y.expectFired("the other node has it", 3) // its own table is not ours
+			} else {
+				y.expectFired("nobody has it", 1, 3)
+			}
+			if n := y.count("watches"); n != 0 {
+				t.Errorf("%d watches are left", n)
+			}
+		})
+	}
+}
+
+// Of openers that cannot be handed on together the one fails that a closer has
+// just ended: what it would have ended is open, and ends the next.
+func TestWhatDependsOnAWatchThatFailsIsLeft(t *testing.T) {
+	y := newYard(t, orders())
+	y.record(happening{1, created, 0}, happening{2, created, 20 * time.Hour}, happening{3, created, 30 * time.Hour})
+	tries := 0
+	y.before = func(_ context.Context, _ pgx.Tx, list []Absence) error {
+		switch tries++; tries {
+		case 1:
+			return errCrash
+		case 2:
+			return y.recordFor("1", happening{4, paid, 10 * time.Hour})
+		}
+		return nil
+	}
+	y.clock = noon.Add(3 * day)
+	if _, err := y.Turn(t.Context()); !errors.Is(err, errCrash) {
+		t.Errorf("the turn says %v", err)
+	}
+	y.sweep(3 * day)
+	y.expectFired("the first was paid", 2)
+	if n := y.count("watches"); n != 0 {
+		t.Errorf("%d watches are left", n)
+	}
+}
+
 // The closer ran before its watch could be seen, and commits after the sweep
 // has read it: only its end tells.
 func TestACloserThatSawNoWatchMayComeWhileItIsTaken(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -257,13 +256,17 @@ func TestWhatNeverLeftUsIsNotInDoubt(t *testing.T) {
 			}
 			n++
 		}
-		for unread(t, socket) < 16<<10 { // it is being written to
-			runtime.Gosched()
+		for limit := time.Now().Add(30 * time.Second); unread(t, socket) == 0; { // it is being written to
+			if time.Now().After(limit) {
+				t.Error("nothing more was written")
+				break
+			}
 		}
 		taken <- n
 		_ = socket.SetLinger(0)
 	}))
 	account.Window, account.LongMessages = mostWindow, longPayload
+	account.Timeout = time.Minute // it is the centre that leaves
 	ms := make([]dispatch.Message, most)
 	for i := range ms {
 		ms[i] = to(fmt.Sprintf("+8613800000%03d", i), strings.Repeat("0123456789", 2000))
