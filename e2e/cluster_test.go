@@ -172,6 +172,11 @@ func subjectOf(p int) string { return fmt.Sprintf("Kettle is now €%d.00", p) }
 func (c *cluster) rest(limit time.Duration) ledger {
 	c.t.Helper()
 	var l ledger
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("the ledger is %+v", l)
+		}
+	}()
 	eventually(c.t, limit, "everything to come to rest", func() bool {
 		l = c.nodes[0].ledger()
 		return l.Pending+l.Deferred+l.InDoubt == 0

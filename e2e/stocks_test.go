@@ -298,6 +298,11 @@ func (h *herald) ledger() ledger {
 func (h *herald) rest() ledger {
 	h.t.Helper()
 	var l ledger
+	defer func() {
+		if h.t.Failed() {
+			h.t.Logf("the ledger is %+v", l)
+		}
+	}()
 	h.eventually("everything to come to rest", func() bool {
 		l = h.ledger()
 		return l.Pending+l.Deferred+l.InDoubt == 0
