@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 type MatchOptions struct {
 	DatabaseURL   string // empty: a private server in a temporary directory
 	Subscriptions int64  // of the mix; some 140,000 more for the longest lists
+	Events        int    // drawn for the mix; 0: 200,000
 	Log           *slog.Logger
 }
 
@@ -47,7 +49,7 @@ type KindCost struct {
 	TogetherNS    float64 `json:"together_ns"`
 }
 
-// mixEvents are drawn for the mix.
+// mixEvents are drawn for the mix, unless the options say otherwise.
 const mixEvents = 200_000
 
 // Match measures how events find subscriptions: by the index, by a plain map,
@@ -63,7 +65,7 @@ func Match(ctx context.Context, o MatchOptions) (_ MatchResult, err error) {
 	}
 	var r MatchResult
 	o.Log.Info("measuring the index", "subscriptions", m.total())
-	events, found, err := r.index(m)
+	events, found, err := r.index(m, max(cmp.Or(o.Events, mixEvents), sampled))
 	if err != nil {
 		return MatchResult{}, err
 	}
@@ -86,13 +88,13 @@ const sampled = 20_000
 // and how many subscriptions the sampled ones find. The events are made when
 // the index alone has been measured: they are a million objects for the
 // collector to look at.
-func (r *MatchResult) index(m mix) (events []occurrence, found int, err error) {
+func (r *MatchResult) index(m mix, drawn int) (events []occurrence, found int, err error) {
 	f, err := m.fill()
 	if err != nil {
 		return nil, 0, err
 	}
 	r.AddsPerSecond, r.HeapBytesEach, r.RSSBytesEach, r.GCMS = f.addsPerSecond, f.heapEach, f.rssEach, f.gcMS
-	if events, err = m.events(mixEvents); err != nil {
+	if events, err = m.events(drawn); err != nil {
 		return nil, 0, err
 	}
 	if err := r.ofEvents(f, events); err != nil {

@@ -10,7 +10,7 @@ import (
 // The three ways of matching find the same, or Match says so.
 func TestMatchMeasuresEverything(t *testing.T) {
 	t.Parallel()
-	r, err := bench.Match(t.Context(), bench.MatchOptions{Subscriptions: 5000, Log: slog.New(slog.DiscardHandler)})
+	r, err := bench.Match(t.Context(), bench.MatchOptions{Subscriptions: 5000, Events: 20_000, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
