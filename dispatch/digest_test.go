@@ -267,7 +267,7 @@ func TestDigestWaitsForWhoeverIsAddingToIt(t *testing.T) {
 func TestItemThatComesAfterItsDigestGoesAtOnce(t *testing.T) {
 	b, _ := digestBench(t, 2)
 	b.eleven()
-	b.setsClock("2126-03-03T10:59:59Z") // by the clock of another node
+	b.setsClock("2126-03-03T10:59:15Z") // by the clock of another node
 	late := b.enqueue(b.gathered())[0]
 	b.eleven()
 	if d := b.delivery(late); d.State != Accepted || len(b.sender.sent()) != 2 {

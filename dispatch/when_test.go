@@ -194,7 +194,7 @@ func TestNextRungWaitsForTheMorning(t *testing.T) {
 	b.store.channels = append(b.store.channels, subscriptions.SMS)
 	b.exec(`INSERT INTO contact_points (member_id, channel, address, verified_at) VALUES ($1, 'sms', '+8613800138000', now())`, b.member)
 	b.exec(`INSERT INTO consents (member_id, channel, purpose, granted) VALUES ($1, 'sms', 'service', true)`, b.member)
-	b.setsClock("2126-03-03T21:59:59Z")
+	b.setsClock("2126-03-03T21:59:15Z")
 	b.store.quiet = night
 	b.sender.does(func(context.Context, Message) (Receipt, error) {
 		b.clock.advance(time.Minute)
