@@ -18,7 +18,12 @@ type Sweep struct {
 	pool     *pgxpool.Pool
 	consumer Consumer
 	cfg      SweepConfig
+	lasts    time.Duration // how long a turn goes on firing
 }
+
+// turnLasts is well below idle_in_transaction_session_timeout, which would end
+// the transaction that says whose turn it is.
+const turnLasts = 30 * time.Second
 
 // SweepConfig is how a Sweep works. Zero fields take the default beside them.
 type SweepConfig struct {
@@ -42,7 +47,7 @@ func NewSweep(pool *pgxpool.Pool, consumer Consumer, cfg SweepConfig) *Sweep {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Sweep{pool: pool, consumer: consumer, cfg: cfg}
+	return &Sweep{pool: pool, consumer: consumer, cfg: cfg, lasts: turnLasts}
 }
 
 // Run sweeps until ctx ends.
@@ -67,8 +72,9 @@ func (s *Sweep) Run(ctx context.Context) {
 // the nodes from reading what another is about to take.
 const sweepLock = 0x48657261_6162
 
-// Turn fires all that is due, forgets what is not needed any more, and says how
-// long to wait for the next turn. It does nothing while another node is at it.
+// Turn fires what is due, forgets what is not needed any more, and says how long
+// to wait for the next turn: hardly at all when more is due than can be fired in
+// one. It does nothing while another node is at it.
 func (s *Sweep) Turn(ctx context.Context) (wait time.Duration, err error) {
 	wait = s.cfg.Every
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -91,15 +97,16 @@ func (s *Sweep) Turn(ctx context.Context) (wait time.Duration, err error) {
 // contested is how often in a row something may fail before a turn gives way.
 const contested = 3
 
-// fireAll fires until nothing is due.
+// fireAll fires until nothing is due, or the turn is over.
 func (s *Sweep) fireAll(ctx context.Context) error {
+	over := time.Now().Add(s.lasts)
 	for lost := 0; ; {
 		found, err := s.fireSome(ctx)
 		if errors.Is(err, errOvertaken) && lost < contested {
 			lost++
 			continue
 		}
-		if err != nil || found < s.cfg.Batch {
+		if err != nil || found < s.cfg.Batch || !time.Now().Before(over) {
 			return err
 		}
 		lost = 0

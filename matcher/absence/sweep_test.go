@@ -150,6 +150,24 @@ func TestAWatchThatACloserHoldsIsLeftToIt(t *testing.T) {
 	}
 }
 
+func TestATurnEndsAndTheNextGoesOn(t *testing.T) {
+	y := newYard(t, orders())
+	for n := range 3 {
+		if err := y.recordFor(fmt.Sprint(n), happening{n, created, time.Duration(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	y.cfg.Batch, y.lasts = 1, 0
+	y.clock = noon.Add(2 * day)
+	for left := 2; left >= 0; left-- {
+		wait, err := y.Turn(t.Context())
+		if n := y.count("watches"); err != nil || n != left || (left > 0) != (wait <= time.Millisecond) {
+			t.Errorf("%d watches are left, want %d; the next turn is in %v, %v", n, left, wait, err)
+		}
+	}
+	y.expectFired("in three turns", 0, 1, 2)
+}
+
 // Another node is about to tell of the first of two openers, which ends the
 // second: whoever does not see that yet leaves both.
 func TestWhatDependsOnAWatchThatIsHeldIsLeft(t *testing.T) {
