@@ -175,6 +175,15 @@ func (inv *invitation) provisional(c *Call, res *sip.Response) {
 	}
 }
 
+// hear has sipgo believe that a provisional answer came. Otherwise it would go
+// on repeating an INVITE that was given up, for 32 seconds: a phone would ring,
+// for nobody, as soon as its provider is back.
+func (inv *invitation) hear(res *sip.Response) {
+	if tx, ok := inv.tx.(*sip.ClientTx); ok {
+		tx.Receive(res)
+	}
+}
+
 // mostClearing is how long it is waited for what comes of a call given up: 64
 // times T1 (RFC 3261, section 9.1).
 const mostClearing = 32 * time.Second
@@ -183,21 +192,29 @@ const mostClearing = 32 * time.Second
 // which is after the first provisional answer; and hung up if it was answered
 // all the same.
 func (t *Trunk) clearUp(inv *invitation) {
-	defer inv.tx.Terminate()
 	ctx, cancel := context.WithTimeout(t.running, mostClearing)
-	var cancelling sync.WaitGroup
+	var beside sync.WaitGroup
 	defer func() {
 		cancel()
-		cancelling.Wait()
+		inv.tx.Terminate()
+		beside.Wait()
 	}()
+	var hush *sip.Response
+	if !inv.heard {
+		hush = sip.NewResponseFromRequest(inv.req, sip.StatusTrying, "Trying", nil)
+		beside.Go(func() { inv.hear(hush) })
+	}
 	closing := (<-chan struct{})(t.closing)
 	for {
 		if inv.heard && !inv.cancelled {
 			inv.cancelled = true
-			cancelling.Go(func() { t.cancel(ctx, inv.req) })
+			beside.Go(func() { t.cancel(ctx, inv.req) })
 		}
 		select {
 		case res := <-inv.tx.Responses():
+			if res == hush {
+				continue
+			}
 			inv.heard = true
 			if res.IsSuccess() {
 				t.dismiss(ctx, inv.req, res)

@@ -3,6 +3,8 @@ package sip
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +202,58 @@ func TestASilentProviderIsNotWaitedForLong(t *testing.T) {
 	defer cancel()
 	if err := trunk.Ready(ctx); err == nil || trunk.Health().Reachable {
 		t.Errorf("it is ready: %+v, %v", trunk.Health(), err)
+	}
+}
+
+// TestACallThatWasGivenUpIsNotAskedForAgain: the provider is silent until the
+// call has been given up, and comes back then.
+func TestACallThatWasGivenUpIsNotAskedForAgain(t *testing.T) {
+	t.Parallel()
+	far, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	trunk := open(t, Config{Server: far.LocalAddr().String(), Response: 300 * time.Millisecond, AskEvery: -1})
+	if _, err := trunk.Call(t.Context(), "15550199", CallOptions{}); ClassOf(err) != Unreachable {
+		t.Errorf("it is %v", err)
+	}
+	read := func(within time.Duration) (string, net.Addr) {
+		buf := make([]byte, 4096)
+		if err := far.SetReadDeadline(time.Now().Add(within)); err != nil {
+			t.Fatal(err)
+		}
+		n, from, err := far.ReadFrom(buf)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		return string(buf[:n]), from
+	}
+	invite, caller := read(30 * time.Second)
+	if !strings.HasPrefix(invite, "INVITE ") {
+		t.Fatalf("it is asked %q", invite)
+	}
+	asked := 1 // RFC 3261, section 17.1.1.2: it would be asked after 0.5, 1.5 and 3.5 s
+	for again, _ := read(3 * time.Second); again != ""; again, _ = read(3 * time.Second) {
+		asked++
+	}
+	if asked > 3 {
+		t.Errorf("it is asked %d times", asked)
+	}
+	ringing := "SIP/2.0 180 Ringing\r\n"
+	for line := range strings.Lines(invite) {
+		switch name, _, _ := strings.Cut(line, ":"); name {
+		case "Via", "From", "Call-ID", "CSeq":
+			ringing += line
+		case "To":
+			ringing += strings.TrimSpace(line) + ";tag=far\r\n"
+		}
+	}
+	if _, err := far.WriteTo([]byte(ringing+"Content-Length: 0\r\n\r\n"), caller); err != nil {
+		t.Fatal(err)
+	}
+	if request, _ := read(30 * time.Second); !strings.HasPrefix(request, "CANCEL ") {
+		t.Errorf("it rings all the same, and is asked %q", request)
 	}
 }
 
