@@ -234,36 +234,6 @@ func TestCtxEndsBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// A person is not rung while talking with us of something else.
-func TestANumberIsCalledOnceAtATime(t *testing.T) {
-	t.Parallel()
-	p := phones(t, phone.Config{}, phone.Fault{Number: "*01", Kind: phone.NoAnswer})
-	b := start(t, p.Addr(), func(a *Account) { a.RingFor = time.Minute }, whistler{})
-	first, second, other := b.message(t, "+15550201", asks), b.message(t, "+15550201", asks), b.message(t, "+15550202", asks)
-	ctx, stop := context.WithCancel(patience(t))
-	defer stop()
-	wait := b.sending(t, ctx, first)
-	b.untilTold(t, first, codeRinging)
-	_, err := b.open(t).Send(patience(t), second)
-	if failure := asSendError(t, err); failure.Class != dispatch.Transient || failure.After != engagedFor || !errors.Is(err, errEngaged) {
-		t.Errorf("the second fails as %v, after %v", err, failure.After)
-	}
-	if calls, err := b.deps.Store.calls(t.Context(), second.DeliveryID, "trunk"); err != nil || len(calls) != 0 {
-		t.Errorf("it was tried: %+v, %v", calls, err)
-	}
-	if _, _, err := b.send(t, other); err != nil {
-		t.Errorf("another number: %v", err)
-	}
-	stop()
-	_, _, _ = wait()
-	ctx, stop = context.WithCancel(patience(t))
-	defer stop()
-	wait = b.sending(t, ctx, second)
-	b.untilTold(t, second, codeRinging)
-	stop()
-	_, _, _ = wait()
-}
-
 func TestMachinesAreLeftTheMessage(t *testing.T) {
 	t.Parallel()
 	greeting := siptest.Prompt(t, "Hello. Nobody is at home now. Please leave a message.")

@@ -79,10 +79,6 @@ func (s *session) send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 		return dispatch.Receipt{}, failure
 	}
 	sender := s.sender
-	if !sender.engage(m.Address) {
-		return dispatch.Receipt{}, &dispatch.SendError{Class: dispatch.Transient, After: min(sender.cfg.RetryBusy, engagedFor), Err: errEngaged}
-	}
-	defer sender.disengage(m.Address)
 	id := uuid.Must(uuid.NewV7())
 	begun := row{ID: id, DeliveryID: m.DeliveryID, Attempt: m.Attempt, Account: sender.cfg.Name, CallID: id.String(), BeganAt: sender.deps.Now()}
 	before, err := sender.deps.Store.begin(ctx, begun)
@@ -98,30 +94,6 @@ func (s *session) send(ctx context.Context, m dispatch.Message) (dispatch.Receip
 		line: call, script: said, sounds: sounds, rules: sender.cfg.rules(m), ears: sender.ears(), now: sender.deps.Now,
 	})
 	return sender.settled(ended, before, 0, nil)
-}
-
-// errEngaged says that another message is being told to the same person.
-var errEngaged = errors.New("this number is being called already")
-
-// engagedFor is how long a message waits for the call before it, at most.
-const engagedFor = time.Minute
-
-// engage takes an address for a call, unless there is one. What another node
-// calls is found busy.
-func (s *Sender) engage(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.called[address] {
-		return false
-	}
-	s.called[address] = true
-	return true
-}
-
-func (s *Sender) disengage(address string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.called, address)
 }
 
 // scriptOf is the script of a message; without one its text is said.

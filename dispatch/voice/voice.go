@@ -55,9 +55,8 @@ type Sender struct {
 	wake chan struct{}
 
 	mu     sync.Mutex
-	line   *sip.Trunk      // guarded by mu; nil: no session was opened yet
-	closed bool            // guarded by mu
-	called map[string]bool // guarded by mu; the addresses that are being called
+	line   *sip.Trunk // guarded by mu; nil: no session was opened yet
+	closed bool       // guarded by mu
 }
 
 var (
@@ -87,7 +86,7 @@ func New(cfg Account, deps Deps) (*Sender, error) {
 		deps.Now = time.Now
 	}
 	deps.Logger = deps.Logger.With("account", cfg.Name)
-	return &Sender{cfg: cfg, deps: deps, ears: newEars(cfg.Machines), wake: make(chan struct{}, 1), called: map[string]bool{}}, nil
+	return &Sender{cfg: cfg, deps: deps, ears: newEars(cfg.Machines), wake: make(chan struct{}, 1)}, nil
 }
 
 // Channel is voice.
