@@ -95,7 +95,7 @@ func waitUntilReady(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		status, text := get(t, client, url+"/readyz")
 		if status == http.StatusOK {

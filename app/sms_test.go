@@ -137,7 +137,7 @@ func (c *company) until(done func() (says string, ok bool)) {
 	c.t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(30 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		says, ok := done()
 		if ok {

@@ -88,7 +88,7 @@ func delivered(n int) Event {
 // worker is one that is run by hand, by step.
 func (s *stand) worker() *Worker {
 	s.t.Helper()
-	w, err := NewWorker(s.Store, WorkerConfig{Timeout: 2 * time.Second})
+	w, err := NewWorker(s.Store, WorkerConfig{Timeout: time.Minute})
 	must(s.t, err)
 	w.chance = func() float64 { return 0 }
 	s.t.Cleanup(w.Close)
@@ -109,7 +109,7 @@ func (s *stand) start(w *Worker) *river.Client[pgx.Tx] {
 	must(s.t, err)
 	must(s.t, client.Start(context.Background()))
 	s.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		must(s.t, client.StopAndCancel(ctx))
 	})
