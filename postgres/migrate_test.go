@@ -117,8 +117,9 @@ func TestMigrateWaitsForTheNodeThatMigrates(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- postgres.Migrate(ctx, pool) }()
-	// It prepares its question, is told no, and asks again.
-	for asked := map[time.Time]bool{}; len(asked) < 3; {
+	// It prepares its question, binds it and asks; what comes fourth is that it
+	// was told no, and asks again.
+	for asked := map[time.Time]bool{}; len(asked) < 4; {
 		var at *time.Time
 		select {
 		case err := <-done:
