@@ -174,7 +174,7 @@ func TestBookkeeperRunsUntilItsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); keeper.Run(ctx) }()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for b.countMoves() > 0 || scalar[int](b, `SELECT count(*) FROM ledger_checks`) == 0 {
 		select {
 		case <-limit:

@@ -392,7 +392,7 @@ func TestDeliveryIsNeverInTwoHands(t *testing.T) {
 	_, other := b.newWorker("node-2", b.sender)
 	b.events = b.start("node-1", b.worker)
 	others := b.start("node-2", other)
-	limit := time.Now().Add(30 * time.Second)
+	limit := time.Now().Add(2 * time.Minute)
 	for b.waiting() > 0 && time.Now().Before(limit) {
 		// A take-up that errs: the nodes live.
 		b.exec(`

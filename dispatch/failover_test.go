@@ -275,7 +275,7 @@ func TestTwoNodesShareAnAccountsConnections(t *testing.T) {
 		select {
 		case e = <-events[0]:
 		case e = <-events[1]:
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("%d of %d are done", done, len(ids))
 		}
 		if e.Kind == river.EventKindJobCompleted {

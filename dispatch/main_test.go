@@ -312,7 +312,7 @@ func (b *bench) worked(n int) []*river.Event {
 
 func waitFor[E any](t testing.TB, from <-chan E, n int) []E {
 	t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(2 * time.Minute)
 	got := make([]E, 0, n)
 	for len(got) < n {
 		select {

@@ -259,7 +259,7 @@ func (r *receiver) got() map[string]int {
 // eventually waits until something is so, looking again whenever a message came.
 func (s *stand) eventually(r *receiver, what string, so func() bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
