@@ -95,7 +95,7 @@ func waitUntilReady(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		status, text := get(t, client, url+"/readyz")
 		if status == http.StatusOK {
@@ -196,7 +196,7 @@ func TestExamine(t *testing.T) {
 	well := settings(t)
 	well.HTTP.PublicURL = "https://herald.example.com"
 	well.Company.Name = "Example Shop"
-	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: mustPort(t, mail.Addr()), TLS: "none", From: "a@example.com", Timeout: time.Second, Use: one}}
+	well.Email.Accounts = []config.EmailAccount{{Name: "sim", Host: "127.0.0.1", Port: mustPort(t, mail.Addr()), TLS: "none", From: "a@example.com", Timeout: time.Minute, Use: one}}
 	well.SMS.SMPP = []config.SMPPAccount{{Name: "centre", Host: "127.0.0.1", Port: mustPort(t, center.Addr()), SystemID: "herald", Use: one}}
 	well.SMS.Modems = []config.ModemAccount{{Name: "stick", Device: phone.Path(), Balance: config.BalanceCheck{Code: "*100#"}, Use: one}}
 	if bad := notFine(Examine(t.Context(), well, quiet)); len(bad) > 0 {

@@ -38,7 +38,7 @@ func TestFilesThatAreFoundBecomeEvents(t *testing.T) {
 	}
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for done := false; !done; {
 		_, err := os.Stat(filepath.Join(inbox, "done", "prices.csv"))
 		done = err == nil

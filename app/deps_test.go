@@ -52,7 +52,7 @@ var house = map[string][]string{
 	"herald/dispatch/limits":          {"herald/problem"},
 	"herald/dispatch":                 {"herald/dispatch/pool", "herald/problem", "herald/timeid", "herald/templates", "herald/subscriptions", "herald/dispatch/timing", "herald/dispatch/caps", "herald/dispatch/limits"},
 	"herald/dispatch/caps":            {"herald/problem", "herald/subscriptions"},
-	"herald/dispatch/timing":          {"herald/problem"},
+	"herald/dispatch/timing":          {"herald/problem", "herald/calendar"},
 	"herald/dispatch/conformance":     {"herald/dispatch"}, // tests of every driver
 	"herald/dispatch/email":           {"herald/problem", "herald/templates", "herald/subscriptions", "herald/dispatch"},
 	"herald/dispatch/sms/smpp/pdu":    {},

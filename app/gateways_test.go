@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -67,10 +68,12 @@ func (p *provider) tells(t *testing.T, address, body string) {
 	}
 }
 
-// freeAddress is where nobody listens just now.
+// freeAddress is where nobody listens just now, nor will: other tests have no
+// use for the loopback address of this process.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	pid := os.Getpid()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>15&0x7f, pid>>7&0xff, 1+pid&0x7f))
 	if err != nil {
 		t.Fatal(err)
 	}

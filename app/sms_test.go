@@ -137,7 +137,7 @@ func (c *company) until(done func() (says string, ok bool)) {
 	c.t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for {
 		says, ok := done()
 		if ok {
@@ -153,7 +153,7 @@ func (c *company) until(done func() (says string, ok bool)) {
 
 func arrived(t *testing.T, box *texts.Box, to, part string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := box.WaitFor(ctx, func(kept []texts.Text, _ int64) bool {
 		for _, one := range kept {
@@ -220,7 +220,7 @@ func TestWhatAModemSwallowedIsSentAgain(t *testing.T) {
 	_, phone := farEnds(t)
 	cfg := settings(t)
 	cfg.Dispatch.FirstRetry = 100 * time.Millisecond
-	cfg.SMS.Modems = []config.ModemAccount{{Name: "stick", Device: phone.Path(), SubmitTimeout: 500 * time.Millisecond, Use: one}}
+	cfg.SMS.Modems = []config.ModemAccount{{Name: "stick", Device: phone.Path(), SubmitTimeout: 3 * time.Second, Use: one}}
 	c := open(t, cfg)
 	c.waits("bob", "+12025550123")
 	c.costs(45)

@@ -37,18 +37,30 @@ const furthest = 26 * time.Hour
 func InstantOf(wall time.Time, zone *time.Location) time.Time {
 	at := wall.Add(-furthest).In(zone)
 	for {
-		_, end := at.ZoneBounds()
+		end := NextChange(at)
 		_, offset := at.Zone()
 		told := wall.Add(-time.Duration(offset) * time.Second)
 		if end.IsZero() || told.Before(end) {
 			return told.UTC()
 		}
 		// It is not shown before this change; the change may leave it out.
-		if wallClock(end.In(zone)).After(wall) {
+		if wallClock(end).After(wall) {
 			return told.UTC()
 		}
-		at = end.In(zone)
+		at = end
 	}
+}
+
+// NextChange is a moment after at until which the clock of its zone is not
+// changed, in that zone: mostly the next at which it is. Zero: it never is.
+func NextChange(at time.Time) time.Time {
+	_, end := at.ZoneBounds()
+	if end.IsZero() || end.After(at) {
+		return end
+	}
+	// Under a rule without end Go gives every year 365 days (tzset in its
+	// time/zoneinfo.go): the last day of a leap year would end before it begins.
+	return time.Date(at.UTC().Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC).In(at.Location())
 }
 
 // onDate is when the clock of a zone shows a minute of a date. It never is

@@ -128,6 +128,22 @@ func TestEveryShownMinuteIsToldWhenItIsFirstShown(t *testing.T) {
 	})
 }
 
+// Go's own bounds of that day end before it.
+func TestTheLastDayOfALeapYearPasses(t *testing.T) {
+	for _, name := range []string{"Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Asia/Shanghai"} {
+		location := zone(t, name)
+		for hour := -30; hour < 60; hour++ {
+			wall := time.Date(2040, time.December, 31, hour, 30, 0, 0, time.UTC)
+			if next := NextChange(wall.In(location)); !next.IsZero() && !next.After(wall) {
+				t.Fatalf("%s: after %s the clock is changed at %s", name, wall, next)
+			}
+			if at := InstantOf(wall, location); !wallClock(at.In(location)).Equal(wall) {
+				t.Errorf("%s: %s is told at %s", name, wall, at.In(location))
+			}
+		}
+	}
+}
+
 func TestBetweenAndNextAgreeInAnyZone(t *testing.T) {
 	names := lines(t, "zones.txt")
 	specs := []string{"birthday", "02-29", "spring_festival", "qingming", "easter+39", "last monday of may", "cron:30 2 * * *", "cron:0 0,12 1 * *", "lunar:12-30", "2031-05-06"}

@@ -86,7 +86,7 @@ func (d *desk) river(ranges int) {
 		d.Fatal(err)
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := client.StopAndCancel(ctx); err != nil {
 			d.Error(err)

@@ -72,10 +72,10 @@ func (r *Runner) collect(ctx context.Context, c Collector) {
 	log := r.Logger.With("collector", c.Name)
 	failing := false
 	for ctx.Err() == nil {
-		beganAt, err := r.Store.acquire(ctx, c.Name, r.Node, r.Lease)
+		held, err := r.Store.acquire(ctx, c.Name, r.Node, r.Lease)
 		if err == nil {
 			failing = false
-			r.hold(ctx, c, beganAt, log)
+			r.hold(ctx, c, held, log)
 			continue
 		}
 		if !errors.Is(err, errHeld) && ctx.Err() == nil && !failing {
@@ -89,13 +89,16 @@ func (r *Runner) collect(ctx context.Context, c Collector) {
 }
 
 // hold runs a collector until its lease is lost or ctx ends.
-func (r *Runner) hold(ctx context.Context, c Collector, beganAt *time.Time, log *slog.Logger) {
+func (r *Runner) hold(ctx context.Context, c Collector, held lease, log *slog.Logger) {
 	holding, lose := context.WithCancel(ctx)
 	var parts sync.WaitGroup
-	parts.Go(func() { r.keep(holding, lose, c.Name, log) })
+	parts.Go(func() {
+		defer lose() // what rests on it ends
+		r.keep(holding, c.Name, held.until, log)
+	})
 	parts.Go(func() { r.tryAgain(holding, c, log) })
 	r.metrics.running.WithLabelValues(c.Name).Set(1)
-	r.runs(holding, c, beganAt, log)
+	r.runs(holding, c, held.beganAt, log)
 	lose()
 	parts.Wait()
 	r.metrics.running.WithLabelValues(c.Name).Set(0)
@@ -106,11 +109,9 @@ func (r *Runner) hold(ctx context.Context, c Collector, beganAt *time.Time, log 
 	}
 }
 
-// keep renews the lease, and ends what rests on it when it is lost or, because
-// the database is away, may be.
-func (r *Runner) keep(ctx context.Context, lose context.CancelFunc, name string, log *slog.Logger) {
-	defer lose()
-	until := time.Now().Add(r.Lease)
+// keep renews the lease, which holds until then, and returns when it is lost
+// or, because the database is away, may be.
+func (r *Runner) keep(ctx context.Context, name string, until time.Time, log *slog.Logger) {
 	for pause(ctx, r.Lease/3) == nil {
 		renewing, cancel := context.WithDeadline(ctx, until)
 		began := time.Now()

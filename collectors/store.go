@@ -113,21 +113,27 @@ var (
 	errLost = errors.New("another node runs this collector now")
 )
 
+// lease is a collector in the hands of one node.
+type lease struct {
+	until   time.Time  // by this machine's clock it holds as long, unless it is renewed
+	beganAt *time.Time // when the last run began, on whichever node; nil: never
+}
+
 // acquire takes the lease when nobody has it. A transaction of the last holder
 // that is about to move the position has locked the row: acquire waits for it.
-// It says when the last run began, on whichever node.
-func (s *Store) acquire(ctx context.Context, name, holder string, lease time.Duration) (beganAt *time.Time, err error) {
+func (s *Store) acquire(ctx context.Context, name, holder string, lasts time.Duration) (l lease, err error) {
+	l.until = time.Now().Add(lasts) // the database counts from later
 	err = s.pool.QueryRow(ctx, `
 		UPDATE collectors SET holder = $2, held_until = clock_timestamp() + $3::interval
 		WHERE name = $1 AND (held_until IS NULL OR held_until <= clock_timestamp() OR holder = $2)
-		RETURNING began_at`, name, holder, lease).Scan(&beganAt)
+		RETURNING began_at`, name, holder, lasts).Scan(&l.beganAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, errHeld
+		return lease{}, errHeld
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lease collector: %w", err)
+		return lease{}, fmt.Errorf("lease collector: %w", err)
 	}
-	return beganAt, nil
+	return l, nil
 }
 
 // renew keeps the lease; errLost when it has ended.

@@ -92,7 +92,7 @@ func TestCampaignKeepsToItsRate(t *testing.T) {
 	}
 	b.enqueue(ns...)
 	b.events = b.start(b.node.Name(), b.worker)
-	limit := time.Now().Add(30 * time.Second)
+	limit := time.Now().Add(2 * time.Minute)
 	for b.waiting() > 0 && time.Now().Before(limit) {
 		b.due(0)
 		select {

@@ -99,8 +99,10 @@ func TestWorkOfAKilledNodeIsTakenUp(t *testing.T) {
 	if d := b.delivery(id); d.State != Pending || d.Attempts != 0 || scalar[int](b, `SELECT count(*) FROM hand_overs`) != 1 {
 		t.Fatalf("when the node died: %+v", d)
 	}
+	b.exec(`UPDATE nodes SET beat_at = beat_at - interval '1 minute'`)
+	b.exec(`UPDATE river_job SET attempted_at = attempted_at - interval '1 minute'`)
 	node, worker := b.newWorker("heir", b.sender)
-	node.every, node.silent = 20*time.Millisecond, 500*time.Millisecond
+	node.every, node.silent = 20*time.Millisecond, silentAfter
 	b.events = b.start("heir", worker)
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
@@ -219,14 +221,18 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 }
 
 func TestOutcomeThatCannotBeRecordedLeavesDoubt(t *testing.T) {
-	b := newBench(t, func(c *WorkerConfig) { c.RecordFor = 200 * time.Millisecond })
+	b := newIdleBench(t, func(c *WorkerConfig) { c.RecordFor = 200 * time.Millisecond })
+	events, stop := b.startUntil(b.node.Name(), b.worker)
 	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full'; END $$`)
 	b.exec(`CREATE TRIGGER refuse BEFORE INSERT ON attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	id := b.enqueue(b.note())[0]
-	if e := b.worked(1)[0]; e.Kind != river.EventKindJobFailed {
+	if e := waitFor(t, events, 1)[0]; e.Kind != river.EventKindJobFailed {
 		t.Errorf("the job was %s", e.Kind)
 	}
+	stop()
 	b.exec(`DROP TRIGGER refuse ON attempts`)
+	_, insists := b.newWorker(b.node.Name(), b.sender)
+	b.events = b.start(b.node.Name(), insists)
 	b.due(0)
 	b.worked(1)
 	d := b.delivery(id)
@@ -386,7 +392,7 @@ func TestDeliveryIsNeverInTwoHands(t *testing.T) {
 	_, other := b.newWorker("node-2", b.sender)
 	b.events = b.start("node-1", b.worker)
 	others := b.start("node-2", other)
-	limit := time.Now().Add(30 * time.Second)
+	limit := time.Now().Add(2 * time.Minute)
 	for b.waiting() > 0 && time.Now().Before(limit) {
 		// A take-up that errs: the nodes live.
 		b.exec(`

@@ -230,7 +230,7 @@ func TestDigestIsBegunOnceByMany(t *testing.T) {
 		select {
 		case <-b.events:
 		case <-others:
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("nobody works")
 		}
 	}

@@ -296,7 +296,7 @@ func (b *bench) startUntil(name string, w *Worker) (_ <-chan *river.Event, stop 
 	}
 	return events, func() {
 		unsubscribe()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := client.StopAndCancel(ctx); err != nil {
 			b.t.Errorf("stop River: %v", err)
@@ -312,7 +312,7 @@ func (b *bench) worked(n int) []*river.Event {
 
 func waitFor[E any](t testing.TB, from <-chan E, n int) []E {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	got := make([]E, 0, n)
 	for len(got) < n {
 		select {

@@ -273,7 +273,7 @@ func TestReceiptsBesideTheWorkers(t *testing.T) {
 	}
 	ids := b.enqueue(notes...)
 	want := func(id uuid.UUID) State { return []State{Delivered, Failed, Accepted}[int(id[15])%3] }
-	limit := time.Now().Add(30 * time.Second)
+	limit := time.Now().Add(2 * time.Minute)
 	for {
 		if _, err := receipts.look(t.Context()); err != nil {
 			t.Fatal(err)

@@ -264,6 +264,7 @@ func TestNodesThatReplayAndReorderTellEachAbsenceOnce(t *testing.T) {
 	for range 10 {
 		s.killSome()
 	}
+	s.pool.Reset() // it may have connections that are cut
 	s.await("watches", 0)
 	s.untilTaken(nodes[0], events) // all over again
 	slices.Sort(want)
@@ -322,10 +323,10 @@ func (s *shop) untilTaken(node *matcher.Intake, events []matcher.Event) {
 	}
 }
 
-// killSome kills a connection that is in a transaction.
+// killSome kills a connection that is in a transaction, and waits for its end.
 func (s *shop) killSome() {
 	_, _ = s.pool.Exec(s.ctx, `
-		SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
 		ORDER BY random() LIMIT 1`)
 }

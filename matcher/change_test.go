@@ -119,7 +119,7 @@ func TestParametersThatCannotBeReadKeepNobodyElseOut(t *testing.T) {
 // blocked returns once a statement of another connection waits for a lock.
 func (s *shop) blocked() {
 	s.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.count(`pg_stat_activity
+	for deadline := time.Now().Add(time.Minute); s.count(`pg_stat_activity
 		WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0; {
 		if time.Now().After(deadline) {
 			s.Fatal("nothing waits for a lock")

@@ -102,7 +102,7 @@ func (s *shop) runDates(at time.Time) {
 	s.clock.set(at)
 	i := matcher.NewIntake(s.pool, s.triggers, s.deliveries, matcher.IntakeConfig{Now: s.clock.now, Logger: slog.New(slog.DiscardHandler)})
 	c := dates.NewClock(s.pool, s.triggers, calendars.NewStore(s.pool, s.clock.now), i, dates.Config{Now: s.clock.now})
-	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Minute)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {

@@ -57,7 +57,7 @@ func (s *shop) send(ctx context.Context, i *matcher.Intake, events ...matcher.Ev
 // waiting returns once so many events wait in the queue.
 func (s *shop) waiting(i *matcher.Intake, n int64) {
 	s.Helper()
-	for deadline := time.Now().Add(10 * time.Second); i.Stats().Waiting != n; {
+	for deadline := time.Now().Add(time.Minute); i.Stats().Waiting != n; {
 		if time.Now().After(deadline) {
 			s.Fatalf("%d events wait, want %d", i.Stats().Waiting, n)
 		}

@@ -77,7 +77,7 @@ func (s *shop) intake(enqueue matcher.Enqueuer, cfg matcher.IntakeConfig) *match
 	}
 	i := matcher.NewIntake(s.pool, s.triggers, enqueue, cfg)
 	s.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := i.Close(ctx); err != nil {
 			s.Errorf("close the intake: %v", err)

@@ -197,18 +197,17 @@ func lockMigrations(ctx context.Context, pool *pgxpool.Pool) (unlock func() erro
 	closing := context.WithoutCancel(ctx)
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
-	for {
+	for doing := "lock"; ; doing = "another node is migrating" {
 		var locked bool
-		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(migrationLock)).Scan(&locked); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock: %w", err), conn.Close(closing))
+		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(migrationLock)).Scan(&locked)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", doing, err), conn.Close(closing))
 		}
 		if locked {
 			return func() error { return conn.Close(closing) }, nil // which gives the lock back
 		}
 		select {
-		case <-ctx.Done():
-			err := fmt.Errorf("another node is migrating: %w", ctx.Err())
-			return nil, errors.Join(err, conn.Close(closing))
+		case <-ctx.Done(): // the next question says so
 		case <-again.C:
 		}
 	}

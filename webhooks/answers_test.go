@@ -62,7 +62,7 @@ func TestWhatAReceiverAnswersIsUnderstood(t *testing.T) {
 				t.Fatalf("message %+v", m)
 			}
 			if tt.state == Pending {
-				if wait := m.NextAttemptAt.Sub(began); wait < tt.min || wait > tt.max+5*time.Second {
+				if wait := m.NextAttemptAt.Sub(began); wait < tt.min || wait > tt.max+20*time.Second {
 					t.Errorf("next in %v, want %v to %v", wait, tt.min, tt.max)
 				}
 			}
@@ -95,9 +95,8 @@ func TestAReceiverThatHangsIsGivenUp(t *testing.T) {
 func TestNobodyListeningThereIsRetried(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
-	r := newReceiver(t)
-	e := s.listen(r, "*")
-	r.Close()
+	e, _, err := s.Create(t.Context(), NewEndpoint{URL: "http://127.0.0.1:1", Types: []string{"*"}, By: "operator:ann"})
+	must(t, err)
 	s.announce(delivered(1))
 	s.step(s.worker())
 	if m := s.only(e.ID); m.State != Pending || m.Error != NoConnect {

@@ -88,7 +88,7 @@ func delivered(n int) Event {
 // worker is one that is run by hand, by step.
 func (s *stand) worker() *Worker {
 	s.t.Helper()
-	w, err := NewWorker(s.Store, WorkerConfig{Timeout: 2 * time.Second})
+	w, err := NewWorker(s.Store, WorkerConfig{Timeout: time.Minute})
 	must(s.t, err)
 	w.chance = func() float64 { return 0 }
 	s.t.Cleanup(w.Close)
@@ -109,7 +109,7 @@ func (s *stand) start(w *Worker) *river.Client[pgx.Tx] {
 	must(s.t, err)
 	must(s.t, client.Start(context.Background()))
 	s.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		must(s.t, client.StopAndCancel(ctx))
 	})
@@ -259,7 +259,7 @@ func (r *receiver) got() map[string]int {
 // eventually waits until something is so, looking again whenever a message came.
 func (s *stand) eventually(r *receiver, what string, so func() bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()

@@ -165,7 +165,7 @@ func outOfOrder(t *testing.T, f *far, id, _ string) {
 	h := collectortest.New(t)
 	f.exec("CREATE TABLE prices (id " + id + ", " + someColumns + ")")
 	f.exec(`INSERT INTO prices VALUES (2, 'b', 'B', 2, 'EUR')`)
-	const lag = 500 * time.Millisecond
+	const lag = 3 * time.Second // the other row must come within it, on a busy machine, too
 	began := time.Now()
 	h.Start(query(h, f, func(c *poller.Config) { c.Lag = lag }))
 	h.Until("the run has begun", func() bool { return h.State("prices").BeganAt != nil })

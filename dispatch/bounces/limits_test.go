@@ -61,7 +61,7 @@ func TestOneHostHoldsOnlySoManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The place is free once the server has seen the connection end.
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		again := d.dial(t)
 		if err = again.Hello("four.example"); err == nil {
 			return
@@ -71,13 +71,13 @@ func TestOneHostHoldsOnlySoManyConnections(t *testing.T) {
 }
 
 func TestASilentClientIsHungUpOn(t *testing.T) {
-	d := newDesk(t, func(c *Config) { c.MaxSession = 50 * time.Millisecond })
+	d := newDesk(t, func(c *Config) { c.MaxSession = time.Second })
 	conn, err := net.Dial("tcp", d.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var said strings.Builder

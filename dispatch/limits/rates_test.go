@@ -136,14 +136,14 @@ func TestWideKeyIsNotLeftUnusedForANarrowOne(t *testing.T) {
 
 func TestALongHorizonComesBeforeThoseWithAShortOne(t *testing.T) {
 	r := NewRates(pgtest.New(t))
-	account := wants("account:a", 0.5, 1, 1)
-	reserve(t, r, repeated(100, account), 2*time.Second)
-	if again := reserve(t, r, repeated(1, account), 2*time.Second)[0]; again.Reserved {
+	account := wants("account:a", 0.1, 1, 1) // so slow that no pause of the machine lets another go
+	reserve(t, r, repeated(100, account), time.Second)
+	if again := reserve(t, r, repeated(1, account), time.Second)[0]; again.Reserved {
 		t.Errorf("bulk behind bulk: %+v, want it not reserved", again)
 	}
 	urgent := reserve(t, r, repeated(1, account), MaxHorizon)[0]
-	if !urgent.Reserved || urgent.After > 4*time.Second {
-		t.Errorf("urgent behind bulk: %+v, want it within 4 s", urgent)
+	if !urgent.Reserved || urgent.After > 10*time.Second {
+		t.Errorf("urgent behind bulk: %+v, want it within 10 s", urgent)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestLimitsHoldExactlyAcrossNodes(t *testing.T) {
 	}
 	j := &journal{keys: map[string][]moment{}}
 	began := time.Now()
-	const lasts, horizon = 2 * time.Second, 200 * time.Millisecond
+	const lasts, horizon = 2 * time.Second, time.Second // which a stall of the machine may last
 	var all sync.WaitGroup
 	for node := range 4 {
 		pool, err := pgxpool.New(t.Context(), url)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"herald/calendar"
 	"herald/problem"
 )
 
@@ -61,7 +62,7 @@ func EndOfQuiet(at time.Time, zone *time.Location, q Quiet) (until time.Time, qu
 		}
 		end := local.Add(left)
 		// The clock may be moved before it shows the end.
-		if _, moved := local.ZoneBounds(); !moved.IsZero() && !moved.After(end) {
+		if moved := calendar.NextChange(local); !moved.IsZero() && !moved.After(end) {
 			end = moved
 		}
 		local = end
@@ -102,7 +103,7 @@ func fullHour(local time.Time) time.Time {
 			return local
 		}
 		next := local.Add(time.Hour - past)
-		_, moved := local.ZoneBounds()
+		moved := calendar.NextChange(local)
 		if moved.IsZero() || next.Before(moved) {
 			return next
 		}
@@ -154,7 +155,7 @@ func onDay(civil time.Time, zone *time.Location) (at time.Time, exists bool) {
 		if shows.Before(at) {
 			shows = at // the clock was put past it
 		}
-		_, moved := at.ZoneBounds()
+		moved := calendar.NextChange(at)
 		if moved.IsZero() || shows.Before(moved) {
 			return shows, sameDay(shows, civil) || sameDay(shows.Add(-1), civil)
 		}

@@ -154,6 +154,30 @@ func TestWishesAreKeptTogether(t *testing.T) {
 	}
 }
 
+// Go's own bounds of that day end before it (calendar.NextChange).
+func TestTheLastDayOfALeapYearPasses(t *testing.T) {
+	for _, name := range realZones {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for hour := -30; hour < 60; hour++ {
+			at := time.Date(2040, time.December, 31, hour, 0, 0, 0, time.UTC)
+			night := Quiet{From: 22 * 60, Until: 8 * 60}
+			until, quiet := EndOfQuiet(at, zone, night)
+			if late := clockOf(at.In(zone)); quiet != night.contains(late) || quiet && clockOf(until.In(zone)) != 8*time.Hour {
+				t.Errorf("%s: at %s it is quiet, %t, until %s", name, at.In(zone), quiet, until.In(zone))
+			}
+			for kind, longest := range map[Digest]time.Duration{Hourly: time.Hour, Daily: 24 * time.Hour} {
+				due := DigestAt(at, kind, 9, zone)
+				if clock := clockOf(due.In(zone)); due.Before(at) || due.Sub(at) >= longest || clock%time.Hour != 0 || kind == Daily && clock != 9*time.Hour {
+					t.Errorf("%s: the %s digest after %s is due at %s", name, kind, at.In(zone), due.In(zone))
+				}
+			}
+		}
+	}
+}
+
 var realZones = []string{
 	"UTC", "Asia/Shanghai", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia", "Antarctica/Troll",
 	"Australia/Lord_Howe", "America/Nuuk", "America/Havana", "Pacific/Kiritimati", "Africa/Casablanca",

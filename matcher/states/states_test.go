@@ -333,7 +333,7 @@ func TestWhatIsRolledBackWasNeverSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if how == "killed" {
-			if _, err := b.pool.Exec(ctx, `SELECT pg_terminate_backend($1)`, tx.Conn().PgConn().PID()); err != nil {
+			if _, err := b.pool.Exec(ctx, `SELECT pg_terminate_backend($1, 10000)`, tx.Conn().PgConn().PID()); err != nil {
 				t.Fatal(err)
 			}
 			if err := tx.Commit(ctx); err == nil {

@@ -61,7 +61,7 @@ func New(t testing.TB) *pgxpool.Pool {
 		t.Fatalf("pgtest: %v", err)
 	}
 	t.Cleanup(func() {
-		closing, cancel := context.WithTimeout(ctx, 10*time.Second)
+		closing, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		if err := db.Close(closing); err != nil {
 			t.Errorf("pgtest: the test did not give its connections back: %v", err)
@@ -147,7 +147,7 @@ func fastDir() string {
 
 // stop undoes what start got done.
 func stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if cluster.admin != nil {
 		cluster.admin.Close()
