@@ -291,6 +291,9 @@ func (p *plainReader) number() (any, bool) {
 			return nil, false
 		}
 	}
+	if number, ok := decimal(p.text[start:p.at]); ok {
+		return number, true
+	}
 	number, err := strconv.ParseFloat(p.text[start:p.at], 64)
 	return number, err == nil
 }
@@ -301,4 +304,37 @@ func (p *plainReader) digits() (some bool) {
 		some = true
 	}
 	return some
+}
+
+// decimal reads a number of JSON that is short and has no exponent. Its digits
+// and the power of ten that they are divided by are exact in a float64, so it
+// is rounded once, as it should be (Clinger, How to Read Floating Point Numbers
+// Accurately, 1990).
+func decimal(text string) (number float64, ok bool) {
+	digits, negative := text, text[0] == '-'
+	if negative {
+		digits = text[1:]
+	}
+	if len(digits) > 15 {
+		return 0, false
+	}
+	whole, scale, fraction := int64(0), 1.0, false
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c >= '0' && c <= '9':
+			whole = 10*whole + int64(c-'0')
+			if fraction {
+				scale *= 10
+			}
+		case c == '.':
+			fraction = true
+		default:
+			return 0, false
+		}
+	}
+	number = float64(whole) / scale
+	if negative {
+		number = -number
+	}
+	return number, true
 }
