@@ -202,6 +202,7 @@ func (t *Trigger) CheckEvent(data map[string]any) (map[string]any, []problem.Fie
 // fits reports whether an event's data is typed as it would be read, as nearly
 // every one is that came as JSON and has no times.
 func (t *Trigger) fits(data map[string]any) bool {
+	declared := 0 // values that the definition names
 	for i := range t.Attributes {
 		a := &t.Attributes[i]
 		switch v := data[a.Name].(type) {
@@ -209,8 +210,9 @@ func (t *Trigger) fits(data map[string]any) bool {
 			if !a.Optional {
 				return false
 			}
+			continue
 		case string:
-			if a.Type != string(predicate.String) {
+			if a.Type != string(predicate.String) || !withoutNUL(v) {
 				return false
 			}
 		case float64:
@@ -224,13 +226,17 @@ func (t *Trigger) fits(data map[string]any) bool {
 		default:
 			return false
 		}
+		declared++
+	}
+	if declared == len(data) {
+		return data != nil
 	}
 	for name, v := range data {
 		if v == nil || !withoutNUL(v) || !withoutNUL(name) {
 			return false
 		}
 	}
-	return data != nil
+	return true
 }
 
 // read is CheckEvent of any data, into a map of its own.

@@ -81,7 +81,7 @@ func (a attributes) event(l Limits) (matcher.Event, problem.Fields) {
 	e := matcher.Event{ID: a.ID, Source: a.Source, Type: a.Type, Subject: a.Subject}
 	if a.Time != "" {
 		at, err := time.Parse(time.RFC3339Nano, a.Time)
-		if err != nil || at.Year() < 1 {
+		if err != nil || strings.HasPrefix(a.Time, "0000") {
 			f.Add("time", "time", "time must be like 2026-01-02T15:04:05Z (RFC 3339)")
 		}
 		e.Time = at

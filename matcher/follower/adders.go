@@ -24,15 +24,8 @@ type adders struct {
 
 // sheaf is some subscriptions on their way into the index.
 type sheaf struct {
-	subscriptions []subscription
+	subscriptions []index.Addition
 	keys          []predicate.Key // of all of them, one after the other
-}
-
-type subscription struct {
-	condition *index.Condition
-	id        int64
-	window    index.Window
-	keys      int // how many of the sheaf's are its own
 }
 
 func newAdders() *adders {
@@ -85,18 +78,12 @@ func (a *adders) close() error {
 }
 
 func (s *sheaf) put(c *index.Condition, from *anchored) {
-	s.subscriptions = append(s.subscriptions, subscription{c, from.id, from.window, len(from.keys)})
+	first := len(s.keys)
 	s.keys = append(s.keys, from.keys...)
+	s.subscriptions = append(s.subscriptions, index.Addition{Condition: c, ID: from.id, Keys: s.keys[first:], Window: from.window})
 }
 
 func (s *sheaf) unload() error {
-	keys := s.keys
 	defer func() { s.subscriptions, s.keys = s.subscriptions[:0], s.keys[:0] }()
-	for _, one := range s.subscriptions {
-		if err := one.condition.Add(one.id, keys[:one.keys], one.window); err != nil {
-			return err
-		}
-		keys = keys[one.keys:]
-	}
-	return nil
+	return index.AddAll(s.subscriptions)
 }

@@ -53,20 +53,30 @@ const minID, maxID = 1, 1<<62 - 1
 // error says what of the arguments is wrong, or that the trigger is not
 // declared, and nothing has changed then.
 func (c *Condition) Add(id int64, keys []predicate.Key, w Window) error {
-	t := c.table.Load()
-	if t == nil {
-		return errors.New("the trigger is not declared")
-	}
-	if id < minID || id > maxID {
-		return fmt.Errorf("%d cannot be a subscription's id", id)
-	}
 	var few [4]anchor
-	anchors, err := t.anchors(keys, few[:0])
+	t, anchors, err := c.prepare(id, keys, few[:0])
 	if err != nil {
-		return fmt.Errorf("subscription %d: %w", id, err)
+		return err
 	}
 	t.set(id, anchors, w)
 	return nil
+}
+
+// prepare is where a subscription is added, and keys as its anchors, for which
+// into is room.
+func (c *Condition) prepare(id int64, keys []predicate.Key, into []anchor) (*table, []anchor, error) {
+	t := c.table.Load()
+	if t == nil {
+		return nil, nil, errors.New("the trigger is not declared")
+	}
+	if id < minID || id > maxID {
+		return nil, nil, fmt.Errorf("%d cannot be a subscription's id", id)
+	}
+	anchors, err := t.anchors(keys, into)
+	if err != nil {
+		return nil, nil, fmt.Errorf("subscription %d: %w", id, err)
+	}
+	return t, anchors, nil
 }
 
 // Remove forgets a subscription; one that is not held is none the worse.

@@ -114,6 +114,10 @@ func TestWhatCannotBeHeldIsRefused(t *testing.T) {
 		if err := c.Add(tt.id, []predicate.Key{tt.key}, index.Window{}); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%d %+v: %v", tt.id, tt.key, err)
 		}
+		together := []index.Addition{{Condition: c, ID: tt.id, Keys: []predicate.Key{tt.key}}}
+		if err := index.AddAll(together); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("together, %d %+v: %v", tt.id, tt.key, err)
+		}
 	}
 	add(t, c, 1<<62-1, predicate.Key{Bound: 1})
 	if got := c.Match(predicate.Probe{Value: 1}, began, nil); len(got) != 2 {
@@ -145,6 +149,9 @@ func TestWhatIsNotDeclaredHoldsNothing(t *testing.T) {
 	c := x.Condition("a")
 	if err := c.Add(1, []predicate.Key{{}}, index.Window{}); err == nil {
 		t.Error("added to a trigger that is not declared")
+	}
+	if err := index.AddAll([]index.Addition{{Condition: c, ID: 1}}); err == nil {
+		t.Error("added together to a trigger that is not declared")
 	}
 	c.Declare(predicate.NoBound)
 	add(t, c, 1, predicate.Key{})

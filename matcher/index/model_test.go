@@ -161,6 +161,16 @@ func (m *machine) add(id int64, keys []predicate.Key, w index.Window) {
 	m.model.add(id, keys, w)
 }
 
+func (m *machine) addAll(list []index.Addition) {
+	m.Helper()
+	if err := index.AddAll(list); err != nil {
+		m.Fatal(err)
+	}
+	for _, a := range list {
+		m.model.add(a.ID, a.Keys, a.Window)
+	}
+}
+
 func (m *machine) remove(id int64) {
 	m.index.Remove(id)
 	delete(m.model.held, id)
@@ -189,10 +199,13 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			for range rapid.IntRange(1, 9).Draw(t, "different") {
 				keys = append(keys, m.bounded(key))
 			}
+			var list []index.Addition
 			for i := range int64(rapid.IntRange(1, 700).Draw(t, "crowd")) {
-				id := 1_000_000 + m.next%2000 + step*i
-				m.add(id, []predicate.Key{keys[i%int64(len(keys))]}, index.Window{})
+				list = append(list, index.Addition{
+					Condition: m.index, ID: 1_000_000 + m.next%2000 + step*i, Keys: []predicate.Key{keys[i%int64(len(keys))]},
+				})
 			}
+			m.addAll(list)
 			m.next += 977
 		},
 		"scatter": func(t *rapid.T) {

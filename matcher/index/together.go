@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"time"
 
 	"herald/matcher/predicate"
@@ -97,5 +98,70 @@ func (p *turn) only() (word int64, ok bool) {
 func (p *turn) tell(at time.Time, ids []int64, found func(lookup int, ids []int64)) {
 	if ids = p.table.valid(ids, at); len(ids) > 0 {
 		found(p.lookup, ids)
+	}
+}
+
+// Addition is a subscription that is added.
+type Addition struct {
+	Condition *Condition
+	ID        int64
+	Keys      []predicate.Key
+	Window    Window
+}
+
+// AddAll adds many, each as Condition.Add does; after an error, which is that
+// of the first that cannot be added, some of the others are. As in MatchAll
+// memory is fetched for some while others are added.
+func AddAll(additions []Addition) error {
+	var few [4]anchor
+	var some [abreast]arrival
+	anchors := make([]anchor, 0, 2*abreast)
+	for chunk := range slices.Chunk(additions, abreast) {
+		anchors = anchors[:0]
+		for i, a := range chunk {
+			t, own, err := a.Condition.prepare(a.ID, a.Keys, few[:0])
+			if err != nil {
+				return err
+			}
+			first := len(anchors)
+			anchors = append(anchors, own...)
+			some[i] = arrival{table: t, anchors: anchors[first:]}
+			some[i].fetch(a.ID)
+		}
+		for i := range chunk {
+			some[i].fetchLists()
+		}
+		for i, a := range chunk {
+			some[i].table.set(a.ID, some[i].anchors, a.Window)
+		}
+	}
+	return nil
+}
+
+// arrival is an addition that is prepared.
+type arrival struct {
+	table   *table
+	anchors []anchor
+}
+
+// fetch has the slots fetched into the cache that setting it looks into.
+func (a arrival) fetch(id int64) {
+	mixed := mix(uint64(id))
+	a.table.held.shard(mixed).fetch(mixed)
+	for _, anchor := range a.anchors {
+		a.table.found.shard(anchor.hash).fetch(anchor.hash)
+	}
+}
+
+// fetchLists has the lists fetched into the cache that setting it adds to.
+func (a arrival) fetchLists() {
+	for _, anchor := range a.anchors {
+		s := a.table.found.read(anchor.hash)
+		if i, found := s.find(anchor.hash); found {
+			if r := ref(s.word(i)); r&listed != 0 && r&lengthy == 0 {
+				s.run(r).fetch()
+			}
+		}
+		s.mu.RUnlock()
 	}
 }

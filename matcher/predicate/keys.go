@@ -149,7 +149,8 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 	}
 	var room [128]byte // most keys need no more, and nothing is allocated
 	base := room[:0]
-	for _, c := range p.anchor.equal {
+	for i := range p.anchor.equal {
+		c := &p.anchor.equal[i]
 		value := event[c.attribute]
 		if value == nil {
 			return nil, nil
@@ -161,14 +162,14 @@ func (p *Predicate) Probes(event map[string]any) ([]Probe, error) {
 	}
 	var value float64
 	if c := p.anchor.ranged; c != nil {
-		if event[c.attribute] == nil {
+		reading := event[c.attribute]
+		if reading == nil {
 			return nil, nil
 		}
-		reading, err := scale(event[c.attribute])
-		if err != nil {
+		var err error
+		if value, err = scale(reading); err != nil {
 			return nil, fmt.Errorf("event.%s: %w", c.attribute, err)
 		}
-		value = reading
 	}
 	return p.anchor.extend(base, value, event)
 }
