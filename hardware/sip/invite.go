@@ -15,12 +15,13 @@ import (
 // a peer that is silent. So the conversation about an INVITE is our own.
 
 // newInvite is what asks a number to speak with us.
-func (t *Trunk) newInvite(number string, o CallOptions, offer []byte) *sip.Request {
+func (c *Call) newInvite(number string, o CallOptions, offer []byte) *sip.Request {
+	t := c.trunk
 	recipient := t.address(number)
 	req := sip.NewRequest(sip.INVITE, recipient)
 	req.SetTransport(sip.NetworkToUpper(string(t.cfg.Transport)))
 	from := &sip.FromHeader{DisplayName: t.cfg.FromName, Address: sip.Uri{Scheme: "sip", User: o.From, Host: t.cfg.Domain}, Params: sip.NewParams()}
-	from.Params.Add("tag", sip.GenerateTagN(16))
+	from.Params.Add("tag", c.tag)
 	callID, sequence, hops := sip.CallIDHeader(o.ID), sip.CSeqHeader{SeqNo: 1, MethodName: sip.INVITE}, sip.MaxForwardsHeader(70)
 	for _, h := range []sip.Header{
 		from, &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: number, Host: t.cfg.Domain}}, &callID, &sequence, &hops,
@@ -39,8 +40,7 @@ const allowed = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY"
 type invitation struct {
 	req   *sip.Request
 	tx    sip.ClientTransaction
-	heard bool   // a provisional answer came: it may be cancelled
-	early []byte // the far end's description, where it came before its answer
+	heard bool // a provisional answer came: it may be cancelled
 
 	cancelled bool
 }
@@ -99,7 +99,7 @@ func (c *Call) await(ctx, ringing context.Context, inv *invitation) (*sip.Respon
 				return res, nil
 			}
 			silent.Stop()
-			inv.provisional(c, res)
+			inv.heard = true
 		case <-inv.tx.Done():
 			return nil, c.failure(Unreachable, errors.New("the connection broke"))
 		case <-silent.C:
@@ -162,12 +162,39 @@ func (c *Call) withdraw(ctx context.Context, inv *invitation) (*sip.Response, er
 	return nil, c.failure(NoAnswer, nil)
 }
 
+// overhear notes the answers to an INVITE that are none yet, as they come.
+// Those that a transaction gives may have changed places, since sipgo sees to
+// each in a goroutine of its own: one that comes after the final answer there is
+// forgotten, with all that it said.
+func (t *Trunk) overhear(message sip.Message) {
+	res, is := message.(*sip.Response)
+	if !is || !res.IsProvisional() || res.CallID() == nil || res.From() == nil || res.CSeq() == nil || res.CSeq().MethodName != sip.INVITE {
+		return
+	}
+	t.mu.Lock()
+	c := t.calls[res.CallID().Value()]
+	t.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if tag, _ := res.From().Params.Get("tag"); tag == c.tag {
+		c.provisional(res)
+	}
+}
+
 // provisional notes an answer that is none yet. Sound that comes with it is
 // not an answer, either: an announcement, the tone of ringing.
-func (inv *invitation) provisional(c *Call, res *sip.Response) {
-	inv.heard = true
+func (c *Call) provisional(res *sip.Response) {
+	c.mu.Lock()
+	late := c.answered
+	if described := res.Body(); !late && len(described) > 0 {
+		c.early = described
+	}
+	c.mu.Unlock()
+	if late {
+		return
+	}
 	if len(res.Body()) > 0 {
-		inv.early = res.Body()
 		c.note(Step{Kind: EarlySound, Code: res.StatusCode})
 	}
 	if res.StatusCode == sip.StatusRinging {
