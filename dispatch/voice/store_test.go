@@ -154,18 +154,9 @@ func TestADatabaseThatIsLostInACall(t *testing.T) {
 	}
 	healthy := b.deps.Store
 	b.deps.Store = NewStore(own)
-	m := b.message(t, "+15550201", "steps: [{say: Good day.}, {gather: {wait: 2s, tries: 1, choices: {9: [{stop: true}]}}}, {pause: 2s}, {say: The end.}]")
+	m := b.message(t, "+15550201", "steps: [{say: Good day.}, {gather: {wait: 10s, tries: 1, choices: {9: [{stop: true}]}}}, {pause: 2s}, {say: The end.}]")
 	wait := b.sending(t, patience(t), m)
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		calls, err := healthy.calls(t.Context(), m.DeliveryID, "trunk")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(calls) == 1 && calls[0].Stopped {
-			tick.Stop()
-			break
-		}
-	}
+	b.untilTold(t, m, codeStopped)
 	own.Close()
 	b.deps.Store = healthy // of what follows; the call has the other
 	receipt, call, err := wait()
