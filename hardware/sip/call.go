@@ -85,6 +85,7 @@ type Call struct {
 	mu       sync.Mutex
 	steps    []Step              // guarded by mu
 	early    []byte              // guarded by mu: the far end's description, where it came before its answer
+	heard    uint32              // guarded by mu: the CSeq of the INVITE that a provisional answer came to; 0: none
 	answered bool                // guarded by mu
 	over     bool                // guarded by mu: done is closed
 	awaits   map[uint32]func()   // guarded by mu: stops the answers to re-INVITEs, by CSeq

@@ -38,11 +38,19 @@ const allowed = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY"
 
 // invitation is an INVITE that is under way.
 type invitation struct {
+	call  *Call
 	req   *sip.Request
 	tx    sip.ClientTransaction
-	heard bool // a provisional answer came: it may be cancelled
+	heard bool // its transaction gave a provisional answer
 
 	cancelled bool
+}
+
+// isHeardOf reports whether a provisional answer came: it may be cancelled.
+func (inv *invitation) isHeardOf() bool {
+	inv.call.mu.Lock()
+	defer inv.call.mu.Unlock()
+	return inv.heard || inv.call.heard == inv.req.CSeq().SeqNo
 }
 
 // invite sends an INVITE, with proof of who we are where it is wanted, and
@@ -61,7 +69,7 @@ func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration)
 		if err != nil {
 			return nil, nil, c.failure(Unreachable, errors.New("it cannot be sent"))
 		}
-		inv := &invitation{req: req, tx: tx}
+		inv := &invitation{call: c, req: req, tx: tx}
 		res, err := c.await(ctx, ringing, inv)
 		if err != nil {
 			return nil, nil, err
@@ -126,7 +134,7 @@ const crossing = 2 * time.Second
 // is spoken to: they would find nobody on the line, and be called again.
 func (c *Call) withdraw(ctx context.Context, inv *invitation) (*sip.Response, error) {
 	t := c.trunk
-	if inv.heard {
+	if inv.isHeardOf() {
 		inv.cancelled = t.background(func() {
 			ctx, cancel := context.WithTimeout(t.running, mostClearing)
 			defer cancel()
@@ -186,6 +194,7 @@ func (t *Trunk) overhear(message sip.Message) {
 // not an answer, either: an announcement, the tone of ringing.
 func (c *Call) provisional(res *sip.Response) {
 	c.mu.Lock()
+	c.heard = res.CSeq().SeqNo
 	late := c.answered
 	if described := res.Body(); !late && len(described) > 0 {
 		c.early = described
@@ -219,7 +228,7 @@ func (t *Trunk) clearUp(inv *invitation) {
 	}()
 	closing := (<-chan struct{})(t.closing)
 	for {
-		if inv.heard && !inv.cancelled {
+		if inv.isHeardOf() && !inv.cancelled {
 			inv.cancelled = true
 			cancelling.Go(func() { t.cancel(ctx, inv.req) })
 		}
@@ -235,7 +244,7 @@ func (t *Trunk) clearUp(inv *invitation) {
 		case <-inv.tx.Done():
 			return
 		case <-closing:
-			if closing = nil; !inv.heard {
+			if closing = nil; !inv.isHeardOf() {
 				return // there is nothing that may be cancelled
 			}
 		case <-ctx.Done():
