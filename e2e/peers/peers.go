@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,19 +138,6 @@ func (p *Process) UntilListening(address string) {
 			return false
 		}
 		_ = conn.Close() // it was only to see
-		return true
-	})
-}
-
-// UntilAnswering waits until the program answers requests by HTTP at address.
-func (p *Process) UntilAnswering(address string) {
-	p.t.Helper()
-	p.Until("it answers at "+address, func() bool {
-		answer, err := http.Get("http://" + address + "/")
-		if err != nil {
-			return false
-		}
-		_ = answer.Body.Close() // it was only to see
 		return true
 	})
 }

@@ -114,10 +114,7 @@ func startKannel(t *testing.T, addr, idType, charset string) *kannel {
 	bearerbox := exec.Command(peers.Program(t, "bearerbox", "kannel"), "-v", "1", conf)
 	bearerbox.Dir = dir
 	peers.Start(t, bearerbox).UntilListening(box)
-	smsbox := exec.Command(peers.Program(t, "smsbox", "kannel"), "-v", "1", conf)
-	smsbox.Dir = dir
-	k.box = peers.Start(t, smsbox)
-	k.box.UntilAnswering(k.api)
+	k.box = peers.Smsbox(t, conf)
 	return k
 }
 
