@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/postgres/pgtest"
 )
 
@@ -25,7 +26,7 @@ func TestSweepRemovesTheSessionsThatAreOver(t *testing.T) {
 
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(peers.Patience)
 	for {
 		var tokens []string
 		if err := pool.QueryRow(t.Context(), `SELECT array_agg(token) FROM sessions`).Scan(&tokens); err != nil {
