@@ -403,15 +403,16 @@ func TestASharedReferenceTellsNothing(t *testing.T) {
 // answer, and nothing is sent twice for the want of it.
 func TestAnAnswerAfterTheTimeOutIsStillTheAnswer(t *testing.T) {
 	t.Parallel()
-	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, impatient)
+	const ends, within = 1500 * time.Millisecond, 4 * time.Second // ctx, and the driver's patience
+	b := start(t, sim.Config{OwnReferences: true, ReportAfter: time.Hour}, func(a *Account) { a.SubmitTimeout = within })
 	for name, fault := range map[string]sim.Fault{
-		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(silence / 2), Times: 1},
-		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(2 * silence), Times: 1},
+		"taken":   {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration((ends + within) / 2), Times: 1},
+		"in step": {Kind: sim.Late, Command: "+CMGS", Delay: sim.Duration(within + time.Second), Times: 1},
 	} {
 		m := message(2, name)
 		b.setFaults(t, fault)
 		session := open(t, b.Sender)
-		ctx, cancel := context.WithTimeout(t.Context(), silence/3)
+		ctx, cancel := context.WithTimeout(t.Context(), ends)
 		_, err := session.Send(ctx, m)
 		cancel()
 		if class(err) != dispatch.Doubt {
