@@ -111,7 +111,7 @@ func TestWhoWasTakenForDeadDoesNotDial(t *testing.T) {
 	t.Parallel()
 	p := phones(t, phone.Config{})
 	b := start(t, p.Addr(), nil, whistler{})
-	m := b.message(t, "+15550201", asks)
+	m := b.message(t, "+15550201", "steps: [{say: Good day.}]")
 	for range 2 { // it may be asked again
 		if _, err := b.Resolve(t.Context(), m); asSendError(t, err).Class != dispatch.Transient {
 			t.Errorf("it is resolved to %v", err)
@@ -125,8 +125,8 @@ func TestWhoWasTakenForDeadDoesNotDial(t *testing.T) {
 	if _, call, err := b.send(t, again); err != nil || call.Outcome != spoken {
 		t.Errorf("the next attempt is %+v, %v", call, err)
 	}
-	if calls := p.Calls().All(); len(calls) != 1 {
-		t.Errorf("the phone knows of %d calls", len(calls))
+	if err := p.Calls().WaitFor(patience(t), func(_ []phone.Call, n int64) bool { return n > 0 }); err != nil || p.Calls().Count() != 1 {
+		t.Errorf("the phone knows of %d calls", p.Calls().Count())
 	}
 	if told := b.told(t, m); strings.Count(told, "dialled") != 1 {
 		t.Errorf("it is told %q", told)
