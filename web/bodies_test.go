@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"herald/e2e/peers"
 )
 
 func TestABodyThatNeverEndsIsCutOff(t *testing.T) {
@@ -28,7 +30,7 @@ func TestABodyThatNeverEndsIsCutOff(t *testing.T) {
 			}
 			defer conn.Close()
 			fmt.Fprint(conn, "POST /sign-in HTTP/1.1\r\nHost: shop\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\naccount=")
-			if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(peers.Patience)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.Copy(io.Discard, conn); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // patience is when a test gives up.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // bench is one test at work.
 type bench struct {

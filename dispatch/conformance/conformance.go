@@ -6,7 +6,7 @@
 // a far end of its own that fails on demand and knows what it took:
 //
 //	func TestSessionsKeepTheContract(t *testing.T) {
-//		conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t) })
+//		conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer { return newPeer(t, answerWithin) })
 //	}
 //
 // The rule behind all of it: what a session says of a message is true. Taken
@@ -17,6 +17,7 @@ package conformance
 import (
 	"context"
 	"testing"
+	"time"
 
 	"herald/dispatch"
 )
@@ -42,8 +43,6 @@ const (
 )
 
 // Peer is a driver under test and its far end. A test has one of its own.
-//
-// The driver should wait for an answer about a second, so that Silence ends.
 type Peer interface {
 	// Open opens a session of the driver.
 	Open(ctx context.Context) (dispatch.Session, error)
@@ -79,17 +78,28 @@ var befalls = []struct {
 	{Silence, []dispatch.Class{dispatch.Doubt}, false, true},
 }
 
+// How long a driver waits for an answer: where one comes, longer than any
+// machine is busy; where none ever does, no longer than an answer before it needs.
+const (
+	forOneThatComes = 30 * time.Second
+	forSilence      = 2 * time.Second
+)
+
 // Run proves that the driver's sessions keep the contract. start makes a peer
-// for each test and cleans up by t.
-func Run(t *testing.T, start func(t *testing.T) Peer) {
-	on := func(check func(*bench)) func(*testing.T) {
-		return func(t *testing.T) { check(&bench{t, start(t)}) }
+// for each test, whose driver waits so long for an answer, and cleans up by t.
+func Run(t *testing.T, start func(t *testing.T, answerWithin time.Duration) Peer) {
+	within := func(answer time.Duration, check func(*bench)) func(*testing.T) {
+		return func(t *testing.T) { check(&bench{t, start(t, answer)}) }
 	}
+	on := func(check func(*bench)) func(*testing.T) { return within(forOneThatComes, check) }
 	t.Run("messages are taken, once", on((*bench).taken))
 	for i := range befalls {
-		name := string(befalls[i].fault)
-		t.Run("the far end "+name, on(func(b *bench) { b.single(i) }))
-		t.Run("within a batch it "+name, on(func(b *bench) { b.batch(i) }))
+		name, answer := string(befalls[i].fault), forOneThatComes
+		if befalls[i].fault == Silence {
+			answer = forSilence
+		}
+		t.Run("the far end "+name, within(answer, func(b *bench) { b.single(i) }))
+		t.Run("within a batch it "+name, within(answer, func(b *bench) { b.batch(i) }))
 	}
 	t.Run("a session that is gone is found out", on((*bench).gone))
 	t.Run("a far end that lets nobody in", on((*bench).away))

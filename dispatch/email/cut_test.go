@@ -65,7 +65,7 @@ func TestAConnectionBreaksAtEveryByte(t *testing.T) {
 // many failed but for that.
 func cutBatch(t *testing.T, f *farEnd, cut cutConn) (failed int) {
 	t.Helper()
-	peer := newFarEndPeer(t, f)
+	peer := newFarEndPeer(t, answerWithin, f)
 	defer f.stop()
 	peer.mailer.cfg.Username = ""
 	ms := []dispatch.Message{peer.Message(0), peer.Message(1), peer.Message(2)}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
@@ -264,7 +265,7 @@ type farEndPeer struct {
 	mailer *Mailer
 }
 
-func newFarEndPeer(t *testing.T, f *farEnd) *farEndPeer {
+func newFarEndPeer(t *testing.T, answerWithin time.Duration, f *farEnd) *farEndPeer {
 	startFarEnd(t, f)
 	account := accountAt(t, "far", f.listener.Addr().String())
 	account.Timeout, account.Username, account.Password = answerWithin, "herald", "secret"

@@ -49,7 +49,7 @@ func accountAt(t testing.TB, name, addr string) Account {
 	}
 	return Account{
 		Name: name, Host: host, Port: number, TLS: "none",
-		From: "alerts@shop.example", FromName: "Herald", Timeout: 5 * time.Second,
+		From: "alerts@shop.example", FromName: "Herald", Timeout: answerWithin,
 	}
 }
 
@@ -194,7 +194,7 @@ func TestALostMessageIsTransientBeforeItsEnd(t *testing.T) {
 func TestTimeOuts(t *testing.T) {
 	server := startSim(t, smtp.Config{})
 	account := accountAt(t, "main", server.Addr())
-	account.Timeout = 100 * time.Millisecond
+	account.Timeout = 2 * time.Second // of all answers but the last, which come
 	setFaults(t, server, smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Hour)})
 	_, err := send(t, account, message())
 	if failure := failureOf(t, err); failure.Class != dispatch.Doubt || !strings.Contains(failure.Error(), "time-out") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"herald/dispatch"
 	"herald/dispatch/conformance"
@@ -14,7 +15,9 @@ import (
 
 func TestSessionsKeepTheContract(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, func(t *testing.T) conformance.Peer { return &peer{bench: start(t, nil)} })
+	conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer {
+		return &peer{bench: start(t, func(a *Account, _ *settings) { a.Timeout = answerWithin })}
+	})
 }
 
 // peer lets the suite of dispatch try the driver against the simulator.

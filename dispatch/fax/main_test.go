@@ -89,7 +89,7 @@ func (b *bench) another(change func(*Account, *settings)) *Sender {
 		s.every, s.pause = 20*time.Millisecond, 10*time.Millisecond
 	}
 	cfg := Account{
-		Name: "fax", Host: host, Port: number, Username: "shop", Password: "secret", Timeout: time.Second,
+		Name: "fax", Host: host, Port: number, Username: "shop", Password: "secret", Timeout: patience,
 		SenderName: "先锋商城", SenderNumber: "+86 21 5555 0100", TimeZone: "Asia/Shanghai", tune: quick,
 	}
 	if change != nil {

@@ -124,7 +124,11 @@ func TestDoubtIsResolved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, nil)
+			b := start(t, func(a *Account, _ *settings) {
+				if c.taken { // and nothing is answered
+					a.Timeout = 3 * time.Second
+				}
+			})
 			m := b.message(1, 1)
 			b.faults(hfaxd.Fault{Kind: hfaxd.Slow, Delay: sim.Duration(time.Hour)})
 			b.inDoubt(m, c.taken)

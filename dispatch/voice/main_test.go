@@ -109,7 +109,7 @@ func (b *bench) another(t *testing.T, change func(*Account), speaker Speaker) *S
 	t.Helper()
 	cfg := Account{
 		Name: "trunk", Server: b.server, CallerNumber: "15550100", CallerName: "caller",
-		Response: time.Second, RingFor: 2 * time.Second, Machines: Machines{Ignore: true},
+		Response: peers.Patience, RingFor: peers.Patience, Machines: Machines{Ignore: true},
 	}
 	if change != nil {
 		change(&cfg)

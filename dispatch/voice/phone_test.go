@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/dispatch"
+	"herald/e2e/peers"
 	"herald/hardware/sim/phone"
 	"herald/hardware/sip"
 	"herald/hardware/sip/siptest"
@@ -25,7 +26,7 @@ steps:
   - say: Good day.
   - gather:
       say: Press 1 to confirm, 9 to stop these calls.
-      wait: 1s
+      wait: 10s
       tries: 1
       choices:
         0: [{transfer: ""}, {say: Back again.}]
@@ -40,7 +41,7 @@ func pressing(digits string, after time.Duration) []phone.Press {
 // reported collects reports until there are so many, or a while has passed.
 func (b *bench) reported(t *testing.T, n int) (told []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 	defer cancel()
 	refused := false
 	for ctx.Err() == nil && len(told) < n {
@@ -66,7 +67,7 @@ func (b *bench) reported(t *testing.T, n int) (told []string) {
 
 func TestACallIsConfirmedAndReportedOnce(t *testing.T) {
 	t.Parallel()
-	p := phones(t, phone.Config{AnswerAfter: 100 * time.Millisecond}, phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("1", 700*time.Millisecond)})
+	p := phones(t, phone.Config{AnswerAfter: 100 * time.Millisecond}, phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("1", time.Second)})
 	b := start(t, p.Addr(), nil, whistler{})
 	m := b.message(t, "+15550201", asks)
 	receipt, call, err := b.send(t, m)
@@ -96,7 +97,7 @@ func TestACallIsConfirmedAndReportedOnce(t *testing.T) {
 
 func TestStoppedCallsAreReported(t *testing.T) {
 	t.Parallel()
-	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Person, Press: pressing("9", 700*time.Millisecond)})
+	p := phones(t, phone.Config{}, phone.Fault{Kind: phone.Person, Press: pressing("9", time.Second)})
 	b := start(t, p.Addr(), nil, whistler{})
 	m := b.message(t, "+15550201", asks)
 	if _, _, err := b.send(t, m); err != nil {
@@ -310,8 +311,8 @@ func TestAPersonIsNotSpokenToBeforeTheyListen(t *testing.T) {
 func TestATransfer(t *testing.T) {
 	t.Parallel()
 	p := phones(t, phone.Config{},
-		phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("0", 700*time.Millisecond)},
-		phone.Fault{Number: "*02", Kind: phone.Person, Press: pressing("0", 700*time.Millisecond)},
+		phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("0", time.Second)},
+		phone.Fault{Number: "*02", Kind: phone.Person, Press: pressing("0", time.Second)},
 		phone.Fault{Number: "*77", Kind: phone.Busy})
 	for name, c := range map[string]struct{ number, person, told string }{
 		"goes through": {"+15550201", "15550166", "dialled, answered person, pressed 0, transferred, heard person, hung_up us"},
@@ -340,7 +341,7 @@ func TestATransfer(t *testing.T) {
 func TestARecordingIsKeptWithConsentForItsTime(t *testing.T) {
 	t.Parallel()
 	const source = "steps: [{record: {ask: May we record you?, yes: 1}}, {pause: 600ms}, {say: Thank you.}]"
-	p := phones(t, phone.Config{}, phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("1", 300*time.Millisecond)}, phone.Fault{Number: "*02", Kind: phone.Person, Press: pressing("2", 300*time.Millisecond)})
+	p := phones(t, phone.Config{}, phone.Fault{Number: "*01", Kind: phone.Person, Press: pressing("1", time.Second)}, phone.Fault{Number: "*02", Kind: phone.Person, Press: pressing("2", time.Second)})
 	b := start(t, p.Addr(), func(a *Account) { a.Record, a.RecordFor = true, time.Hour }, whistler{})
 	store := b.deps.Store
 	find := func(m dispatch.Message) (id uuid.UUID) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"herald/dispatch"
+	"herald/e2e/peers"
 	"herald/hardware/sip/g711"
 	"herald/hardware/sip/siptest"
 	"herald/hardware/sip/tones"
@@ -166,7 +167,7 @@ func TestSIPpDoesNotAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			far := siptest.Playing(t, c.scenario, "-m", "1")
-			b := start(t, far.Addr, func(a *Account) { never(a); a.RingFor = time.Second }, whistler{})
+			b := start(t, far.Addr, func(a *Account) { never(a); a.RingFor = 3 * time.Second }, whistler{})
 			m := b.message(t, "+15550201", asks)
 			_, call, err := b.send(t, m)
 			var failure *dispatch.SendError
@@ -197,12 +198,12 @@ func TestKamailioDoesNotKnowUs(t *testing.T) {
 		a.Domain, a.Username, a.Password, a.Register = "herald.example", "herald", "guess", true
 	}, whistler{})
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 	defer cancel()
 	if _, err := again.Open(ctx); asSendError(t, err).Class != dispatch.Configuration {
 		t.Errorf("a session opens with %v", err)
 	}
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > peers.Patience/2 {
 		t.Errorf("it is found out after %v", took)
 	}
 }

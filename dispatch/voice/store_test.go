@@ -111,7 +111,7 @@ func TestWhoWasTakenForDeadDoesNotDial(t *testing.T) {
 	t.Parallel()
 	p := phones(t, phone.Config{})
 	b := start(t, p.Addr(), nil, whistler{})
-	m := b.message(t, "+15550201", asks)
+	m := b.message(t, "+15550201", "steps: [{say: Good day.}]")
 	for range 2 { // it may be asked again
 		if _, err := b.Resolve(t.Context(), m); asSendError(t, err).Class != dispatch.Transient {
 			t.Errorf("it is resolved to %v", err)
@@ -125,8 +125,8 @@ func TestWhoWasTakenForDeadDoesNotDial(t *testing.T) {
 	if _, call, err := b.send(t, again); err != nil || call.Outcome != spoken {
 		t.Errorf("the next attempt is %+v, %v", call, err)
 	}
-	if calls := p.Calls().All(); len(calls) != 1 {
-		t.Errorf("the phone knows of %d calls", len(calls))
+	if err := p.Calls().WaitFor(patience(t), func(_ []phone.Call, n int64) bool { return n > 0 }); err != nil || p.Calls().Count() != 1 {
+		t.Errorf("the phone knows of %d calls", p.Calls().Count())
 	}
 	if told := b.told(t, m); strings.Count(told, "dialled") != 1 {
 		t.Errorf("it is told %q", told)
@@ -154,18 +154,9 @@ func TestADatabaseThatIsLostInACall(t *testing.T) {
 	}
 	healthy := b.deps.Store
 	b.deps.Store = NewStore(own)
-	m := b.message(t, "+15550201", "steps: [{say: Good day.}, {gather: {wait: 2s, tries: 1, choices: {9: [{stop: true}]}}}, {pause: 2s}, {say: The end.}]")
+	m := b.message(t, "+15550201", "steps: [{say: Good day.}, {gather: {wait: 10s, tries: 1, choices: {9: [{stop: true}]}}}, {pause: 2s}, {say: The end.}]")
 	wait := b.sending(t, patience(t), m)
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
-		calls, err := healthy.calls(t.Context(), m.DeliveryID, "trunk")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(calls) == 1 && calls[0].Stopped {
-			tick.Stop()
-			break
-		}
-	}
+	b.untilTold(t, m, codeStopped)
 	own.Close()
 	b.deps.Store = healthy // of what follows; the call has the other
 	receipt, call, err := wait()

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,44 +142,52 @@ func (p *Process) UntilListening(address string) {
 	})
 }
 
-// UntilAnswering waits until the program answers requests by HTTP at address.
-func (p *Process) UntilAnswering(address string) {
-	p.t.Helper()
-	p.Until("it answers at "+address, func() bool {
-		answer, err := http.Get("http://" + address + "/")
-		if err != nil {
-			return false
-		}
-		_ = answer.Body.Close() // it was only to see
-		return true
-	})
-}
-
 // Address is an address of this machine that nobody listens at, and that is
 // this test's until it ends. Its port is below those that the system gives out
 // by itself (Linux: from 32768), so that nobody has it before the program that
 // is to; other tests are told by a socket of its name.
 func Address(t testing.TB) string {
 	t.Helper()
+	return Addresses(t, 1)[0]
+}
+
+// Addresses are some such, whose ports follow one another.
+func Addresses(t testing.TB, many int) []string {
+	t.Helper()
 	const first, most, tries = 20_000, 12_000, 100
 	for range tries {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(first+rand.IntN(most)))
-		ours, err := net.Listen("unix", "@herald test "+address)
-		if err != nil {
-			continue // another test has it
+		var all []string
+		for port := first + rand.IntN(most); len(all) < many; port++ {
+			address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+			if !take(t, address) {
+				break
+			}
+			all = append(all, address)
 		}
-		t.Cleanup(func() { _ = ours.Close() }) // nobody speaks to it
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue // somebody else has it
+		if len(all) == many {
+			return all
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
 	}
 	t.Fatalf("%d ports were tried, and none is free", tries)
-	return ""
+	return nil
+}
+
+// take makes an address this test's; it is false when it is somebody else's.
+func take(t testing.TB, address string) bool {
+	t.Helper()
+	ours, err := net.Listen("unix", "@herald test "+address)
+	if err != nil {
+		return false // another test has it
+	}
+	t.Cleanup(func() { _ = ours.Close() }) // nobody speaks to it
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 // SMTPSink starts Postfix's smtp-sink and gives its address.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/gsm"
 	"herald/hardware/gsm/tpdu"
 	sim "herald/hardware/sim/modem"
@@ -71,7 +72,7 @@ func start(t *testing.T, at sim.Config, cfg gsm.Config) *bench {
 
 func (b *bench) ready(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 	defer cancel()
 	if err := b.Ready(ctx); err != nil {
 		t.Fatalf("%v: %+v", err, b.Health())
@@ -90,7 +91,7 @@ func (b *bench) until(t *testing.T, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(peers.Patience); ; <-tick.C {
 		b.mu.Lock()
 		ok := so()
 		b.mu.Unlock()

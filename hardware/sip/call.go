@@ -71,6 +71,7 @@ type Step struct {
 type Call struct {
 	trunk    *Trunk
 	id       string
+	tag      string // ours, which names the call with its id
 	watch    func(Step)
 	sound    *media.Session
 	digits   chan rune
@@ -83,6 +84,8 @@ type Call struct {
 
 	mu       sync.Mutex
 	steps    []Step              // guarded by mu
+	early    []byte              // guarded by mu: the far end's description, where it came before its answer
+	heard    uint32              // guarded by mu: the CSeq of the INVITE that a provisional answer came to; 0: none
 	answered bool                // guarded by mu
 	over     bool                // guarded by mu: done is closed
 	awaits   map[uint32]func()   // guarded by mu: stops the answers to re-INVITEs, by CSeq
@@ -107,7 +110,7 @@ func (t *Trunk) Call(ctx context.Context, number string, o CallOptions) (*Call, 
 		o.Watch = func(Step) {}
 	}
 	c := &Call{
-		trunk: t, id: o.ID, watch: o.Watch, digits: make(chan rune, mostDigits), done: make(chan struct{}), notices: make(chan int, 1),
+		trunk: t, id: o.ID, tag: sip.GenerateTagN(16), watch: o.Watch, digits: make(chan rune, mostDigits), done: make(chan struct{}), notices: make(chan int, 1),
 		awaits: map[uint32]func(){}, offered: map[uint32]struct{}{},
 	}
 	err := c.dial(ctx, number, o)
@@ -142,7 +145,7 @@ func (c *Call) dial(ctx context.Context, number string, o CallOptions) (err erro
 	offer, err := c.sound.Offer()
 	if err == nil {
 		c.note(Step{Kind: Dialled})
-		err = c.connect(ctx, t.newInvite(number, o, offer), o.Ring)
+		err = c.connect(ctx, c.newInvite(number, o, offer), o.Ring)
 	}
 	if err != nil {
 		t.leave(c)
@@ -158,13 +161,13 @@ func (c *Call) connect(ctx context.Context, req *sip.Request, ring time.Duration
 	if err != nil {
 		return err
 	}
-	description := res.Body()
-	if len(description) == 0 {
-		description = inv.early // some say it once only
-	}
 	d := t.dialogue(inv.req, res)
 	c.note(Step{Kind: Answered, Code: res.StatusCode})
 	c.mu.Lock()
+	description := res.Body()
+	if len(description) == 0 {
+		description = c.early // some say it once only
+	}
 	c.dialogue, c.inviting, c.answered = d, inv, true // the far end may hang up as soon as it is acknowledged
 	c.mu.Unlock()
 	inv.tx.OnRetransmission(func(again *sip.Response) {

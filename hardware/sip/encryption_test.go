@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/sim/phone"
 	"herald/hardware/sip"
 	"herald/hardware/sip/siptest"
@@ -72,7 +73,7 @@ func presses(t *testing.T, far siptest.Baresip, call *sip.Call, digits string) {
 			if heard != digit {
 				t.Errorf("%c is heard as %c", digit, heard)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(peers.Patience):
 			t.Fatalf("%c is never heard", digit)
 		}
 	}
@@ -81,7 +82,7 @@ func presses(t *testing.T, far siptest.Baresip, call *sip.Call, digits string) {
 // happens waits for a step of a call.
 func happens(t *testing.T, steps <-chan sip.StepKind, want sip.StepKind) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(peers.Patience)
 	for {
 		select {
 		case kind := <-steps:

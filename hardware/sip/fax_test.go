@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/sip"
 	"herald/hardware/sip/siptest"
 )
@@ -37,7 +38,7 @@ func TestAFarEndThatTakesUsForAFaxIsSpokenToAsBefore(t *testing.T) {
 	}
 	select {
 	case <-call.Digits():
-	case <-time.After(10 * time.Second):
+	case <-time.After(peers.Patience):
 		t.Fatalf("the call does not go on:\n%s", far.Said())
 	}
 	stop := call.Record(time.Minute)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/sip"
 	"herald/hardware/sip/siptest"
 )
@@ -41,7 +42,7 @@ func TestBaresipHoldsResumesAndHangsUp(t *testing.T) {
 			far.Command(t, "hangup", "")
 			select {
 			case <-call.Done():
-			case <-time.After(5 * time.Second):
+			case <-time.After(peers.Patience):
 				t.Fatalf("nobody hears that it hangs up\n%s", far.Said())
 			}
 			timeline := call.Timeline()

@@ -15,12 +15,13 @@ import (
 // a peer that is silent. So the conversation about an INVITE is our own.
 
 // newInvite is what asks a number to speak with us.
-func (t *Trunk) newInvite(number string, o CallOptions, offer []byte) *sip.Request {
+func (c *Call) newInvite(number string, o CallOptions, offer []byte) *sip.Request {
+	t := c.trunk
 	recipient := t.address(number)
 	req := sip.NewRequest(sip.INVITE, recipient)
 	req.SetTransport(sip.NetworkToUpper(string(t.cfg.Transport)))
 	from := &sip.FromHeader{DisplayName: t.cfg.FromName, Address: sip.Uri{Scheme: "sip", User: o.From, Host: t.cfg.Domain}, Params: sip.NewParams()}
-	from.Params.Add("tag", sip.GenerateTagN(16))
+	from.Params.Add("tag", c.tag)
 	callID, sequence, hops := sip.CallIDHeader(o.ID), sip.CSeqHeader{SeqNo: 1, MethodName: sip.INVITE}, sip.MaxForwardsHeader(70)
 	for _, h := range []sip.Header{
 		from, &sip.ToHeader{Address: sip.Uri{Scheme: "sip", User: number, Host: t.cfg.Domain}}, &callID, &sequence, &hops,
@@ -37,12 +38,19 @@ const allowed = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY"
 
 // invitation is an INVITE that is under way.
 type invitation struct {
+	call  *Call
 	req   *sip.Request
 	tx    sip.ClientTransaction
-	heard bool   // a provisional answer came: it may be cancelled
-	early []byte // the far end's description, where it came before its answer
+	heard bool // its transaction gave a provisional answer
 
 	cancelled bool
+}
+
+// isHeardOf reports whether a provisional answer came: it may be cancelled.
+func (inv *invitation) isHeardOf() bool {
+	inv.call.mu.Lock()
+	defer inv.call.mu.Unlock()
+	return inv.heard || inv.call.heard == inv.req.CSeq().SeqNo
 }
 
 // invite sends an INVITE, with proof of who we are where it is wanted, and
@@ -61,7 +69,7 @@ func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration)
 		if err != nil {
 			return nil, nil, c.failure(Unreachable, errors.New("it cannot be sent"))
 		}
-		inv := &invitation{req: req, tx: tx}
+		inv := &invitation{call: c, req: req, tx: tx}
 		res, err := c.await(ctx, ringing, inv)
 		if err != nil {
 			return nil, nil, err
@@ -99,7 +107,7 @@ func (c *Call) await(ctx, ringing context.Context, inv *invitation) (*sip.Respon
 				return res, nil
 			}
 			silent.Stop()
-			inv.provisional(c, res)
+			inv.heard = true
 		case <-inv.tx.Done():
 			return nil, c.failure(Unreachable, errors.New("the connection broke"))
 		case <-silent.C:
@@ -126,7 +134,7 @@ const crossing = 2 * time.Second
 // is spoken to: they would find nobody on the line, and be called again.
 func (c *Call) withdraw(ctx context.Context, inv *invitation) (*sip.Response, error) {
 	t := c.trunk
-	if inv.heard {
+	if inv.isHeardOf() {
 		inv.cancelled = t.background(func() {
 			ctx, cancel := context.WithTimeout(t.running, mostClearing)
 			defer cancel()
@@ -162,12 +170,40 @@ func (c *Call) withdraw(ctx context.Context, inv *invitation) (*sip.Response, er
 	return nil, c.failure(NoAnswer, nil)
 }
 
+// overhear notes the answers to an INVITE that are none yet, as they come.
+// Those that a transaction gives may have changed places, since sipgo sees to
+// each in a goroutine of its own: one that comes after the final answer there is
+// forgotten, with all that it said.
+func (t *Trunk) overhear(message sip.Message) {
+	res, is := message.(*sip.Response)
+	if !is || !res.IsProvisional() || res.CallID() == nil || res.From() == nil || res.CSeq() == nil || res.CSeq().MethodName != sip.INVITE {
+		return
+	}
+	t.mu.Lock()
+	c := t.calls[res.CallID().Value()]
+	t.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if tag, _ := res.From().Params.Get("tag"); tag == c.tag {
+		c.provisional(res)
+	}
+}
+
 // provisional notes an answer that is none yet. Sound that comes with it is
 // not an answer, either: an announcement, the tone of ringing.
-func (inv *invitation) provisional(c *Call, res *sip.Response) {
-	inv.heard = true
+func (c *Call) provisional(res *sip.Response) {
+	c.mu.Lock()
+	c.heard = res.CSeq().SeqNo
+	late := c.answered
+	if described := res.Body(); !late && len(described) > 0 {
+		c.early = described
+	}
+	c.mu.Unlock()
+	if late {
+		return
+	}
 	if len(res.Body()) > 0 {
-		inv.early = res.Body()
 		c.note(Step{Kind: EarlySound, Code: res.StatusCode})
 	}
 	if res.StatusCode == sip.StatusRinging {
@@ -200,13 +236,13 @@ func (t *Trunk) clearUp(inv *invitation) {
 		beside.Wait()
 	}()
 	var hush *sip.Response
-	if !inv.heard {
+	if !inv.isHeardOf() {
 		hush = sip.NewResponseFromRequest(inv.req, sip.StatusTrying, "Trying", nil)
 		beside.Go(func() { inv.hear(hush) })
 	}
 	closing := (<-chan struct{})(t.closing)
 	for {
-		if inv.heard && !inv.cancelled {
+		if inv.isHeardOf() && !inv.cancelled {
 			inv.cancelled = true
 			beside.Go(func() { t.cancel(ctx, inv.req) })
 		}
@@ -225,7 +261,7 @@ func (t *Trunk) clearUp(inv *invitation) {
 		case <-inv.tx.Done():
 			return
 		case <-closing:
-			if closing = nil; !inv.heard {
+			if closing = nil; !inv.isHeardOf() {
 				return // there is nothing that may be cancelled
 			}
 		case <-ctx.Done():

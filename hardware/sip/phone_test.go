@@ -1,6 +1,7 @@
 package sip_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/sim/phone"
 	"herald/hardware/sim/simtest"
 	"herald/hardware/sip"
@@ -43,7 +45,9 @@ func trunk(t *testing.T, cfg sip.Config) *sip.Trunk {
 
 func last(t *testing.T, p *phone.Phone, n int64) phone.Call {
 	t.Helper()
-	if err := p.Calls().WaitFor(t.Context(), func(_ []phone.Call, total int64) bool { return total >= n }); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
+	defer cancel()
+	if err := p.Calls().WaitFor(ctx, func(_ []phone.Call, total int64) bool { return total >= n }); err != nil {
 		t.Fatal(err)
 	}
 	all := p.Calls().All()
@@ -145,6 +149,11 @@ func TestALineThatIsClosedHangsUp(t *testing.T) {
 		t.Errorf("the one that rings ends with %v", err)
 	}
 	last(t, p, 2)
+	for _, c := range p.Calls().All() {
+		if c.HungUp != "caller" {
+			t.Errorf("a call was %+v", c)
+		}
+	}
 	if _, err := line.Call(t.Context(), "2", sip.CallOptions{}); err == nil {
 		t.Error("a closed line calls")
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/hardware/sip/g711"
 	"herald/hardware/sip/siptest"
 )
@@ -33,7 +34,7 @@ func TestBaresipHearsWhatIsSaidAndItsDigitsCome(t *testing.T) {
 					if heard != digit {
 						t.Errorf("%c is heard as %c", digit, heard)
 					}
-				case <-time.After(10 * time.Second):
+				case <-time.After(peers.Patience):
 					t.Fatalf("%c is never heard", digit)
 				}
 			}
@@ -65,7 +66,7 @@ func TestBaresipHangsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard, err := call.Play(t.Context(), make([]int16, 60*8000))
-	if ClassOf(err) != Over || heard == 0 || heard > 10*time.Second {
+	if ClassOf(err) != Over || heard == 0 || heard > peers.Patience {
 		t.Errorf("%v is heard, %v", heard, err)
 	}
 	steps := call.Timeline()
@@ -83,7 +84,7 @@ func TestKamailioKnowsUsByName(t *testing.T) {
 			trunk := open(t, Config{
 				Server: proxy.Addr, Transport: transport, Domain: "herald.example", Username: "herald", Password: "secret", Register: true, AskEvery: time.Second,
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 			defer cancel()
 			if err := trunk.Ready(ctx); err != nil {
 				t.Fatal(err)

@@ -137,6 +137,7 @@ func (t *Trunk) listen(local netip.AddrPort, public netip.Addr) (err error) {
 	if err != nil {
 		return err
 	}
+	t.ua.TransportLayer().OnMessage(t.overhear)
 	server, err := sipgo.NewServer(t.ua, sipgo.WithServerLogger(silent))
 	if err != nil {
 		return errors.Join(err, t.ua.Close())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"herald/collectors"
+	"herald/e2e/peers"
 )
 
 // things are a source of things that are no events.
@@ -63,7 +64,7 @@ func (s *stand) collect(name string, n int) (stop func()) {
 
 func (s *stand) untilCollector(name string, is func(collectors.State) bool) {
 	s.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(peers.Patience)
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for {

@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,11 @@ import (
 	"herald/webhooks"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	// Each password takes 64 MiB for a moment, and all that is alive would be looked through.
+	debug.SetGCPercent(400)
+	pgtest.Main(m)
+}
 
 const password = "a long enough password"
 
@@ -147,13 +152,25 @@ func (s *stand) subscribe(memberID int64, product string) subscriptions.Subscrip
 // price tells Herald that a product now costs 489.
 func (s *stand) price(product, name string) {
 	s.t.Helper()
-	s.events++
-	results, err := s.intake.Accept(s.t.Context(), []matcher.Event{{
-		ID: fmt.Sprint("e", s.events), Source: "shop-1", Type: "price.changed", Time: time.Now(),
-		Data: map[string]any{"product": product, "name": name, "price": 489.0, "previous_price": 529.0, "currency": "CNY"},
-	}})
+	s.prices(1, product, name)
+}
+
+// prices tells it so many times.
+func (s *stand) prices(times int, product, name string) {
+	s.t.Helper()
+	var all []matcher.Event
+	for range times {
+		s.events++
+		all = append(all, matcher.Event{
+			ID: fmt.Sprint("e", s.events), Source: "shop-1", Type: "price.changed", Time: time.Now(),
+			Data: map[string]any{"product": product, "name": name, "price": 489.0, "previous_price": 529.0, "currency": "CNY"},
+		})
+	}
+	results, err := s.intake.Accept(s.t.Context(), all)
 	must(s.t, err)
-	must(s.t, results[0].Err)
+	for _, r := range results {
+		must(s.t, r.Err)
+	}
 }
 
 // deliveries are those a search finds, newest first.

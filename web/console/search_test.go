@@ -81,9 +81,7 @@ func TestTheExportHasEveryDeliveryOnce(t *testing.T) {
 	s := newStand(t)
 	s.subscribe(s.member("wei", "").ID, "4411")
 	const many = 520 // more than one batch
-	for range many {
-		s.price("4411", "Baby stroller Lite")
-	}
+	s.prices(many, "4411", "Baby stroller Lite")
 	_, err := s.pool.Exec(t.Context(), `UPDATE deliveries SET account = '=1+1', provider_id = '+cmd|x', address = '+8613800138000'`)
 	must(t, err)
 	a := s.signedIn("ann").get("/console/deliveries.csv?member=wei").is(http.StatusOK)

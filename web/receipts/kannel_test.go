@@ -135,9 +135,7 @@ func startKannel(t *testing.T) *kannel {
 	bearer := peers.Start(t, exec.Command(peers.Program(t, "bearerbox", "kannel"), conf))
 	bearer.UntilListening(smsbox)
 	bearer.Until("it is bound", func() bool { return k.phones.Sessions() > 0 })
-	k.box = peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf))
-	k.box.UntilSaid("Connected to bearerbox")
-	k.box.UntilAnswering(send)
+	k.box = peers.Smsbox(t, conf)
 	return k
 }
 

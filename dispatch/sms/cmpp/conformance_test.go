@@ -16,15 +16,20 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = 600 * time.Millisecond
+// answerWithin is how long a test's driver waits for an answer that comes.
+const answerWithin = linktest.Patience
+
+// silence is how long it waits for one that never comes, or comes late.
+const silence = time.Second
 
 // TestSessionsKeepTheContract with both versions.
 func TestSessionsKeepTheContract(t *testing.T) {
 	for _, version := range []string{"2.0", "3.0"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t, version) })
+			conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer {
+				return newPeer(t, version, answerWithin)
+			})
 		})
 	}
 }
@@ -47,6 +52,14 @@ func accountAt(t *testing.T, addr string) Account {
 	}
 }
 
+// impatientAt is one that waits for no answer that does not come soon.
+func impatientAt(t *testing.T, addr string) Account {
+	t.Helper()
+	account := accountAt(t, addr)
+	account.Answer = silence
+	return account
+}
+
 func newGateway(t *testing.T, cfg Account, store *linktest.Store) *Gateway {
 	t.Helper()
 	g, err := New(cfg, store, slog.New(slog.DiscardHandler))
@@ -63,10 +76,10 @@ func openSession(t *testing.T, g *Gateway) *session {
 }
 
 // newPeer is the driver and a gateway of a version.
-func newPeer(t *testing.T, version string) *linktest.Peer {
+func newPeer(t *testing.T, version string, answerWithin time.Duration) *linktest.Peer {
 	g := startSim(t, sim.Config{Highest: version})
 	account := accountAt(t, g.Addr())
-	account.Version = version
+	account.Version, account.Answer = version, answerWithin
 	right := newGateway(t, account, linktest.NewStore())
 	account.Secret = "777777"
 	return &linktest.Peer{

@@ -226,7 +226,7 @@ func TestStoreThatFails(t *testing.T) {
 func TestLostAnswerIsDoubt(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	s := openSession(t, newGateway(t, impatientAt(t, g.Addr()), linktest.NewStore()))
 	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
 	_, err := s.Send(linktest.Within(t), linktest.Message(1, "once"))
 	failure := (*dispatch.SendError)(nil)
@@ -239,10 +239,10 @@ func TestLostAnswerIsDoubt(t *testing.T) {
 func TestLateAnswerIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	s := openSession(t, newGateway(t, impatientAt(t, g.Addr()), linktest.NewStore()))
 	// The answer to the first comes after the repetition was sent, and before
 	// the gateway says that it knows the sequence.
-	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Number: "13800130009"}, ismg.Fault{Kind: ismg.Delay, Delay: ismg.Duration(answerWithin / 2), Times: 1})
+	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Number: "13800130009"}, ismg.Fault{Kind: ismg.Delay, Delay: ismg.Duration(silence / 2), Times: 1})
 	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "slow")); err != nil || g.Count() != 1 {
 		t.Errorf("it gives %v, and was taken %d times", err, g.Count())
 	}

@@ -38,6 +38,9 @@ answer:
     - {code: unknown_number, is: permanent, address_dead: true}
 `
 
+// answerWithin is how long a test's driver waits for an answer that comes.
+const answerWithin = 30 * time.Second
+
 // TestSessionsKeepTheContract against a provider of every kind there is.
 func TestSessionsKeepTheContract(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -51,15 +54,17 @@ func TestSessionsKeepTheContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t, c.description, c.encrypted) })
+			conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer {
+				return newPeer(t, c.description, c.encrypted, answerWithin)
+			})
 		})
 	}
 }
 
-func newPeer(t *testing.T, description string, encrypted bool) *peer {
+func newPeer(t *testing.T, description string, encrypted bool, answerWithin time.Duration) *peer {
 	t.Helper()
 	f := startFarEnd(t, encrypted)
-	account := Account{Name: "far", Settings: map[string]string{"url": f.url()}, Timeout: time.Second}
+	account := Account{Name: "far", Settings: map[string]string{"url": f.url()}, Timeout: answerWithin}
 	if encrypted {
 		account.RootCAs = rootCAs(t, f.tls)
 	}

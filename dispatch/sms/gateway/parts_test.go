@@ -67,7 +67,7 @@ func newPartsLine(t *testing.T, description string, answer func(*heard) string) 
 	}
 	g, err := New(d, Account{
 		Name: "far", Settings: map[string]string{"url": f.url()}, Secrets: map[string]string{"callback": "0123456789abcdef"},
-		Timeout: time.Second, CallbackURL: "https://herald.example",
+		Timeout: answerWithin, CallbackURL: "https://herald.example",
 	}, store, time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -26,9 +26,14 @@ type line struct {
 
 func newLine(t *testing.T, description string, answer func(*heard) string) *line {
 	t.Helper()
+	return newLineWithin(t, answerWithin, description, answer)
+}
+
+func newLineWithin(t *testing.T, answerWithin time.Duration, description string, answer func(*heard) string) *line {
+	t.Helper()
 	f := startFarEnd(t, false)
 	f.answer = answer
-	g := newGateway(t, description, Account{Name: "far", Settings: map[string]string{"url": f.url()}, Timeout: time.Second})
+	g := newGateway(t, description, Account{Name: "far", Settings: map[string]string{"url": f.url()}, Timeout: answerWithin})
 	return &line{f, openSession(t, g), t}
 }
 
@@ -154,7 +159,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"an error of we know not what": reply(500, `<html>`),
 	} {
 		t.Run(rule, func(t *testing.T) {
-			l := newLine(t, byGet, func(*heard) string { return answer })
+			l := newLineWithin(t, 2*time.Second, byGet, func(*heard) string { return answer })
 			l.wantClass(dispatch.Doubt)
 			if !l.Broken() {
 				t.Error("the session is not broken")
@@ -229,7 +234,7 @@ func TestACertificateOfNobodyIsOurMistake(t *testing.T) {
 		"another name":         strings.Replace(encrypted.url(), "127.0.0.1", "localhost", 1),
 	} {
 		t.Run(rule, func(t *testing.T) {
-			a := Account{Name: "far", Settings: map[string]string{"url": address}, Timeout: time.Second}
+			a := Account{Name: "far", Settings: map[string]string{"url": address}, Timeout: answerWithin}
 			if rule == "another name" {
 				a.RootCAs = rootCAs(t, encrypted.tls)
 			}

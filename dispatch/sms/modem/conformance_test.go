@@ -20,12 +20,18 @@ import (
 	"herald/templates"
 )
 
-// answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = time.Second
+// answerWithin is how long a test's driver waits for an answer that comes.
+const answerWithin = 30 * time.Second
+
+// silence is how long it waits for the answer to a message that never comes, or
+// comes late.
+const silence = 2 * time.Second
+
+func impatient(a *Account) { a.SubmitTimeout = silence }
 
 func TestSessionsKeepTheContract(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t) })
+	conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer { return newPeer(t, answerWithin) })
 }
 
 // startSim plugs a modem in.
@@ -102,8 +108,8 @@ type peer struct {
 	t *testing.T
 }
 
-func newPeer(t *testing.T) *peer {
-	return &peer{start(t, sim.Config{SIM: sim.SIM{PIN: "1234"}}, func(a *Account) { a.PIN = "1234" }), t}
+func newPeer(t *testing.T, answerWithin time.Duration) *peer {
+	return &peer{start(t, sim.Config{SIM: sim.SIM{PIN: "1234"}}, func(a *Account) { a.PIN, a.SubmitTimeout = "1234", answerWithin }), t}
 }
 
 func (p *peer) Message(i int) dispatch.Message { return message(i, fmt.Sprintf("降价 %d", i)) }

@@ -17,8 +17,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = 600 * time.Millisecond
+// answerWithin is how long a test's driver waits for an answer that comes.
+const answerWithin = linktest.Patience
+
+// silence is how long it waits for one that never comes, or comes late.
+const silence = time.Second
 
 // TestSessionsKeepTheContract where a repetition is answered as the protocol
 // has it, and where the gateway takes it for a mistake.
@@ -26,7 +29,9 @@ func TestSessionsKeepTheContract(t *testing.T) {
 	for name, refuses := range map[string]bool{"repetitions are discarded": false, "repetitions are refused": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conformance.Run(t, func(t *testing.T) conformance.Peer { return newPeer(t, refuses) })
+			conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer {
+				return newPeer(t, refuses, answerWithin)
+			})
 		})
 	}
 }
@@ -50,6 +55,14 @@ func accountAt(t *testing.T, addr string) Account {
 	}
 }
 
+// impatientAt is one that waits for no answer that does not come soon.
+func impatientAt(t *testing.T, addr string) Account {
+	t.Helper()
+	account := accountAt(t, addr)
+	account.Answer = silence
+	return account
+}
+
 func newGateway(t *testing.T, cfg Account, store *linktest.Store) *Gateway {
 	t.Helper()
 	g, err := New(cfg, store, slog.New(slog.DiscardHandler))
@@ -66,9 +79,10 @@ func openSession(t *testing.T, g *Gateway) *session {
 }
 
 // newPeer is the driver and a gateway that discards or refuses repetitions.
-func newPeer(t *testing.T, refuses bool) *linktest.Peer {
+func newPeer(t *testing.T, refuses bool, answerWithin time.Duration) *linktest.Peer {
 	g := startSim(t, sim.Config{RefuseRepeats: refuses})
 	account := accountAt(t, g.Addr())
+	account.Answer = answerWithin
 	right := newGateway(t, account, linktest.NewStore())
 	account.Password = "wrong"
 	return &linktest.Peer{

@@ -107,7 +107,7 @@ func TestResolve(t *testing.T) {
 func TestResolveWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{RefuseRepeats: true})
-	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
+	d := newGateway(t, impatientAt(t, g.Addr()), linktest.NewStore())
 	m := linktest.Message(1, "降价")
 	doubtful(t, g, d, m, ismg.Fault{Kind: ismg.DropAfter, Times: 1})
 	for what, fault := range map[string]ismg.Fault{

@@ -55,7 +55,7 @@ func TestTextsArriveAsTheyWereWritten(t *testing.T) {
 func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{})
-	d := newGateway(t, accountAt(t, g.Addr()), linktest.NewStore())
+	d := newGateway(t, impatientAt(t, g.Addr()), linktest.NewStore())
 	s := openSession(t, d)
 	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
 	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); err != nil || g.Count() != 1 {
@@ -97,7 +97,7 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 func TestRepetitionTakenForAMistake(t *testing.T) {
 	t.Parallel()
 	g := startSim(t, sim.Config{RefuseRepeats: true})
-	s := openSession(t, newGateway(t, accountAt(t, g.Addr()), linktest.NewStore()))
+	s := openSession(t, newGateway(t, impatientAt(t, g.Addr()), linktest.NewStore()))
 	linktest.SetFaults(t, g, ismg.Fault{Kind: ismg.Lose, Times: 1})
 	if _, err := s.Send(linktest.Within(t), linktest.Message(1, "降价")); linktest.ClassOf(err) != dispatch.Doubt || g.Count() != 1 {
 		t.Errorf("it gives %v, and %d messages", err, g.Count())

@@ -243,7 +243,7 @@ func (b *batch) answer(p *place) {
 	if p.status == pdu.OK && !p.broken {
 		b.speedUp()
 		if p.part == whole {
-			b.accept(p.message, b.client.ids.answered(p.id, p.address))
+			b.accept(p.message, p.id)
 		} else {
 			b.took(p)
 		}

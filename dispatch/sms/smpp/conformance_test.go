@@ -19,8 +19,12 @@ import (
 	"herald/templates"
 )
 
-// answerWithin is how long a test's driver waits for an answer that never comes.
-const answerWithin = time.Second
+// answerWithin is how long a test's driver waits for an answer that comes.
+const answerWithin = 30 * time.Second
+
+// silence is how long it waits for one that never comes, or comes late; it is
+// longer than one before it needs.
+const silence = 2 * time.Second
 
 // accountAt is an account at a centre of a test.
 func accountAt(t testing.TB, addr string) Account {
@@ -84,7 +88,9 @@ func TestSessionsKeepTheContract(t *testing.T) {
 	for _, bind := range []string{bindTransceiver, bindPair, bindTransmitter} {
 		t.Run(bind, func(t *testing.T) {
 			t.Parallel()
-			conformance.Run(t, func(t *testing.T) conformance.Peer { return newSimPeer(t, bind) })
+			conformance.Run(t, func(t *testing.T, answerWithin time.Duration) conformance.Peer {
+				return newSimPeer(t, bind, answerWithin)
+			})
 		})
 	}
 }
@@ -93,13 +99,14 @@ func TestSessionsKeepTheContract(t *testing.T) {
 type simPeer struct {
 	t      *testing.T
 	bind   string
+	within time.Duration // for an answer
 	smsc   *smsc.SMSC
 	client *Client
 	opened []dispatch.Session
 }
 
-func newSimPeer(t *testing.T, bind string) *simPeer {
-	p := &simPeer{t: t, bind: bind, smsc: startSMSC(t, smsc.Config{})}
+func newSimPeer(t *testing.T, bind string, answerWithin time.Duration) *simPeer {
+	p := &simPeer{t: t, bind: bind, within: answerWithin, smsc: startSMSC(t, smsc.Config{})}
 	p.client = p.clientWith("secret")
 	return p
 }
@@ -107,7 +114,7 @@ func newSimPeer(t *testing.T, bind string) *simPeer {
 func (p *simPeer) clientWith(password string) *Client {
 	p.t.Helper()
 	account := accountAt(p.t, p.smsc.Addr())
-	account.Bind, account.Password, account.UnknownNumber = p.bind, password, []string{"0x0B"}
+	account.Bind, account.Password, account.UnknownNumber, account.Timeout = p.bind, password, []string{"0x0B"}, p.within
 	return newClient(p.t, account, nil)
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"herald/dispatch"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/e2e/peers"
 	"herald/hardware/sim/smsc"
 	"herald/postgres/pgtest"
 )
@@ -37,12 +39,12 @@ func TestALateAnswerSettlesADoubt(t *testing.T) {
 			t.Parallel()
 			s := startSMSC(t, smsc.Config{})
 			account := accountAt(t, s.Addr())
-			account.Timeout, account.QuerySM = 100*time.Millisecond, c.query
+			account.Timeout, account.QuerySM = silence, c.query
 			client := newClient(t, account, nil)
 			session := open(t, client)
 			m := to("+8613800000001", "hello")
-			setFaults(t, s, append(c.faults, smsc.Fault{Kind: smsc.Delay, Delay: smsc.Duration(250 * time.Millisecond)})...)
-			go keepTalking(t, session)
+			setFaults(t, s, append(c.faults, smsc.Fault{Kind: smsc.Delay, Delay: smsc.Duration(2 * silence)})...)
+			keepTalking(t, session)
 			if _, err := session.Send(t.Context(), m); failure(t, err).Class != dispatch.Doubt {
 				t.Fatalf("it gives %v", err)
 			}
@@ -70,21 +72,33 @@ func TestALateAnswerSettlesADoubt(t *testing.T) {
 	}
 }
 
-// keepTalking keeps the session from being silent.
+// keepTalking keeps the session from being silent, until the test ends.
 func keepTalking(t *testing.T, s *session) {
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for range 5 {
-		if _, err := s.link.ask(t.Context(), enquiry); err != nil {
-			return
+	over := make(chan struct{})
+	var talking sync.WaitGroup
+	t.Cleanup(func() {
+		close(over)
+		talking.Wait()
+	})
+	talking.Go(func() {
+		again := time.NewTicker(20 * time.Millisecond)
+		defer again.Stop()
+		for {
+			if _, err := s.link.ask(t.Context(), enquiry); err != nil {
+				return
+			}
+			select {
+			case <-again.C:
+			case <-over:
+				return
+			}
 		}
-		<-again.C
-	}
+	})
 }
 
 func waitUntil(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	again, limit := time.NewTicker(time.Millisecond), time.NewTimer(10*time.Second)
+	again, limit := time.NewTicker(time.Millisecond), time.NewTimer(peers.Patience)
 	defer again.Stop()
 	defer limit.Stop()
 	for !is() {
@@ -100,14 +114,14 @@ func waitUntil(t *testing.T, what string, is func() bool) {
 // answer with the id never came.
 func TestAReceiptSettlesADoubt(t *testing.T) {
 	t.Parallel()
-	s := startSMSC(t, smsc.Config{Receipts: smsc.Receipts{Delay: 300 * time.Millisecond}})
+	s := startSMSC(t, smsc.Config{Receipts: smsc.Receipts{Delay: 2 * silence}})
 	account := accountAt(t, s.Addr())
-	account.Timeout = 150 * time.Millisecond
+	account.Timeout = silence
 	c := newClient(t, account, parts.NewStore(pgtest.New(t)))
 	heard, session := listen(t, c), open(t, c)
 	setFaults(t, s, smsc.Fault{Kind: smsc.Lose, Times: 1})
 	m := to("+8613800000001", "hello")
-	go keepTalking(t, session)
+	keepTalking(t, session)
 	if _, err := session.Send(t.Context(), m); failure(t, err).Class != dispatch.Doubt {
 		t.Fatalf("it gives %v", err)
 	}
@@ -123,7 +137,6 @@ func TestAReceiptOfAnotherMessageSettlesNoDoubt(t *testing.T) {
 	t.Parallel()
 	s := startSMSC(t, smsc.Config{})
 	account := accountAt(t, s.Addr())
-	account.Timeout = 100 * time.Millisecond
 	other, c := newClient(t, account, nil), newClient(t, account, nil)
 	m := to("+8613800000001", "hello")
 	if _, err := open(t, other).Send(t.Context(), m); err != nil {
@@ -207,7 +220,7 @@ func TestASilentCentreIsLeft(t *testing.T) {
 			heard <- h.Command
 		}
 	}))
-	account.EnquireEvery, account.Timeout = 50*time.Millisecond, 100*time.Millisecond
+	account.EnquireEvery, account.Timeout = 50*time.Millisecond, silence
 	session := open(t, newClient(t, account, nil))
 	<-session.link.down
 	if !errors.Is(session.link.reason(), errSilent) || <-heard != pdu.EnquireLink {

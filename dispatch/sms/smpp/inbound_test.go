@@ -94,7 +94,7 @@ func TestNothingIsAcknowledgedThatWasNotTaken(t *testing.T) {
 // TestWhatIsWrittenTwiceIsTwo messages, when the first was acknowledged.
 func TestWhatIsWrittenTwiceIsTwo(t *testing.T) {
 	t.Parallel()
-	s := startSMSC(t, smsc.Config{EnquireEvery: 20 * time.Millisecond})
+	s := startSMSC(t, smsc.Config{})
 	c := newClient(t, accountAt(t, s.Addr()), parts.NewStore(pgtest.New(t)))
 	heard := listen(t, c)
 	session := open(t, c)

@@ -102,7 +102,7 @@ func (b *batch) finish(i int) (finished bool) {
 func (b *batch) took(p *place) {
 	l := b.long[p.message]
 	l.Accepted[p.part] = true
-	l.ProviderIDs[p.part] = b.client.ids.answered(p.id, p.address)
+	l.ProviderIDs[p.part] = p.id
 	l.fresh = append(l.fresh, parts.Part{DeliveryID: b.delivery(p.message), Part: p.part, ProviderID: l.ProviderIDs[p.part]})
 	b.noting = append(b.noting, p.message)
 }

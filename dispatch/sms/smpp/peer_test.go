@@ -118,9 +118,13 @@ func (l *listener) take(keep func()) error {
 // until waits until is says so of what was heard.
 func (l *listener) until(what string, is func() bool) {
 	l.t.Helper()
-	late := time.AfterFunc(peers.Patience, l.changed.Broadcast)
-	defer late.Stop()
 	began := time.Now()
+	late := time.AfterFunc(peers.Patience, func() {
+		l.mu.Lock() // not while it looks whether it is late
+		defer l.mu.Unlock()
+		l.changed.Broadcast()
+	})
+	defer late.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !is() {
@@ -163,7 +167,7 @@ func TestAgainstAnSMSCThatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	node := startNode(t)
 	account := accountAt(t, node.addr)
-	account.EnquireEvery = 50 * time.Millisecond
+	account.EnquireEvery, account.Timeout = 50*time.Millisecond, 2*silence // of the seven others that are answered meanwhile
 	c := newClient(t, account, parts.NewStore(pgtest.New(t)))
 	heard := listen(t, c)
 	s := open(t, c)

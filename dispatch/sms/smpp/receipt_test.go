@@ -2,13 +2,16 @@ package smpp
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"herald/dispatch"
+	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/postgres/pgtest"
 )
 
 func TestReceiptsAreReadAsMakersWriteThem(t *testing.T) {
@@ -125,6 +128,38 @@ func TestIDsAreFoundOut(t *testing.T) {
 			t.Fatalf("77 is recorded as %s, and reported as %s", after, got)
 		}
 	})
+}
+
+// TestAReceiptMayFollowItsAnswerAtOnce: who submitted has not looked at the
+// answer yet when the receipt is read, whose id is in the other form.
+func TestAReceiptMayFollowItsAnswerAtOnce(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, accountAt(t, centre(t, func(conn net.Conn, in *pdu.Reader) {
+		h, _, err := in.Next()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		both, err := pdu.AppendMessageResp(nil, h.Command, h.Sequence, "a0b0c1")
+		if err == nil {
+			both, err = pdu.AppendMessage(both, pdu.DeliverSM, 1, &pdu.Message{
+				Source: pdu.Address{TON: 1, NPI: 1, Number: "8613800000206"}, Destination: pdu.Address{Number: "SHOP"}, ESMClass: pdu.ESMReceipt,
+				ShortMessage: []byte("id:10531009 sub:001 dlvrd:001 stat:DELIVRD err:000 text:hello"),
+			})
+		}
+		if err == nil {
+			_, err = conn.Write(both)
+		}
+		for err == nil { // until we leave
+			_, _, err = in.Next()
+		}
+	})), parts.NewStore(pgtest.New(t)))
+	heard := listen(t, client)
+	r, err := open(t, client).Send(t.Context(), to("+8613800000206", "hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard.reported(r.ProviderID, dispatch.ReportDelivered)
 }
 
 func TestIDsThatAreNoNumbersStay(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"herald/dispatch/sms"
 	"herald/dispatch/sms/parts"
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/e2e/peers"
 	"herald/hardware/sim/smsc"
 	"herald/hardware/sim/texts"
 	"herald/postgres/pgtest"
@@ -20,7 +21,7 @@ import (
 // at waits for a text for a number, as its phone has it.
 func at(t *testing.T, s *smsc.SMSC, address string) (found texts.Text) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 	defer cancel()
 	err := s.Texts().WaitFor(ctx, func(kept []texts.Text, _ int64) bool {
 		i := slices.IndexFunc(kept, func(text texts.Text) bool { return "+"+text.To == address })
@@ -196,7 +197,9 @@ func TestMissingPartsAreSentAgain(t *testing.T) {
 			t.Parallel()
 			s := startSMSC(t, smsc.Config{})
 			account := accountAt(t, s.Addr())
-			account.Name, account.Timeout = kind, 300*time.Millisecond
+			if account.Name = kind; c.fault.Kind == smsc.Lose {
+				account.Timeout = silence
+			}
 			client := newClient(t, account, store)
 			c.fault.After, c.fault.Times = 2, 1
 			setFaults(t, s, c.fault)
@@ -268,9 +271,10 @@ func TestABatchThatBreaksSaysTheTruth(t *testing.T) {
 // TestTheCentreIsAnsweredWhileTheWindowIsFull: its questions, and what it brings.
 func TestTheCentreIsAnsweredWhileTheWindowIsFull(t *testing.T) {
 	t.Parallel()
-	s := startSMSC(t, smsc.Config{EnquireEvery: 30 * time.Millisecond})
+	const every = time.Second
+	s := startSMSC(t, smsc.Config{EnquireEvery: every})
 	account := accountAt(t, s.Addr())
-	account.Timeout = 3 * time.Second // longer than either end may be kept from speaking
+	account.Timeout = 4 * every // longer than the centre waits for an answer
 	client := newClient(t, account, parts.NewStore(pgtest.New(t)))
 	heard, session := listen(t, client), open(t, client)
 	setFaults(t, s, smsc.Fault{Kind: smsc.Lose, Number: "86138*", Times: client.cfg.Window})

@@ -41,8 +41,8 @@ type place struct {
 	end      uint64    // where it ends in all that was written
 	sent     time.Time // when it was written
 	status   pdu.Status
-	id       string
-	broken   bool // the answer was none that is allowed
+	id       string // that it is recorded under
+	broken   bool   // the answer was none that is allowed
 }
 
 type placeState uint8
@@ -89,7 +89,9 @@ func (l *link) settle(h pdu.Header, body []byte) bool {
 	if h.Command == pdu.GenericNack {
 		p.broken = true
 	} else if h.Status == pdu.OK {
-		p.id, _ = pdu.ParseMessageResp(body) // it was taken, whatever its id
+		id, _ := pdu.ParseMessageResp(body) // it was taken, whatever its id
+		// Its receipt may be read before who submits looks at this.
+		p.id = l.client.ids.answered(id, p.address)
 	}
 	l.window.answered = append(l.window.answered, int(h.Sequence)&(len(l.window.places)-1))
 	return true

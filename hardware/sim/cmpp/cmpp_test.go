@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/dispatch/sms/wire"
+	"herald/e2e/peers"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/simtest"
 	"herald/problem"
@@ -20,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = peers.Patience
 
 // The octets in this file are those of bigwhite/gocmpp's tests: what another
 // implementation says.

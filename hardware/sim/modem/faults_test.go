@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/e2e/peers"
 	"herald/problem"
 )
 
@@ -149,7 +150,7 @@ func TestTheLineIsPulledOut(t *testing.T) {
 	l.wants("AT+CMEE=1", "OK")
 	setFaults(t, m, Fault{Kind: Unplug, Command: "+CMGS", Done: true, Times: 1, Delay: Duration(20 * time.Millisecond)})
 	l.submits(submit("+15551", "the last word"))
-	for l.read(5 * time.Second) {
+	for l.read(peers.Patience) {
 	}
 	if m.Texts().Count() != 1 {
 		t.Error("it was not sent")
@@ -168,7 +169,7 @@ func TestAModemThatRestarts(t *testing.T) {
 	m := start(t, Config{})
 	l := dial(t, m)
 	l.wants("AT+CMEE=1", "OK")
-	setFaults(t, m, Fault{Kind: Reboot, Command: "+CSQ", Times: 1, Text: "^SYSSTART", Delay: Duration(time.Second)})
+	setFaults(t, m, Fault{Kind: Reboot, Command: "+CSQ", Times: 1, Text: "^SYSSTART", Delay: Duration(3 * time.Second)})
 	l.say("AT+CSQ\r")
 	l.say("AT\r") // nobody hears it
 	shortly(t, "it to go down", func() bool {

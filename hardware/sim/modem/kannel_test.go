@@ -65,7 +65,7 @@ func TestKannelWorksWithTheModem(t *testing.T) {
 	}
 	bearer := peers.Start(t, exec.Command(peers.Program(t, "bearerbox", "kannel"), conf))
 	bearer.UntilListening("127.0.0.1:" + portOf(box))
-	peers.Start(t, exec.Command(peers.Program(t, "smsbox", "kannel"), conf)).UntilAnswering("127.0.0.1:" + portOf(api))
+	peers.Smsbox(t, conf)
 	bearer.UntilSaid("AT SMSC successfully opened")
 
 	for _, message := range []string{long(2), "您好，婴儿车降价了"} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms"
+	"herald/e2e/peers"
 	"herald/hardware/gsm/tpdu"
 )
 
@@ -70,7 +71,7 @@ func (l *line) until(pattern string) string {
 			l.heard = l.heard[found[1]:]
 			return said
 		}
-		if !l.read(5 * time.Second) {
+		if !l.read(peers.Patience) {
 			l.t.Fatalf("it does not say %q, but %q", pattern, l.heard)
 		}
 	}
@@ -137,7 +138,7 @@ func submit(to, text string) tpdu.Submit {
 // shortly waits for what the modem brings about by itself.
 func shortly(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	limit := time.NewTimer(5 * time.Second)
+	limit := time.NewTimer(peers.Patience)
 	defer limit.Stop()
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()

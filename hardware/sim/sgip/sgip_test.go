@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"herald/dispatch/sms/wire"
+	"herald/e2e/peers"
 	"herald/hardware/sim/ismg"
 	"herald/hardware/sim/simtest"
 	"herald/problem"
@@ -19,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = peers.Patience
 
 func start(t *testing.T, cfg Config) *Gateway {
 	t.Helper()

@@ -49,6 +49,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 type kannel struct {
 	t     *testing.T
 	api   string           // of smsbox
+	box   *peers.Process   // smsbox
 	back  *httptest.Server // that Kannel calls
 	calls chan url.Values  // receipts and messages, as Kannel tells them
 	heard []url.Values     // calls that nobody asked for yet
@@ -113,9 +114,7 @@ func startKannel(t *testing.T, addr, idType, charset string) *kannel {
 	bearerbox := exec.Command(peers.Program(t, "bearerbox", "kannel"), "-v", "1", conf)
 	bearerbox.Dir = dir
 	peers.Start(t, bearerbox).UntilListening(box)
-	smsbox := exec.Command(peers.Program(t, "smsbox", "kannel"), "-v", "1", conf)
-	smsbox.Dir = dir
-	peers.Start(t, smsbox).UntilAnswering(k.api)
+	k.box = peers.Smsbox(t, conf)
 	return k
 }
 
@@ -134,7 +133,7 @@ func (k *kannel) send(to, text, receipt string) {
 	}
 	answer, err := http.Get("http://" + k.api + "/cgi-bin/sendsms?" + q.Encode())
 	if err != nil {
-		k.t.Fatal(err)
+		k.t.Fatalf("%v\n%s", err, k.box.Said())
 	}
 	defer answer.Body.Close()
 	if said, _ := io.ReadAll(answer.Body); answer.StatusCode/100 != 2 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"herald/dispatch/sms/smpp/pdu"
+	"herald/e2e/peers"
 	"herald/hardware/sim/simtest"
 	"herald/hardware/sim/texts"
 	"herald/problem"
@@ -30,7 +31,7 @@ func connect(t *testing.T, s *SMSC) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(peers.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &client{t: t, conn: conn, in: pdu.NewReader(conn)}
@@ -254,7 +255,7 @@ func TestReceiptsAndQueries(t *testing.T) {
 }
 
 func TestSessionsAreWatched(t *testing.T) {
-	s := start(t, Config{EnquireEvery: 20 * time.Millisecond})
+	s := start(t, Config{EnquireEvery: time.Second}) // it is three of them patient
 	c := bound(t, s, pdu.BindTransceiver)
 	if h, _ := c.hear(); h.Command != pdu.EnquireLink {
 		t.Errorf("it says %v", h.Command)
@@ -267,6 +268,7 @@ func TestSessionsAreWatched(t *testing.T) {
 		}
 	}
 	c.isGone() // for we answer nothing
+	s = start(t, Config{})
 	c = bound(t, s, pdu.BindTransceiver)
 	c.write(pdu.AppendBare(nil, pdu.Command(0x77), pdu.OK, 5), nil)
 	if h, _ := c.hear(); h.Command != pdu.GenericNack || h.Status != pdu.RINVCMDID {
@@ -328,7 +330,7 @@ func TestThePageAnswersAndTakesFaults(t *testing.T) {
 	if m := c.delivered(pdu.OK); string(m.ShortMessage) != "TD" {
 		t.Errorf("it brings %+v", m)
 	}
-	err := s.Texts().WaitFor(within(t, time.Second), func(kept []texts.Text, _ int64) bool { return len(kept) == 1 && kept[0].Reply })
+	err := s.Texts().WaitFor(within(t, peers.Patience), func(kept []texts.Text, _ int64) bool { return len(kept) == 1 && kept[0].Reply })
 	if err != nil {
 		t.Error(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"herald/e2e/peers"
 	"herald/hardware/sim/simtest"
 )
 
@@ -52,7 +53,7 @@ func TestCurlDelivers(t *testing.T) {
 	if out, err := curl(t, s.Addr(), twoParts, "wei@example.com", "li@example.com"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := s.WaitForCount(within(t, 10*time.Second), 1); err != nil {
+	if err := s.WaitForCount(within(t, peers.Patience), 1); err != nil {
 		t.Fatal(err)
 	}
 	m := s.Messages()[0]
@@ -197,7 +198,7 @@ func TestCloseEndsDelaysAndConnections(t *testing.T) {
 		_, err := talk(addr, "wei@example.com")
 		sent <- err
 	}()
-	if err := s.WaitForCount(within(t, 10*time.Second), 1); err != nil {
+	if err := s.WaitForCount(within(t, peers.Patience), 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

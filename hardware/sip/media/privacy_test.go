@@ -12,6 +12,7 @@ import (
 
 	"github.com/pion/rtp"
 
+	"herald/e2e/peers"
 	"herald/hardware/sip/g711"
 	"herald/hardware/sip/siptest"
 )
@@ -119,7 +120,7 @@ func TestNobodyElseHears(t *testing.T) {
 		t.Errorf("heard the digits %q", digits)
 	}
 	buffer := make([]byte, mostPacket)
-	if err := far.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := far.SetReadDeadline(time.Now().Add(peers.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := far.Read(buffer)
@@ -173,7 +174,7 @@ func TestAnotherKeyIsSilence(t *testing.T) {
 	mu.Unlock()
 	select {
 	case <-a.Lost():
-	case <-time.After(10 * time.Second):
+	case <-time.After(peers.Patience):
 		t.Error("it is never lost")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pion/rtp"
 
+	"herald/e2e/peers"
 	"herald/hardware/sip/g711"
 	"herald/hardware/sip/siptest"
 )
@@ -59,7 +60,7 @@ func same(offer string) string { return offer }
 func digitsOf(t *testing.T, s *Session, n int) string {
 	t.Helper()
 	var heard strings.Builder
-	limit := time.After(10 * time.Second)
+	limit := time.After(peers.Patience)
 	for range n {
 		select {
 		case d := <-s.Digits():
@@ -235,7 +236,7 @@ func TestAFarEndThatFallsSilentIsLost(t *testing.T) {
 	mu.Unlock()
 	select {
 	case <-a.Lost():
-	case <-time.After(10 * time.Second):
+	case <-time.After(peers.Patience):
 		t.Error("it is never lost")
 	}
 }
@@ -281,7 +282,7 @@ func TestSoundGoesWhereItComesFrom(t *testing.T) {
 	send(far, 0, 1, 1000, make([]byte, 240)) // 30 ms, as some send
 	<-heard
 	buffer := make([]byte, mostPacket)
-	if err := far.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := far.SetReadDeadline(time.Now().Add(peers.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := far.Read(buffer); err != nil || n != 12+FrameSamples {

@@ -22,9 +22,16 @@ import (
 // Free is an address of this machine that nobody listens at, by TCP or UDP.
 func Free(t testing.TB) (address, port string) {
 	t.Helper()
+	return free(t, 1)
+}
+
+// free is the first of some addresses whose ports follow one another: all are
+// free for TCP, and it for UDP.
+func free(t testing.TB, many int) (address, port string) {
+	t.Helper()
 	const tries = 20
 	for range tries {
-		address = peers.Address(t)
+		address = peers.Addresses(t, many)[0]
 		conn, err := net.ListenPacket("udp", address)
 		if err != nil {
 			continue // somebody has it
@@ -75,7 +82,7 @@ func (s SIPp) HangsUp(t testing.TB, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(peers.Patience):
 		t.Fatalf("it does not hang up:\n%s", s.Said())
 	}
 }
@@ -179,7 +186,7 @@ type Baresip struct {
 func Phone(t testing.TB, says []int16, account string, more ...string) Baresip {
 	t.Helper()
 	dir := t.TempDir()
-	address, port := Free(t)
+	address, port := free(t, 2) // the next is for TLS
 	control, _ := Free(t)
 	config := append([]string{
 		"poll_method epoll", "sip_listen " + address, "net_interface 127.0.0.1",

@@ -27,7 +27,7 @@ import (
 )
 
 // Patience is when a test gives up.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // Within is a context that ends when the test gives up.
 func Within(t testing.TB) context.Context {
