@@ -41,3 +41,29 @@ func TestDeadLettersAreLockedInOneOrder(t *testing.T) {
 		t.Errorf("left are %+v, %v", letters, err)
 	}
 }
+
+// Who waits for a lease counts from when it asked, as the database may.
+func TestALeaseIsNotHeldForLongerThanTheDatabaseDoes(t *testing.T) {
+	pool := pgtest.New(t)
+	s := NewStore(pool, time.Now)
+	if err := s.register(t.Context(), "list", "test"); err != nil {
+		t.Fatal(err)
+	}
+	var got lease
+	locks := func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `SELECT FROM collectors WHERE name = 'list' FOR UPDATE`)
+		return err
+	}
+	nothing := func(pgx.Tx) error { return nil }
+	pgtest.Cross(t, pool, locks, nothing, func() (err error) {
+		got, err = s.acquire(t.Context(), "list", "node-1", time.Minute)
+		return err
+	})
+	var until time.Time
+	if err := pool.QueryRow(t.Context(), `SELECT held_until FROM collectors WHERE name = 'list'`).Scan(&until); err != nil {
+		t.Fatal(err)
+	}
+	if late := got.until.Sub(until); late > 0 {
+		t.Errorf("the node holds it %v longer", late)
+	}
+}
