@@ -3,6 +3,7 @@ package sip_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -359,5 +360,52 @@ func TestAConnectionThatBrokeIsMadeAnew(t *testing.T) {
 				t.Errorf("it ends with %+v", end)
 			}
 		})
+	}
+}
+
+// TestWhoGivesUpAConnectionGivesUpForItselfOnly: whether the provider is there
+// is asked by a connection that never comes about, and given up soon. The call
+// that waited for it has another.
+func TestWhoGivesUpAConnectionGivesUpForItselfOnly(t *testing.T) {
+	t.Parallel()
+	server, client := siptest.Certificate(t)
+	p := phones(t, phone.Config{TLS: server}, phone.Fault{Kind: phone.Quiet})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{})
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait)
+	t.Cleanup(func() { _ = l.Close() }) // the last
+	serving.Go(func() {
+		for first := true; ; first = false {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if first { // it is heard, and nobody answers
+				close(asked)
+				serving.Go(func() { _, _ = io.Copy(io.Discard, near); _ = near.Close() })
+				continue
+			}
+			far, err := net.Dial("tcp", p.TLSAddr())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				serving.Go(func() { _, _ = io.Copy(way[0], way[1]); _ = way[0].Close() })
+			}
+		}
+	})
+	line := trunk(t, sip.Config{Server: l.Addr().String(), Transport: sip.TLS, TLS: client, AskEvery: 300 * time.Millisecond})
+	<-asked
+	call, err := line.Call(t.Context(), "1", sip.CallOptions{})
+	if err == nil {
+		err = call.Hangup(t.Context())
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -207,6 +207,18 @@ func (t *Trunk) stopListening() error {
 // opens no other. Proxies and telephones look for one to an address before they
 // make one (RFC 3261, section 18.1.1).
 func (t *Trunk) send(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
+	for {
+		tx, err := t.sendOnce(ctx, req)
+		// Those who need a connection at the same time wait for the one that is
+		// being made, which fails when the time of who makes it is over.
+		theirs := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		if !theirs || ctx.Err() != nil {
+			return tx, err
+		}
+	}
+}
+
+func (t *Trunk) sendOnce(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	if t.listener != nil {
 		return t.client.TransactionRequest(ctx, req)
 	}
