@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/emiago/sipgo"
@@ -280,7 +281,12 @@ func (t *Trunk) Close() error {
 	if t.cfg.Wheel == nil {
 		t.media.Wheel.Wait()
 	}
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, first := range []error{net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} { // the far end's
+		if errors.Is(err, first) {
+			return nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("sip: %w", err)
 	}
 	return nil
