@@ -62,7 +62,9 @@ func (c *Call) invite(ctx context.Context, req *sip.Request, ring time.Duration)
 	ringing, cancel := context.WithTimeout(ctx, ring)
 	defer cancel()
 	for proofs := 0; ; proofs++ {
-		tx, err := c.trunk.send(ringing, req)
+		connecting, cancel := context.WithTimeout(ringing, c.trunk.cfg.Response) // it says nothing meanwhile, either
+		tx, err := c.trunk.send(connecting, req)
+		cancel()
 		if errors.Is(err, sip.ErrUDPMTUCongestion) { // RFC 3261, section 18.1.1: above 1,300 octets
 			return nil, nil, c.failure(Unreachable, errors.New("it is too long for UDP: use TCP or TLS"))
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/emiago/sipgo"
@@ -207,6 +208,18 @@ func (t *Trunk) stopListening() error {
 // opens no other. Proxies and telephones look for one to an address before they
 // make one (RFC 3261, section 18.1.1).
 func (t *Trunk) send(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
+	for {
+		tx, err := t.sendOnce(ctx, req)
+		// Those who need a connection at the same time wait for the one that is
+		// being made, which fails when the time of who makes it is over.
+		theirs := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		if !theirs || ctx.Err() != nil {
+			return tx, err
+		}
+	}
+}
+
+func (t *Trunk) sendOnce(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	if t.listener != nil {
 		return t.client.TransactionRequest(ctx, req)
 	}
@@ -268,7 +281,12 @@ func (t *Trunk) Close() error {
 	if t.cfg.Wheel == nil {
 		t.media.Wheel.Wait()
 	}
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, first := range []error{net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} { // the far end's
+		if errors.Is(err, first) {
+			return nil
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("sip: %w", err)
 	}
 	return nil
