@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var font = sync.OnceValues(func() (*pages.Font, error) { return pages.OpenFont("") })
 
 // patience is when a test gives up.
-const patience = 3 * peers.Patience
+const patience = 6 * peers.Patience
 
 // clock is a time that the test moves; it starts at the present.
 type clock struct {

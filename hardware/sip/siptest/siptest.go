@@ -51,8 +51,9 @@ func ReadWAV(t testing.TB, path string) []int16 {
 
 const (
 	window = g711.Rate / 100 // 10 ms
-	// Like is what the Likeness of a prompt and its recording is at least.
-	Like = 0.98
+	// Like is what the Likeness of a prompt and its recording is at least: less
+	// than 1, since frames are left out where a machine is too busy for them.
+	Like = 0.9
 	// Unlike is what that of another prompt, about as long, is at most.
 	Unlike = 0.6
 )
