@@ -92,7 +92,6 @@ func TestALoadThatIsKilledIsDoneAgain(t *testing.T) {
 func TestChangesThatCouldNotBeTakenInAreNotPassedOver(t *testing.T) {
 	w := newWorld(t)
 	f := w.loaded()
-	w.sync(f) // after the first look
 	w.subscribe(w.order("below", "a", 5, 0))
 	// The look finds the change, and waits for this lock to read what it is.
 	holder := w.barAnchors()

@@ -168,6 +168,7 @@ func (w *world) loaded() *Follower {
 	w.Helper()
 	f := w.follow(Config{Poll: rare, IdlePoll: rare})
 	w.sync(f)
+	w.sync(f) // after the first look, which follows the load at once
 	return f
 }
 
