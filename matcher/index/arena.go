@@ -21,11 +21,6 @@ type arena struct {
 	given [len(classes)]uint32 // offset and 1 of what was given up last; its first word leads on
 }
 
-// newArena has room for so many words in use, for need more, and to grow.
-func newArena(live, need int) arena {
-	return arena{words: make([]int64, 0, live+live/4+need+32)}
-}
-
 // fits reports whether a list of a class finds room.
 func (a *arena) fits(class, columns int) bool {
 	return a.given[class] != 0 || len(a.words)+classes[class]*columns <= cap(a.words)

@@ -102,7 +102,7 @@ func (s *content) put(key uint64, e entry) {
 	i, found := s.find(key)
 	if !found {
 		for s.full() || !s.open(i, key) {
-			s.widen()
+			s.remake(0)
 			i, _ = s.find(key)
 		}
 		s.set(i, e)
@@ -115,7 +115,7 @@ func (s *content) put(key uint64, e entry) {
 	case r&listed == 0 && held.from == e.from && held.id() == e.id():
 		s.set(i, e)
 	case r&listed == 0:
-		s.pair(i, e)
+		s.pair(key, e)
 	case r&lengthy != 0:
 		l := s.long(r)
 		if l.put(e) {
@@ -128,9 +128,10 @@ func (s *content) put(key uint64, e entry) {
 	}
 }
 
-// pair makes a list of the only entry of the slot at i and another.
-func (s *content) pair(i int, e entry) {
+// pair makes a list of a key's only entry and another.
+func (s *content) pair(key uint64, e entry) {
 	s.reserve(0)
+	i, _ := s.find(key)
 	r := s.alloc(0)
 	list := s.run(r)
 	list.insert(0, s.entry(i))
@@ -160,7 +161,7 @@ func (s *content) putListed(key uint64, i int, e entry) {
 		s.put(key, e)
 		return
 	case list.n == list.room:
-		r = s.relist(i, r.class()+1)
+		i, r = s.relist(key, r.class()+1)
 		list = s.run(r)
 	}
 	list.insert(j, e)
@@ -169,17 +170,18 @@ func (s *content) putListed(key uint64, i int, e entry) {
 	s.summarise(i, r.with(list.n))
 }
 
-// relist moves the list of the slot at i into the room of another class.
-func (s *content) relist(i, class int) ref {
+// relist moves a key's list into the room of another class.
+func (s *content) relist(key uint64, class int) (i int, r ref) {
 	s.reserve(class)
-	old := ref(s.word(i))
+	i, _ = s.find(key)
+	old := ref(s.entry(i).word)
 	list := s.run(old)
-	r := s.alloc(class).with(list.n)
+	r = s.alloc(class).with(list.n)
 	moved := s.run(r.with(0))
 	moved.move(&list, 0)
 	s.arena.free(old, int(s.columns))
 	s.summarise(i, r)
-	return r
+	return i, r
 }
 
 // lengthen makes a long list of one in the arena.
@@ -222,7 +224,7 @@ func (s *content) remove(key uint64, e entry) {
 	}
 	held := s.entry(i)
 	if isList(held.word) {
-		s.removeListed(i, e)
+		s.removeListed(key, i, e)
 		return
 	}
 	if held.from != e.from || held.id() != e.id() {
@@ -234,7 +236,7 @@ func (s *content) remove(key uint64, e entry) {
 	s.shrink()
 }
 
-func (s *content) removeListed(i int, e entry) {
+func (s *content) removeListed(key uint64, i int, e entry) {
 	r := ref(s.entry(i).word)
 	if r&lengthy != 0 {
 		l := s.long(r)
@@ -247,7 +249,7 @@ func (s *content) removeListed(i int, e entry) {
 			s.summariseLong(i, r, anywhere.from)
 			return
 		}
-		s.shorten(i, l.n)
+		s.shorten(key, l.n)
 		return
 	}
 	list := s.run(r)
@@ -265,17 +267,17 @@ func (s *content) removeListed(i int, e entry) {
 		s.arena.free(r, int(s.columns))
 		s.shrink()
 	case r.class() > 1 && list.n <= classes[r.class()-2]:
-		s.relist(i, r.class()-1)
+		s.relist(key, r.class()-1)
 		s.shrink()
 	}
 }
 
-// shorten takes the list of the slot at i, which is no longer long, back into
-// the arena.
-func (s *content) shorten(i, n int) {
+// shorten takes a list that is no longer long back into the arena.
+func (s *content) shorten(key uint64, n int) {
 	class := classOf(n)
 	s.reserve(class)
-	old := ref(s.word(i))
+	i, _ := s.find(key)
+	old := ref(s.entry(i).word)
 	list := s.long(old).run()
 	s.longs[old.offset()] = nil
 	r := s.alloc(class)

@@ -2,18 +2,11 @@ package index
 
 import "unsafe"
 
-// reserve makes sure that a list of a class finds room. Lists may move.
+// reserve makes sure that a list of a class finds room. Slots and lists may
+// move.
 func (s *content) reserve(class int) {
-	columns := int(s.columns)
-	if s.arena.fits(class, columns) {
-		return
-	}
-	from := *s
-	s.arena = newArena(from.arena.live, classes[class]*columns)
-	for i := 0; i < len(s.words); i += s.stride() {
-		if r := ref(s.word(i)); r&listed != 0 && r&lengthy == 0 {
-			s.words[i+columns], _ = s.adopt(&from, r)
-		}
+	if !s.arena.fits(class, int(s.columns)) {
+		s.remake(classes[class] * int(s.columns))
 	}
 }
 
@@ -22,29 +15,24 @@ func (s *content) alloc(class int) ref { return s.arena.alloc(class, int(s.colum
 // shrink gives room back when most of it is empty.
 func (s *content) shrink() {
 	if s.room > 64 && s.keys*4 < s.room || cap(s.arena.words) > 1024 && s.arena.live*4 < cap(s.arena.words) {
-		s.remake()
+		s.remake(0)
 	}
 }
 
-// widen gives the slots more room. Slots move, lists do not.
-func (s *content) widen() {
-	s.slots = newSlots(&s.slots, 0, len(s.words), int(s.keys), s.skip)
-}
-
-// remake lays all out anew.
-func (s *content) remake() {
+// remake lays all out anew, with room for need more words in the arena.
+func (s *content) remake(need int) {
 	longest := s.longest
-	*s = s.part(0, len(s.words), s.skip)
+	*s = s.part(0, len(s.words), s.skip, need)
 	s.longest = longest
 }
 
 // part is what is between two words of the slots, laid out anew with room to
 // grow. Long lists are not copied: the whole is not used after its parts.
-func (s *content) part(low, high int, skip uint8) content {
+func (s *content) part(low, high int, skip uint8, need int) content {
 	keys, live := s.count(low, high)
 	p := content{slots: newSlots(&s.slots, low, high, keys, skip), longest: -1}
-	if live > 0 {
-		p.arena = newArena(live, 0)
+	if live+need > 0 {
+		p.arena.words = make([]int64, 0, live+live/4+need+32)
 	}
 	for i := 0; i < len(p.words); i += p.stride() {
 		if !p.used(i) {

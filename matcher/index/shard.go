@@ -125,8 +125,8 @@ func (m *multimap) unlock(s *shard, key uint64) {
 
 func (m *multimap) halve(s *shard, key uint64) {
 	middle := s.middle()
-	left := newShard(s.part(0, middle, s.skip+1))
-	right := newShard(s.part(middle, len(s.words), s.skip+1))
+	left := newShard(s.part(0, middle, s.skip+1, 0))
+	right := newShard(s.part(middle, len(s.words), s.skip+1, 0))
 	m.replace(s, key, left, right)
 	s.content = content{}
 }
