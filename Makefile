@@ -27,7 +27,7 @@ bin/faxline: $(FAXLINE)
 	$(CC) -O2 -Wall -Wextra -o $@.$$$$ $(filter %.c,$(FAXLINE)) -lspandsp -ltiff -lm && mv $@.$$$$ $@
 
 test: test-deps build ## all tests: units, integration, end to end
-	$(GO) test -timeout 12m ./...
+	$(GO) test -p 3 -timeout 13m ./e2e ./... # what takes longest comes first
 
 check: ## format, vet, staticcheck, dead code, module files
 	@test -z "$$($(TOOL) gofumpt -l . | tee /dev/stderr)" || (echo 'run: make format' >&2; exit 1)

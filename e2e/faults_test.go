@@ -42,6 +42,7 @@ func price(id string, amount any) map[string]any {
 const structured = "application/cloudevents+json"
 
 func TestBadEventsAreRefusedAlone(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	missing := price("missing", 1)
@@ -74,6 +75,7 @@ func TestBadEventsAreRefusedAlone(t *testing.T) {
 }
 
 func TestBadRequestsAreAnsweredAndLeaveHeraldWell(t *testing.T) {
+	t.Parallel()
 	h := start(t, "HERALD_HTTP_MAX_BODY=65536")
 	tests := map[string]struct {
 		contentType, body string
@@ -114,6 +116,7 @@ func TestBadRequestsAreAnsweredAndLeaveHeraldWell(t *testing.T) {
 }
 
 func TestMailServerThatComesBack(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	address := h.mail.Addr()
@@ -139,6 +142,7 @@ func TestMailServerThatComesBack(t *testing.T) {
 }
 
 func TestDoubtIsResentOnceMarked(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Doubt, Times: 1}); err != nil {
@@ -159,6 +163,7 @@ func TestDoubtIsResentOnceMarked(t *testing.T) {
 }
 
 func TestDeadAddressIsMarkedAndNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	id := h.onlooker("wei")
 	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Refuse, Code: 550, Text: "5.1.1 no such user"}); err != nil {
@@ -180,6 +185,7 @@ func TestDeadAddressIsMarkedAndNotTriedAgain(t *testing.T) {
 }
 
 func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Second)}); err != nil {
@@ -199,6 +205,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 }
 
 func TestSecondSignalForces(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	if err := h.mail.SetFaults(smtp.Fault{Kind: smtp.Delay, Delay: smtp.Duration(time.Minute)}); err != nil {
@@ -222,6 +229,7 @@ func TestSecondSignalForces(t *testing.T) {
 }
 
 func TestTwoNodesShareTheWork(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.onlooker("wei")
 	second := *h
@@ -244,6 +252,7 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 }
 
 func TestStartRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -277,6 +286,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestDemoOnceComesOutExactlyRight(t *testing.T) {
+	t.Parallel()
 	h := &herald{t: t}
 	began := time.Now()
 	out, err := h.try("", "demo", "--once", "--json")

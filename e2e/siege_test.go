@@ -51,6 +51,7 @@ const (
 // at random moments under load. At the end every message that was owed has
 // come, and none came again but what was in flight at a strike, marked.
 func TestSiege(t *testing.T) {
+	t.Parallel()
 	seed := *siegeSeed
 	if seed == 0 {
 		seed = rand.Uint64()

@@ -119,6 +119,7 @@ const (
 )
 
 func TestStockPricesReachExactlyThoseWhoAsked(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	prices, err := demo.Prices()
 	if err != nil {
@@ -146,6 +147,7 @@ func TestStockPricesReachExactlyThoseWhoAsked(t *testing.T) {
 }
 
 func TestStockPricesSurviveSIGKILL(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	prices, err := demo.Prices()
 	if err != nil {

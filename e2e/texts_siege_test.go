@@ -42,6 +42,7 @@ const (
 // has come, what is not known is in doubt, and none came again unmarked: none
 // at all where doubt waits for receipts.
 func TestTextsUnderSiege(t *testing.T) {
+	t.Parallel()
 	seed := *siegeSeed
 	if seed == 0 {
 		seed = rand.Uint64()
