@@ -171,17 +171,7 @@ func subjectOf(p int) string { return fmt.Sprintf("Kettle is now €%d.00", p) }
 // rest waits until the ledger has nothing open, for as long as limit.
 func (c *cluster) rest(limit time.Duration) ledger {
 	c.t.Helper()
-	var l ledger
-	defer func() {
-		if c.t.Failed() {
-			c.t.Logf("the ledger is %+v", l)
-		}
-	}()
-	eventually(c.t, limit, "everything to come to rest", func() bool {
-		l = c.nodes[0].ledger()
-		return l.Pending+l.Deferred+l.InDoubt == 0
-	})
-	return l
+	return c.nodes[0].restWithin(limit)
 }
 
 // eventually asks again and again until done says so.

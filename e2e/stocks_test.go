@@ -299,13 +299,18 @@ func (h *herald) ledger() ledger {
 // rest waits until no delivery can move any more.
 func (h *herald) rest() ledger {
 	h.t.Helper()
-	var l ledger
+	return h.restWithin(patience)
+}
+
+// restWithin is rest with another limit.
+func (h *herald) restWithin(limit time.Duration) (l ledger) {
+	h.t.Helper()
 	defer func() {
 		if h.t.Failed() {
 			h.t.Logf("the ledger is %+v", l)
 		}
 	}()
-	h.eventually("everything to come to rest", func() bool {
+	eventually(h.t, limit, "everything to come to rest", func() bool {
 		l = h.ledger()
 		return l.Pending+l.Deferred+l.InDoubt == 0
 	})
@@ -315,16 +320,7 @@ func (h *herald) rest() ledger {
 // eventually asks again and again until done says so.
 func (h *herald) eventually(what string, done func() bool) {
 	h.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			h.t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
+	eventually(h.t, patience, what, done)
 }
 
 // waitForMails waits until the SMTP server has taken that many.
