@@ -410,7 +410,7 @@ func judgeFax(d delivery, pages int, tally map[string]int) (wrong string) {
 }
 
 // answered are the calls that were answered, by their deliveries; but those
-// that crossed with our giving up, and were hung up without a word.
+// that crossed with our giving up, which we hung up without a word.
 func (s *callSiege) answered() map[string][]telephone.Call {
 	s.t.Helper()
 	rows, err := s.pool.Query(s.t.Context(), `SELECT call_id, delivery_id::text FROM calls`)
@@ -427,7 +427,7 @@ func (s *callSiege) answered() map[string][]telephone.Call {
 	}
 	answered := map[string][]telephone.Call{}
 	for _, c := range s.calls() {
-		if c.Answered && len(c.Heard) > 0 {
+		if c.Answered && (len(c.Heard) > 0 || c.HungUp != "caller") {
 			id := deliveries[c.CallID]
 			answered[id] = append(answered[id], c)
 		}
